@@ -1,0 +1,54 @@
+# `make demo` and `make test` need git, make and Python 3.11+ with venv and pip; everything else is set up here.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test check format lock clean
+
+help:
+	@echo "make demo    set up, then crawl an emulated account in three regions (no keys needed)"
+	@echo "make test    set up, then run the tests with branch coverage"
+	@echo "make check   format, lint, types, import rules, lock files current"
+	@echo "make format  let the formatter and the linter mend what they can"
+	@echo "make lock    resolve the dependencies anew and write requirements/*.lock"
+	@echo "make clean   remove the virtual environment and every cache"
+
+demo: $(VENV)/runtime
+	@$(BIN)/ncrawl demo --output demo.ndjson --summary demo.summary.json
+
+test: $(VENV)/dev
+	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report term $(ARGS)
+
+check: $(VENV)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python requirements/check.py
+
+format: $(VENV)/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(VENV)/dev
+	$(BIN)/python requirements/check.py --upgrade
+
+clean:
+	rm -rf $(VENV) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "ncrawl needs Python 3.11 or newer; say which with: make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "Setting up $(VENV)…"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime: requirements/runtime.lock requirements/build.lock pyproject.toml | $(BIN)/python
+	@$(PIP) install --require-hashes -r requirements/runtime.lock
+	@$(PIP) install --require-hashes -r requirements/build.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev: requirements/dev.lock $(VENV)/runtime
+	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@touch $@

@@ -1,0 +1,65 @@
+"""The command line: arguments, signals and exit codes. Composition root: a file a command, loaded when asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from crawler import __version__
+from crawler.errors import ClosedPipeError, NcrawlError
+
+COMMANDS = {
+    "images": "Stream every image of every registry as NDJSON.",
+    "registries": "Stream every registry as NDJSON.",
+    "emulator": "Serve the API on loopback: no account needed.",
+    "demo": "Emulator and crawl in one process: what to run first.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name and imports only the one that is called, so that start-up stays short."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"crawler.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="First time here? Run `ncrawl demo`. Then `ncrawl images --help`.",
+)
+@click.version_option(__version__, prog_name="ncrawl", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Inventory crawler for NAVER Cloud Platform Container Registry.
+
+    Lists every image of every registry in every region and proves the list complete, or says what is missing.
+    """
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit code; a mistake gets one sentence on standard error, never a traceback."""
+    try:
+        return cli.main(arguments, prog_name="ncrawl", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except ClosedPipeError as error:
+        return error.exit_code
+    except NcrawlError as error:
+        print(f"ncrawl: {error}".replace("\n", "\nncrawl: "), file=sys.stderr)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130

@@ -1,0 +1,57 @@
+"""Hold requirements/*.lock to what pyproject.toml asks for; with --upgrade, resolve them anew.
+
+A lock is current when resolving with its own pins as preferences changes no pin. Hashes are left out of the
+comparison: a release may gain a file for a new platform without any harm to the lock.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SOURCES = {
+    "runtime": ("pyproject.toml",),
+    "build": ("--group", "build"),
+    "dev": ("pyproject.toml", "--group", "dev"),
+}
+PIN = re.compile(r"^[A-Za-z0-9_.-]+==[^\\]+", re.MULTILINE)
+
+
+def resolve(lock: Path, source: tuple[str, ...], *, upgrade: bool) -> None:
+    """Write ``lock`` from the given sources; the pins that it holds already are kept unless ``upgrade``."""
+    command = ["uv", "pip", "compile", *source, "--output-file", str(lock)]
+    command += ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--quiet"]
+    subprocess.run(command + (["--upgrade"] if upgrade else []), cwd=HERE.parent, check=True)
+
+
+def pins(lock: Path) -> set[str]:
+    """Return the ``name==version ; marker`` lines of a lock."""
+    return {pin.strip() for pin in PIN.findall(lock.read_text())}
+
+
+def main() -> int:
+    """Check every lock, or upgrade every lock; 1 if one is stale."""
+    if "--upgrade" in sys.argv[1:]:
+        for name, source in SOURCES.items():
+            resolve(HERE / f"{name}.lock", source, upgrade=True)
+        return 0
+    stale = 0
+    for name, source in SOURCES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            fresh = Path(shutil.copy(HERE / f"{name}.lock", folder))
+            resolve(fresh, source, upgrade=False)
+            differences = sorted(pins(fresh) ^ pins(HERE / f"{name}.lock"))
+        print(f"requirements/{name}.lock: {'stale: ' + ', '.join(differences) if differences else 'current'}")
+        stale |= bool(differences)
+    if stale:
+        print("Run `make lock`, look at the changes, and commit them.")
+    return int(stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

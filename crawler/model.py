@@ -75,3 +75,37 @@ class Page(msgspec.Struct, frozen=True):
     records: list[bytes]
     defects: int = 0
     overridden: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListingResult:
+    """How one listing ended, and what it cost.
+
+    Attributes:
+        registry: None for the list of a region's registries.
+        reason: why it is not plainly complete, for people.
+        images: distinct records given out: images, or registries.
+        count: the last ``count`` that the gateway gave.
+        page_size: records a page that the gateway gives.
+        requests: attempts on the wire, repeated ones included.
+        retries: tries after the first one of a page.
+        throttled: answers that said "too fast".
+        started_ms: milliseconds since 1970, UTC; likewise ``finished_ms``.
+        exists: False if all that came was 404.
+    """
+
+    region: str
+    registry: str | None
+    verdict: Verdict
+    reason: str | None
+    images: int
+    count: int | None
+    pages: int
+    passes: int
+    page_size: int | None
+    requests: int
+    retries: int
+    throttled: int
+    started_ms: int
+    finished_ms: int
+    exists: bool = True

@@ -21,7 +21,7 @@ MAX_CLOCK_DIFFERENCE_MS = 5 * 60 * 1000
 
 
 def signature(method: str, target: str, *, access_key: str, secret_key: str, timestamp: str) -> str:
-    """Return base64(HMAC-SHA256(secret key, "METHOD target\\ntimestamp\\naccess key")).
+    """Return base64(HMAC-SHA256(secret key, text)); text is three lines: METHOD and target, timestamp, access key.
 
     Args:
         method: upper case.

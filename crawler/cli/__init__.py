@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 
 import click
 
@@ -13,6 +12,8 @@ from crawler.errors import ClosedPipeError, NcrawlError
 COMMANDS = {
     "images": "Stream every image of every registry as NDJSON.",
     "registries": "Stream every registry as NDJSON.",
+    "verify": "Prove a snapshot whole: sizes, SHA-256, counts, order, every line.",
+    "diff": "Tell what changed between two snapshots or files of images.",
     "emulator": "Serve the API on loopback: no account needed.",
     "demo": "Emulator and crawl in one process: what to run first.",
 }
@@ -59,7 +60,7 @@ def run(arguments: list[str] | None = None) -> int:
     except ClosedPipeError as error:
         return error.exit_code
     except NcrawlError as error:
-        print(f"ncrawl: {error}".replace("\n", "\nncrawl: "), file=sys.stderr)
+        click.echo(f"ncrawl: {error}".replace("\n", "\nncrawl: "), err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130

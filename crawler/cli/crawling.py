@@ -1,0 +1,190 @@
+"""Run one crawl for a command: put the rooms together, listen to signals, say how it went, choose the exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from dataclasses import asdict
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import anyio
+import click
+
+from crawler.cli.logs import configure_logging, log_event
+from crawler.cli.progress import Progress
+from crawler.crawl import Crawl, CrawlResult, NamedRegistry, Plan, Stop, one_error
+from crawler.credentials import find_keys
+from crawler.decoding import lines
+from crawler.pacing import Pace
+from crawler.report import is_complete, manifest, tables
+from crawler.settings import read_registry_file
+from crawler.sinks import FileSink, open_sink, write_file
+from crawler.snapshot.manifest import StoredFile, dump
+from crawler.transport import Transport, fetch_metadata
+from crawler.turnstile import Turnstile
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from crawler.credentials import FoundKeys
+    from crawler.model import ListingResult
+    from crawler.scheduling import Walk
+    from crawler.settings import Settings
+    from crawler.sinks import Sink
+
+log = logging.getLogger("ncrawl")
+
+EXIT_CODES = {
+    Stop.INTERRUPTED: 130,
+    Stop.TERMINATED: 143,
+    Stop.DEADLINE: 3,
+    Stop.KEY_REFUSED: 4,
+    Stop.QUOTA: 4,
+}
+_SIGNALS = {signal.SIGINT: Stop.INTERRUPTED, signal.SIGTERM: Stop.TERMINATED}
+
+
+class LineOutput:
+    """Writes each fresh record as one line: images, or with ``registries`` the registries themselves."""
+
+    def __init__(self, sink: Sink, *, registries: bool) -> None:
+        self._sink = sink
+        self._registries = registries
+
+    async def take(self, walk: Walk, names: list[str], records: list[bytes]) -> None:
+        """Write the records of a walk."""
+        if (walk.registry is None) is self._registries:
+            await self._sink.write(lines(walk.prefix, records), len(names))
+
+    async def end(self, walk: Walk, result: ListingResult) -> None:
+        """Nothing: a line does not wait for its listing's verdict."""
+
+    async def flush(self) -> None:
+        """Pass collected lines on."""
+        await self._sink.flush()
+
+
+def run(main: Callable[[], Awaitable[int]]) -> int:
+    """Run an async command on the fastest loop there is and return its exit code."""
+    return anyio.run(main, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
+def crawl_command(settings: Settings, *, images: bool) -> int:
+    """Crawl as the settings say, stream the lines, and return the exit code."""
+    configure_logging(settings)
+    return run(lambda: _crawl_to_sink(settings, images=images))
+
+
+async def _crawl_to_sink(settings: Settings, *, images: bool) -> int:
+    registries = named_registries(settings)
+    found = await find_keys(
+        os.environ, profile=settings.profile, zone=settings.zone, fetch=fetch_metadata, now_s=time.time()
+    )
+    for warning in found.warnings:
+        log.warning(warning)
+    started_ms = int(time.time() * 1000)
+    plan = make_plan(settings, found, registries, images=images)
+    async with open_sink(settings.output) as sink:
+        result = await crawl(settings, plan, found, LineOutput(sink, registries=not images))
+        sink.is_whole = result.stop not in (Stop.INTERRUPTED, Stop.TERMINATED)
+    if isinstance(sink, FileSink) and not sink.is_whole:
+        log.warning("%s is not replaced; what was had is in %s", settings.output, sink.partial)
+    report(settings, plan, result, started_ms=started_ms, files=[_stored(sink)])
+    return exit_code(result)
+
+
+def named_registries(settings: Settings) -> list[NamedRegistry] | None:
+    """Return the registries that arguments and --registry-file name, each once; None where every one is meant.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or holds what cannot be a registry.
+    """
+    names = list(settings.registry)
+    if settings.registry_file is not None:
+        names += read_registry_file(settings.registry_file, settings.region)
+    elif not names:
+        return None
+    named: dict[tuple[str, str], NamedRegistry] = {}
+    for text in names:
+        code, _, name = text.rpartition("/")
+        for region in settings.region:
+            if code in ("", region.code):
+                one = NamedRegistry(region, name, anywhere=not code)
+                earlier = named.setdefault((region.code, name), one)
+                if earlier.anywhere:
+                    named[region.code, name] = one
+    return list(named.values())
+
+
+def make_plan(settings: Settings, found: FoundKeys, registries: list[NamedRegistry] | None, *, images: bool) -> Plan:
+    """Return what to crawl."""
+    return Plan(
+        account=found.account,
+        regions=settings.region,
+        registries=registries,
+        images=images,
+        page_size=settings.page_size,
+        verify=settings.verify,
+        concurrency=settings.concurrency,
+        deadline_s=settings.deadline,
+    )
+
+
+async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: LineOutput) -> CrawlResult:
+    """Crawl the plan while signals are listened to and progress is shown."""
+    regions = [region.code for region in settings.region]
+    turnstile = Turnstile(Pace(settings.rate, settings.region_rate, regions), regions)
+    async with Transport(settings.gateway, found.credentials, turnstile, trust_env=settings.trust_env) as transport:
+        one = Crawl(plan, transport, output, log_event)
+        with one_error(), anyio.open_signal_receiver(*_SIGNALS) as signals:
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(_stop_on_signal, signals, one)
+                beside.start_soon(Progress(one, quiet=settings.quiet).show)
+                result = await one.run()
+                beside.cancel_scope.cancel()
+    return result
+
+
+async def _stop_on_signal(signals: AsyncIterator[signal.Signals], one: Crawl) -> None:
+    async for number in signals:
+        one.stop(_SIGNALS[number])
+
+
+def _stored(sink: Sink) -> StoredFile:
+    return StoredFile(name=sink.name, bytes=sink.bytes, sha256=sink.sha256, lines=sink.lines)
+
+
+def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: int, files: list[StoredFile]) -> None:
+    """Write --summary, and the tables to standard error."""
+    if settings.summary is not None:
+        summary = manifest(
+            result,
+            account=plan.account,
+            started_ms=started_ms,
+            finished_ms=int(time.time() * 1000),
+            options=options_of(settings),
+            files=files,
+        )
+        write_file(settings.summary, dump(summary))
+    if not settings.quiet:
+        click.echo(tables(result, [region.code for region in settings.region]), err=True)
+
+
+def options_of(settings: Settings) -> dict[str, object]:
+    """Return the settings as JSON can hold them; keys are never settings."""
+    options = asdict(settings)
+    options["region"] = [region.code for region in settings.region]
+    for name in ("rate", "region_rate"):
+        if options[name] == float("inf"):
+            options[name] = "unlimited"
+    return options
+
+
+def exit_code(result: CrawlResult) -> int:
+    """Return the contract's exit code for a crawl that wrote its output."""
+    if result.stop is not None:
+        return EXIT_CODES[result.stop]
+    return 0 if is_complete(result) else 3

@@ -1,0 +1,34 @@
+"""``ncrawl images``: every image of every registry, as NDJSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from crawler.cli.options import crawl_options, settings_from
+
+
+@click.command(
+    "images",
+    epilog="""\b
+Examples:
+  ncrawl images > images.ndjson                 every registry in every region
+  ncrawl images -o images.ndjson.zst            to a file, compressed
+  ncrawl images team-a kr/team-b                two registries; one of them in Korea only
+  ncrawl images --region sgn --rate 20 | jq .name
+  ncrawl images --verify always --summary run.json -o images.ndjson
+
+Keys: NCLOUD_ACCESS_KEY_ID and NCLOUD_SECRET_KEY, ~/.ncloud/configure, or a server role.
+Exit codes: 0 complete · 3 something is missing · 4 key, clock or quota · 2 usage · 74 output · 130, 143 stopped""",
+)
+@crawl_options()
+def command(**flags: Any) -> int:
+    """Stream every image of the named registries, or of every registry there is, as NDJSON.
+
+    REGISTRY is a name, looked for in every selected region, or region/name.
+    """
+    settings = settings_from(flags)
+    from crawler.cli.crawling import crawl_command  # noqa: PLC0415 - `--help` should not wait for aiohttp
+
+    return crawl_command(settings, images=True)

@@ -1,0 +1,77 @@
+"""Logs to standard error, one line an event, as text or JSON."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import orjson
+
+from crawler.events import FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
+from crawler.model import Verdict
+from crawler.report import iso
+from crawler.text import visible
+
+if TYPE_CHECKING:
+    from crawler.events import Event
+    from crawler.settings import Settings
+
+log = logging.getLogger("ncrawl")
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return f"ncrawl: {record.levelname.lower()}: {visible(record.getMessage())}"
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": iso(record.created * 1000),
+            "level": record.levelname.lower(),
+            "message": visible(record.getMessage()),
+            **getattr(record, "event", {}),
+        }
+        return orjson.dumps(line).decode()
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send the program's logs to standard error in the form and detail that the settings ask for."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else _TextFormatter())
+    log.handlers = [handler]
+    log.propagate = False
+    detail = [logging.WARNING, logging.INFO, logging.DEBUG][settings.verbose]
+    log.setLevel(logging.ERROR if settings.quiet else detail)
+
+
+def log_event(event: Event) -> None:
+    """Log an event of the crawl at the level it deserves."""
+    level, message = _describe(event)
+    if log.isEnabledFor(level):
+        fields = {key: visible(value) if isinstance(value, str) else value for key, value in asdict(event).items()}
+        log.log(level, "%s", message, extra={"event": {"event": type(event).__name__, **fields}})
+
+
+def _describe(event: Event) -> tuple[int, str]:
+    match event:
+        case TryFailed(region, registry, page, reason, None):
+            return logging.DEBUG, f"{_place(region, registry)}: page {page} is given up: {reason}"
+        case TryFailed(region, registry, page, reason, pause_s):
+            return logging.INFO, f"{_place(region, registry)}: page {page}: {reason}; again in {pause_s:.1f} s"
+        case Throttled(region, reason, rate_per_s):
+            return logging.INFO, f"{region}: {reason}; slowing down to {rate_per_s:.1f} requests a second"
+        case ListingEnded(region, registry, verdict, reason, images):
+            told = f"{_place(region, registry)}: {verdict}, {images} found" + (f": {reason}" if reason else "")
+            return (logging.DEBUG if verdict in (Verdict.COMPLETE, Verdict.GONE) else logging.INFO), told
+        case FieldOverridden(region, registry):
+            told = f"{_place(region, registry)} sent account, region or registry in a record; ours take their place"
+            return logging.WARNING, told
+        case RunStopped(reason):
+            return logging.WARNING, f"stopping: {reason}"
+
+
+def _place(region: str, registry: str | None) -> str:
+    return f"{region}/{registry}" if registry is not None else f"{region}, list of registries"

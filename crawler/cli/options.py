@@ -1,0 +1,70 @@
+"""The options of every command, made from the keys of the settings; click neither converts nor validates."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from crawler.keys import Shape, option_of, variable_of
+from crawler.settings import KEYS, Settings, config_home, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from crawler.keys import Key
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+_FORMS: dict[Shape, dict[str, Any]] = {
+    Shape.VALUE: {},
+    Shape.SWITCH: {"is_flag": True},
+    Shape.COUNT: {"count": True},
+    Shape.LIST: {"multiple": True},
+}
+
+
+def crawl_options(*names: str) -> Callable[[_Function], _Function]:
+    """Add ``--config`` and the options of the named keys, or of all; an option that is not given is None or ().
+
+    Raises:
+        KeyError: there is no such key.
+    """
+    decorators = [_option(name, KEYS[name]) for name in names or KEYS]
+    decorators.append(
+        click.option(
+            "--config", metavar="FILE", help="TOML file with settings.  [NCRAWL_CONFIG; default: ./ncrawl.toml]"
+        )
+    )
+
+    def decorate(function: _Function) -> _Function:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def settings_from(flags: Mapping[str, object]) -> Settings:
+    """Return the settings of a run from a command's parameters, this process's environment and the TOML file.
+
+    Raises:
+        ConfigurationError: they cannot be used; carries every problem.
+    """
+    return load_settings(flags, os.environ, cwd=Path(), config_home=config_home(os.environ))
+
+
+def _option(name: str, key: Key) -> Callable[[_Function], _Function]:
+    if key.shape is Shape.ARGUMENTS:
+        return click.argument(name, nargs=-1, metavar=f"[{key.metavar}]...")
+    option = option_of(name)
+    spelling = f"{option}/--no-{option[2:]}" if key.shape is Shape.SWITCH else option
+    default = f"; default: {key.default}" if key.default else ""
+    return click.option(
+        *filter(None, (key.short, spelling)),
+        default=None,
+        metavar=key.metavar,
+        help=f"{key.help}  [{variable_of(name)}{default}]",
+        **_FORMS[key.shape],
+    )

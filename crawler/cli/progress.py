@@ -1,0 +1,41 @@
+"""One line on a terminal that says how far the crawl is; nothing where standard error is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+import click
+
+if TYPE_CHECKING:
+    from crawler.crawl import Crawl
+
+EVERY_S = 0.5
+_CLEAR = "\r\x1b[K"
+
+
+class Progress:
+    """Shows what a crawl has done so far, until it is cancelled."""
+
+    def __init__(self, crawl: Crawl, *, quiet: bool) -> None:
+        self._crawl = crawl
+        self._is_shown = sys.stderr.isatty() and not quiet
+        self._started_s = time.monotonic()
+
+    async def show(self) -> None:
+        """Rewrite the line twice a second, and take it away in the end."""
+        if not self._is_shown:
+            return
+        try:
+            while True:
+                await anyio.sleep(EVERY_S)
+                click.echo(_CLEAR + self._line(), nl=False, err=True)
+        finally:
+            click.echo(_CLEAR, nl=False, err=True)
+
+    def _line(self) -> str:
+        done, left, images = self._crawl.progress
+        seconds = time.monotonic() - self._started_s
+        return f"{done:,} of {done + left:,} listings · {images:,} images · {seconds:.0f} s"

@@ -1,0 +1,26 @@
+"""``ncrawl registries``: every registry of every region, as NDJSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from crawler.cli.options import crawl_options, settings_from
+from crawler.settings import KEYS
+
+
+@click.command(
+    "registries",
+    epilog="""\b
+Examples:
+  ncrawl registries | jq -r '"\\(.region)/\\(.name)"'
+  ncrawl registries --region jpn -o registries.ndjson""",
+)
+@crawl_options(*(name for name in KEYS if name not in ("registry", "registry_file")))
+def command(**flags: Any) -> int:
+    """Stream every registry of every selected region as NDJSON."""
+    settings = settings_from(flags)
+    from crawler.cli.crawling import crawl_command  # noqa: PLC0415 - `--help` should not wait for aiohttp
+
+    return crawl_command(settings, images=False)

@@ -1,0 +1,43 @@
+"""Write lines of bytes to standard output, in lumps, for the commands that do not crawl."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from crawler.errors import ClosedPipeError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_STANDARD_OUTPUT = 1
+_LUMP_BYTES = 256 * 1024
+
+
+def write_lines(lines: Iterable[bytes]) -> None:
+    """Write lines as they come; those that came before an error are written as well.
+
+    Raises:
+        ClosedPipeError: the reader went away.
+        OutputError: the disk is full, for instance.
+    """
+    lump = bytearray()
+    try:
+        for line in lines:
+            lump += line
+            if len(lump) >= _LUMP_BYTES:
+                ready, lump = lump, bytearray()
+                _write(ready)
+    finally:
+        _write(lump)
+
+
+def _write(lump: bytearray) -> None:
+    rest = memoryview(lump)
+    try:
+        while rest:
+            rest = rest[os.write(_STANDARD_OUTPUT, rest) :]
+    except BrokenPipeError as error:
+        raise ClosedPipeError("standard output", error) from error
+    except OSError as error:
+        raise OutputError("standard output", error) from error

@@ -1,0 +1,385 @@
+"""The crawl: the only task group, a fixed set of workers, and a walk for every listing under way.
+
+A worker takes a page from the schedule, fetches it, feeds it to its walk's listing and hands fresh records to the
+output. The two ways back, "next page" and "try again", both end in the schedule. The crawl is over when no region has
+anything left, or when it is stopped; then every listing gets its verdict all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+
+from crawler.decoding import IMAGE_FIELDS, REGISTRY_FIELDS, decode_page, line_prefix
+from crawler.errors import CredentialsError, GatewayError, InvalidRegistryNameError, NcrawlError, RequestError
+from crawler.events import FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
+from crawler.listing import Failure, Listing
+from crawler.model import ListingResult, PageRequest, Verdict
+from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, pause_s
+from crawler.scheduling import Job, RegionQueue, Schedule, Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from crawler.events import Observer
+    from crawler.model import Page, Region, VerifyMode
+
+FLUSH_EVERY_S = 0.25
+
+
+class Stop(Enum):
+    """Why a crawl ended before its work was done; the value is what its listings give as the reason."""
+
+    INTERRUPTED = "stopped by SIGINT"
+    TERMINATED = "stopped by SIGTERM"
+    DEADLINE = "the deadline came"
+    KEY_REFUSED = "the gateway refuses the key or the clock"
+    QUOTA = "the account's quota is used up"
+
+
+class Fetcher(Protocol):
+    """Fetches one page and slows down when told to: `transport.Transport`."""
+
+    async def fetch(self, request: PageRequest, counter: Walk) -> bytes:
+        """Return a whole body, or raise a RequestError."""
+        ...
+
+    def refuse(self, pause_s: float) -> float:
+        """Slow down; return the rate from now on, requests a second."""
+        ...
+
+
+class Output(Protocol):
+    """Takes fresh records as they come; waits where its reader is slow."""
+
+    async def take(self, walk: Walk, names: list[str], records: list[bytes]) -> None:
+        """Take records of a walk's listing, each once."""
+        ...
+
+    async def end(self, walk: Walk, result: ListingResult) -> None:
+        """Take in that a listing has its verdict."""
+        ...
+
+    async def flush(self) -> None:
+        """Pass on what was taken so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRegistry:
+    """A registry that the user named; ``anywhere`` when no region was named with it."""
+
+    region: Region
+    name: str
+    anywhere: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to crawl.
+
+    Attributes:
+        account: first field of every line.
+        regions: in which regions.
+        registries: the registries to list; None discovers all of them.
+        images: False lists the registries only.
+        deadline_s: seconds from the start after which the crawl stops by itself.
+    """
+
+    account: str
+    regions: tuple[Region, ...]
+    registries: Sequence[NamedRegistry] | None
+    images: bool
+    page_size: int
+    verify: VerifyMode
+    concurrency: int
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlResult:
+    """How a crawl ended: every listing's result, those of the registry lists apart; ``stop`` is None if it finished."""
+
+    registries: list[ListingResult]
+    discoveries: list[ListingResult]
+    stop: Stop | None
+    stop_reason: str | None
+    rate_per_s: float
+
+
+class Crawl:
+    """One run. Mutable state: the schedule, the results so far, and the workers that wait for something to do."""
+
+    def __init__(self, plan: Plan, fetcher: Fetcher, output: Output, observe: Observer) -> None:
+        self._plan = plan
+        self._fetcher = fetcher
+        self._output = output
+        self._observe = observe
+        self._loop = asyncio.get_running_loop()
+        self._queues = {region.code: RegionQueue(region, self._begin) for region in plan.regions}
+        self._schedule = Schedule(plan.concurrency, list(self._queues.values()))
+        self._page_sizes: dict[str, int | None] = {region.code: plan.page_size for region in plan.regions}
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._scope = anyio.CancelScope()
+        self._results: list[ListingResult] = []
+        self._stop: Stop | None = None
+        self._stop_reason: str | None = None
+        self._rate_per_s = inf
+        self._warned_of_override = False
+        self._images = 0
+        self._flushing = anyio.CancelScope()
+
+    async def run(self) -> CrawlResult:
+        """Crawl until everything has its verdict, or `stop` is called, or the deadline comes.
+
+        Raises:
+            OutputError: the output cannot be written.
+        """
+        self._fill()
+        with self._scope:
+            self._scope.deadline = anyio.current_time() + self._plan.deadline_s
+            with one_error():
+                await self._run_workers()
+            await self._output.flush()
+        if self._scope.cancelled_caught and self._stop is None:
+            self._note_stop(Stop.DEADLINE, Stop.DEADLINE.value)
+        await self._abandon_the_rest()
+        return CrawlResult(
+            registries=self._without_wrong_regions(),
+            discoveries=[result for result in self._results if result.registry is None],
+            stop=self._stop,
+            stop_reason=self._stop_reason,
+            rate_per_s=self._rate_per_s,
+        )
+
+    async def _run_workers(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._plan.concurrency):
+                tasks.start_soon(self._work)
+            with anyio.CancelScope() as self._flushing:
+                while True:
+                    await anyio.sleep(FLUSH_EVERY_S)
+                    await self._output.flush()
+
+    def stop(self, why: Stop, reason: str | None = None) -> None:
+        """End the crawl now: no request is begun any more, what was had is kept."""
+        if self._stop is None:
+            self._note_stop(why, reason or why.value)
+            self._scope.cancel()
+
+    @property
+    def progress(self) -> tuple[int, int, int]:
+        """Listings with a verdict, listings under way or waiting, and images so far."""
+        open_walks = sum(len(queue.walks) + len(queue.waiting) for queue in self._queues.values())
+        return len(self._results), open_walks, self._images
+
+    def _note_stop(self, why: Stop, reason: str) -> None:
+        self._stop, self._stop_reason = why, reason
+        self._observe(RunStopped(reason))
+
+    def _fill(self) -> None:
+        if self._plan.registries is None:
+            for queue in self._queues.values():
+                queue.waiting.append(None)
+        for named in dict.fromkeys((named.region.code, named.name) for named in self._plan.registries or ()):
+            self._queues[named[0]].waiting.append(named[1])
+
+    def _begin(self, region: Region, registry: str | None) -> Walk:
+        if registry is None:
+            prefix = line_prefix(REGISTRY_FIELDS, (self._plan.account, region.code))
+        else:
+            prefix = line_prefix(IMAGE_FIELDS, (self._plan.account, region.code, registry))
+        listing = Listing(self._page_sizes[region.code], self._plan.verify)
+        return Walk(region, registry, listing, prefix, started_ms=_now_ms())
+
+    # ── workers ──
+
+    async def _work(self) -> None:
+        while not self._schedule.is_finished:
+            taken = self._schedule.take(self._loop.time())
+            if taken is None:
+                await self._wait()
+                continue
+            self._wake_one()  # where there was one page there may be more
+            queue, job = taken
+            try:
+                await self._try(queue, job)
+            finally:
+                queue.in_flight -= 1
+        while self._idle:
+            self._wake_one()
+        self._flushing.cancel()
+
+    async def _wait(self) -> None:
+        """Wait until there may be something to do: an answer came, or a retry is due."""
+        place = self._loop.create_future()
+        self._idle.append(place)
+        if self._timer is not None:
+            self._timer.cancel()
+        due_s = self._schedule.next_retry_s
+        self._timer = self._loop.call_at(due_s, self._wake_one) if due_s < inf else None
+        await place
+
+    def _wake_one(self) -> None:
+        if self._idle:
+            place = self._idle.popleft()
+            if not place.done():
+                place.set_result(None)
+
+    async def _try(self, queue: RegionQueue, job: Job) -> None:
+        walk = job.walk
+        request = PageRequest(walk.region, walk.registry, job.page, job.page_size)
+        ours = REGISTRY_FIELDS if walk.registry is None else IMAGE_FIELDS
+        try:
+            page = decode_page(await self._fetcher.fetch(request, walk), ours)
+        except RequestError as error:
+            await self._failed(queue, job, error)
+        except InvalidRegistryNameError as error:
+            await self._give_up(queue, job, Action.GIVE_UP, str(error))
+        except CredentialsError as error:
+            self.stop(Stop.KEY_REFUSED, str(error))
+        else:
+            queue.proved = True
+            await self._received(queue, job, page)
+
+    async def _received(self, queue: RegionQueue, job: Job, page: Page) -> None:
+        walk = job.walk
+        if page.overridden:
+            self._warn_of_override(walk)
+        names, records = walk.listing.receive(job.page, page)
+        self._images += 0 if walk.registry is None else len(names)
+        if walk.registry is None and self._plan.images:
+            queue.waiting.extend(names)
+        if names:
+            await self._output.take(walk, names, records)
+        await self._after_answer(queue, walk)
+
+    async def _after_answer(self, queue: RegionQueue, walk: Walk) -> None:
+        if walk.listing.outcome is None:
+            queue.enlist(walk)
+        elif walk in queue.walks:
+            queue.walks.remove(walk)
+            await self._end(walk)
+
+    # ── failures ──
+
+    async def _failed(self, queue: RegionQueue, job: Job, error: RequestError) -> None:
+        action = classify(error)
+        job.walk.throttled += action is Action.SLOW_DOWN
+        if action is Action.STOP_KEY:
+            self.stop(Stop.KEY_REFUSED, f"{Stop.KEY_REFUSED.value}: {error}")
+        elif action is Action.STOP_QUOTA:
+            self.stop(Stop.QUOTA, f"{Stop.QUOTA.value}: {error}")
+        elif action is Action.SLOW_DOWN or (action is Action.RETRY and job.tries + 1 < MAX_TRIES):
+            self._try_again(queue, job, action, error)
+        else:
+            queue.proved = queue.proved or isinstance(error, GatewayError)
+            await self._give_up(queue, job, action, str(error))
+
+    def _try_again(self, queue: RegionQueue, job: Job, action: Action, error: RequestError) -> None:
+        job.tries += action is Action.RETRY
+        job.walk.retries += 1
+        asked_s = error.retry_after_s if isinstance(error, GatewayError) else None
+        wait_s = pause_s(action, job.tries, random.random(), asked_s=asked_s)  # noqa: S311 - jitter is no secret
+        if action is Action.SLOW_DOWN:
+            self._rate_per_s = self._fetcher.refuse(asked_s or 0.0)
+            self._observe(Throttled(queue.region.code, str(error), self._rate_per_s))
+        else:
+            self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, str(error), wait_s))
+        queue.retry_at(job, self._loop.time() + wait_s)
+
+    async def _give_up(self, queue: RegionQueue, job: Job, action: Action, reason: str) -> None:
+        self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, reason, None))
+        tried = f"{reason} ({job.tries + 1} tries)" if job.tries else reason
+        job.walk.listing.fail(job.page, Failure(FAILURE_KINDS[action], tried))
+        self._page_sizes[queue.region.code] = job.walk.listing.accepted_page_size
+        await self._after_answer(queue, job.walk)
+
+    # ── results ──
+
+    async def _end(self, walk: Walk) -> None:
+        outcome = walk.listing.outcome
+        assert outcome is not None
+        was_named = self._plan.registries is not None
+        result = ListingResult(
+            region=walk.region.code,
+            registry=walk.registry,
+            verdict=Verdict.FAILED if was_named and outcome.verdict is Verdict.GONE else outcome.verdict,
+            reason=outcome.reason,
+            images=outcome.images,
+            count=outcome.count,
+            pages=outcome.pages,
+            passes=outcome.passes,
+            page_size=outcome.page_size,
+            requests=walk.requests,
+            retries=walk.retries,
+            throttled=walk.throttled,
+            started_ms=walk.started_ms,
+            finished_ms=_now_ms(),
+            exists=outcome.verdict is not Verdict.GONE,
+        )
+        self._results.append(result)
+        self._observe(ListingEnded(result.region, result.registry, result.verdict, result.reason, result.images))
+        await self._output.end(walk, result)
+
+    def _without_wrong_regions(self) -> list[ListingResult]:
+        """Return the registries' results; one named without a region need not exist in all of them."""
+        registries = [result for result in self._results if result.registry is not None]
+        anywhere = {named.name for named in self._plan.registries or () if named.anywhere}
+        found = {result.registry for result in registries if result.exists} & anywhere
+        return [result for result in registries if result.exists or result.registry not in found]
+
+    async def _abandon_the_rest(self) -> None:
+        """Give every listing that has none its verdict, with the reason why the crawl stopped."""
+        for queue in self._queues.values():
+            for walk in queue.walks:
+                walk.listing.abandon(self._stop_reason or "the crawl ended")
+                await self._end(walk)
+            queue.walks.clear()
+            for registry in queue.waiting:
+                walk = self._begin(queue.region, registry)
+                walk.listing.abandon(f"not begun: {self._stop_reason}")
+                await self._end(walk)
+            queue.waiting.clear()
+
+    def _warn_of_override(self, walk: Walk) -> None:
+        if not self._warned_of_override:
+            self._warned_of_override = True
+            self._observe(FieldOverridden(walk.region.code, walk.registry))
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Let the first of our own errors out of a task group by itself; anything else in the group is a bug."""
+    failure: NcrawlError | None = None
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        ours, bugs = group.split(NcrawlError)
+        if bugs is not None or ours is None:
+            raise
+        failure = next(_leaves(ours))
+    if failure is not None:
+        raise failure
+
+
+def _leaves(group: BaseExceptionGroup[NcrawlError]) -> Iterator[NcrawlError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,210 @@
+"""Turn the bytes of a body into a Page, or into the error that says what was wrong; and records into lines.
+
+Records are never rebuilt: each keeps the very bytes that the gateway sent, so numbers of any size and unknown fields
+come out as they came in. msgspec finds where records begin and end and checks the grammar; UTF-8, nesting and what
+may break a line are checked here. A key that stands twice in one record stays twice; readers take the last one.
+Costs: O(bytes), two scans on the hot way.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+import orjson
+
+from crawler.errors import PageError
+from crawler.model import Page
+
+MAX_DEPTH: Final = 128
+"""Nesting that no real page has, and that every JSON reader can still follow."""
+
+IMAGE_FIELDS: Final = ("account", "region", "registry")
+REGISTRY_FIELDS: Final = ("account", "region")
+"""What a line begins with; a record's own fields of these names give way."""
+
+_LARGEST_NUMBER = 2**53
+_PAIR_OR_HALF = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a surrogate pair: kept
+    rb"|\\u([dD])([89a-fA-F][0-9a-fA-F]{2})"  # half of one: the only groups
+    rb"|\\."
+)
+_STAND_IN = re.compile(rb"\\u([eE])([89a-fA-F][0-9a-fA-F]{2})|\\.")
+_STAND_IN_CHARACTER = re.compile("[\ue800-\uefff]")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKET = re.compile(rb"[\[{]|[\]}]")
+
+
+class _Envelope(msgspec.Struct):
+    results: list[msgspec.Raw]
+    next: int | None
+    count: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _NamedRecords(msgspec.Struct):
+    results: list[_Named]
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_named_records = msgspec.json.Decoder(_NamedRecords)
+_named = msgspec.json.Decoder(_Named)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def decode_page(body: bytes, ours: tuple[str, ...]) -> Page:
+    """Decode one page of a listing.
+
+    Args:
+        body: the whole decoded body.
+        ours: names of the fields that the record's line will begin with.
+
+    Raises:
+        PageError: not JSON, not UTF-8, not a page, or nested too deep; the sentence says which.
+    """
+    try:
+        body.isascii() or body.decode()
+        page = _decode_whatever_stands_in(body, ours)
+    except UnicodeDecodeError as error:
+        raise PageError(f"not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise PageError("nested too deep") from None
+    except msgspec.ValidationError as error:
+        raise PageError(f"not a page: {error}") from None
+    except msgspec.DecodeError as error:
+        raise PageError(f"not JSON: {error}") from None
+    if page.next is not None and not 0 < page.next <= _LARGEST_NUMBER:
+        raise PageError(f"`next` is {page.next}, which is no page number")
+    return page
+
+
+def line_prefix(ours: tuple[str, ...], values: tuple[str, ...]) -> bytes:
+    """Return how each line of a listing begins: ``{"account":…,"region":…,`` ready for a record without its brace."""
+    return orjson.dumps(dict(zip(ours, values, strict=True)))[:-1] + b","
+
+
+def lines(prefix: bytes, records: list[bytes]) -> bytes:
+    """Return one whole line a record: the prefix, then the record's own bytes after its opening brace."""
+    parts: list[bytes | memoryview] = []
+    for record in records:
+        parts += (prefix, memoryview(record)[1:], b"\n")
+    return b"".join(parts)
+
+
+def decode_error(body: bytes) -> tuple[str | None, str]:
+    """Return (errorCode as text, message) of an error body; (None, "") if it is none."""
+    try:
+        error = orjson.loads(body)["error"]
+        code = error.get("errorCode")
+        message = error.get("message")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None, ""
+    known = isinstance(code, str | int) and not isinstance(code, bool)
+    return (str(code) if known else None), (message if isinstance(message, str) else "")
+
+
+def _decode_whatever_stands_in(body: bytes, ours: tuple[str, ...]) -> Page:
+    try:
+        return _decode(body, ours)
+    except msgspec.DecodeError:
+        if not any(match[1] for match in _PAIR_OR_HALF.finditer(body)):
+            raise
+        return _decode_with_stand_ins(body, ours)
+
+
+def _decode(body: bytes, ours: tuple[str, ...]) -> Page:
+    envelope = _envelope.decode(body)
+    records: list[bytes] = envelope.results  # type: ignore[assignment]  # Raw is a buffer, which is all that is used
+    defects = overridden = 0
+    try:
+        names = [named.name for named in _named_records.decode(body).results]
+    except msgspec.ValidationError:
+        names, records, defects = _sort_out(envelope.results)
+    if body.count(b"{") + body.count(b"[") > len(records) + 2:
+        _check_depth(records)
+    if b"\n" in body or b"\r" in body:
+        records = [msgspec.json.format(record, indent=-1) for record in records]
+    if b"\\u00" in body or any(b'"%b"' % field.encode() in body for field in ours):
+        records, overridden = _without(ours, records)
+    return Page(
+        count=_whole_number(envelope.count),
+        next=envelope.next,
+        names=names,
+        records=records,
+        defects=defects,
+        overridden=overridden,
+    )
+
+
+def _sort_out(raws: list[msgspec.Raw]) -> tuple[list[str], list[bytes], int]:
+    """Split records with a name from those without; return names, records and the number of the others."""
+    names: list[str] = []
+    records: list[bytes] = []
+    for raw in raws:
+        try:
+            names.append(_named.decode(raw).name)
+        except msgspec.ValidationError:
+            continue
+        records.append(bytes(raw))
+    return names, records, len(raws) - len(records)
+
+
+def _check_depth(records: list[bytes]) -> None:
+    for record in map(bytes, records):
+        if record.count(b"{") + record.count(b"[") > MAX_DEPTH:
+            depth = 0
+            for bracket in _BRACKET.findall(_STRING.sub(b"", record)):
+                depth += 1 if bracket in b"[{" else -1
+                if depth > MAX_DEPTH:
+                    raise PageError(f"nested more than {MAX_DEPTH} deep")
+
+
+def _without(ours: tuple[str, ...], records: list[bytes]) -> tuple[list[bytes], int]:
+    """Take the fields of our names out of the records; return them and how many had any."""
+    kept: list[bytes] = []
+    overridden = 0
+    for record in records:
+        fields = _fields.decode(record)
+        if not fields.keys().isdisjoint(ours):
+            overridden += 1
+            parts = [orjson.dumps(key) + b":" + bytes(raw) for key, raw in fields.items() if key not in ours]
+            record = b"{" + b",".join(parts) + b"}"  # noqa: PLW2901 - the record, mended
+        kept.append(record)
+    return kept, overridden
+
+
+def _whole_number(raw: msgspec.Raw) -> int | None:
+    """Return ``count`` if it is a number that can be one; anything else is as good as null: it is advice only."""
+    text = bytes(raw)
+    return int(text) if text.isdigit() and len(text) < 16 else None
+
+
+def _decode_with_stand_ins(body: bytes, ours: tuple[str, ...]) -> Page:
+    """Decode a page with halves of surrogate pairs, which JSON's grammar allows and no fast decoder accepts.
+
+    Each half is lent a private code point (U+D800 becomes U+E800) while the page is decoded. A page that uses those
+    itself is refused.
+    """
+    if _STAND_IN_CHARACTER.search(body.decode()) or any(match[1] for match in _STAND_IN.finditer(body)):
+        raise PageError("half surrogate pairs beside private code points U+E800 to U+EFFF")
+    page = _decode(_PAIR_OR_HALF.sub(_lend, body), ours)
+    return Page(
+        count=page.count,
+        next=page.next,
+        names=[_STAND_IN_CHARACTER.sub(lambda found: chr(ord(found[0]) - 0x1000), name) for name in page.names],
+        records=[_STAND_IN.sub(_give_back, bytes(record)) for record in page.records],
+        defects=page.defects,
+        overridden=page.overridden,
+    )
+
+
+def _lend(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[1] is None else b"\\u" + (b"E" if match[1] == b"D" else b"e") + match[2]
+
+
+def _give_back(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[1] is None else b"\\u" + (b"D" if match[1] == b"E" else b"d") + match[2]

@@ -1,0 +1,65 @@
+"""What happens in a crawl, as frozen records for an `Observer`: logging and progress are adapters of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from crawler.model import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class TryFailed:
+    """A try of one page failed; ``pause_s`` until the next one, None if it is given up."""
+
+    region: str
+    registry: str | None
+    page: int
+    reason: str
+    pause_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """The gateway said that requests come too fast; ``rate_per_s`` is the account's rate from now on."""
+
+    region: str
+    reason: str
+    rate_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListingEnded:
+    """A listing has its verdict; ``registry`` None is the region's list of registries."""
+
+    region: str
+    registry: str | None
+    verdict: Verdict
+    reason: str | None
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class FieldOverridden:
+    """The gateway sent a field that has the name of one of ours; ours wins. Told once a run."""
+
+    region: str
+    registry: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStopped:
+    """The crawl ends before its work is done."""
+
+    reason: str
+
+
+Event = TryFailed | Throttled | ListingEnded | FieldOverridden | RunStopped
+
+
+class Observer(Protocol):
+    """Is told of events, in order, from the crawl's own task; must not block."""
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""

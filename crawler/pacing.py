@@ -1,0 +1,109 @@
+"""Decide when the next request may start, and how a refusal slows requests down. Pure: every time is passed in.
+
+Times are monotonic seconds. A `Limit` is GCRA (the generic cell rate algorithm, ITU-T I.371): one float, O(1), and in
+no window of t seconds more than rate x t + burst. `Pace` stacks one for the account over one for each region.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+BURST_S = 0.1
+"""The burst is what the rate allows in this time, and at least one request."""
+CLIMB_S = 60.0
+"""After a refusal the rate climbs back by a whole ceiling in this time."""
+HALVING_PAUSE_S = 1.0
+SLOWEST_PER_S = 0.2
+LONGEST_PAUSE_S = 60.0
+
+
+class Limit:
+    """At most ``ceiling_per_s`` requests a second; fewer for a while after a refusal."""
+
+    def __init__(self, ceiling_per_s: float) -> None:
+        self._ceiling = ceiling_per_s
+        self._rate = ceiling_per_s
+        self._climb_per_s = ceiling_per_s / CLIMB_S
+        self._rate_at = -inf
+        self._next = -inf  # GCRA's theoretical arrival time: when the next request would be exactly on time
+        self._not_before = -inf
+        self._refused_at = -inf
+        self._second = -inf
+        self._taken = (0, 0)
+
+    @property
+    def rate_per_s(self) -> float:
+        """The rate as of the last request or refusal."""
+        return self._rate
+
+    def earliest(self, now_s: float) -> float:
+        """Return the time at which the next request may start; it may start now if that is not after ``now_s``."""
+        self._climb(now_s)
+        return max(self._next - self._tolerance(), self._not_before)
+
+    def take(self, now_s: float) -> None:
+        """Count a request that starts at ``now_s``, which is not before `earliest`."""
+        self._climb(now_s)
+        self._count(now_s)
+        if self._rate < inf:
+            self._next = max(self._next, now_s) + 1 / self._rate
+
+    def refuse(self, now_s: float, pause_s: float = 0.0) -> None:
+        """Slow down after a refusal: half the rate, at most once a second, and nothing at all for ``pause_s``."""
+        self._climb(now_s)
+        self._not_before = max(self._not_before, now_s + min(pause_s, LONGEST_PAUSE_S))
+        if now_s - self._refused_at < HALVING_PAUSE_S:
+            return
+        self._refused_at = now_s
+        if self._rate == inf:
+            self._rate = float(max(*self._taken, 1))
+            self._climb_per_s = self._rate / CLIMB_S
+        self._rate = max(self._rate / 2, min(SLOWEST_PER_S, self._ceiling))
+        self._rate_at = now_s
+        self._next = max(self._next, now_s + 1 / self._rate)
+
+    def _tolerance(self) -> float:
+        """How much earlier than exactly on time a request may start: that is the burst."""
+        return max(BURST_S - 1 / self._rate, 0.0)
+
+    def _climb(self, now_s: float) -> None:
+        if self._rate < self._ceiling:
+            self._rate = min(self._ceiling, self._rate + self._climb_per_s * (now_s - self._rate_at))
+            self._rate_at = now_s
+
+    def _count(self, now_s: float) -> None:
+        """Keep the requests of this second and of the one before: what "half" means when there is no limit."""
+        if now_s - self._second < 1:
+            self._taken = (self._taken[0], self._taken[1] + 1)
+        else:
+            recent = self._taken[1] if now_s - self._second < 2 else 0
+            self._taken, self._second = (recent, 1), now_s
+
+
+class Pace:
+    """One limit for the account over all regions, and one for each region beneath it.
+
+    A refusal slows the account down: all regions stand behind one host and, as far as one can tell, one throttle.
+    """
+
+    def __init__(self, account_per_s: float, region_per_s: float, regions: list[str]) -> None:
+        self._account = Limit(account_per_s)
+        self._regions = {region: Limit(region_per_s) for region in regions}
+
+    @property
+    def rate_per_s(self) -> float:
+        """The account's rate now."""
+        return self._account.rate_per_s
+
+    def earliest(self, region: str, now_s: float) -> float:
+        """Return the time at which the next request to ``region`` may start."""
+        return max(self._account.earliest(now_s), self._regions[region].earliest(now_s))
+
+    def take(self, region: str, now_s: float) -> None:
+        """Count a request to ``region``."""
+        self._account.take(now_s)
+        self._regions[region].take(now_s)
+
+    def refuse(self, now_s: float, pause_s: float = 0.0) -> None:
+        """Slow the account down."""
+        self._account.refuse(now_s, pause_s)

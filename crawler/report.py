@@ -1,0 +1,152 @@
+"""What a run says of itself: the manifest object, and the tables for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from crawler import __version__
+from crawler.model import Verdict
+from crawler.snapshot.manifest import Manifest, RegionRecord, RegistryRecord, Run, Tool, Totals, VerdictCounts
+from crawler.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from crawler.crawl import CrawlResult
+    from crawler.model import ListingResult
+    from crawler.snapshot.manifest import StoredFile
+
+MOST_REGISTRIES_SHOWN = 20
+_COLUMNS = ("region", "complete", "drift", "other", "images", "requests", "retries", "throttled", "seconds")
+
+
+def iso(time_ms: float) -> str:
+    """Return milliseconds since 1970 as ISO 8601 in UTC with ``Z``."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def is_complete(result: CrawlResult) -> bool:
+    """Whether nothing is missing: a discovered registry that is gone by the time it is listed does not count."""
+    listings = [*result.registries, *result.discoveries]
+    return result.stop is None and all(one.verdict.is_whole or one.verdict is Verdict.GONE for one in listings)
+
+
+def manifest(
+    result: CrawlResult,
+    *,
+    account: str,
+    started_ms: int,
+    finished_ms: int,
+    options: Mapping[str, object],
+    files: Sequence[StoredFile],
+) -> Manifest:
+    """Return the run's result as the object that ``--summary`` writes; offsets and checksums are a snapshot's."""
+    records = [_registry_record(account, one) for one in result.registries]
+    everything = [*result.registries, *result.discoveries]
+    return Manifest(
+        tool=Tool(name="ncrawl", version=__version__),
+        run=Run(
+            id=iso(started_ms).replace("-", "").replace(":", "").replace(".", ""),
+            started=iso(started_ms),
+            finished=iso(finished_ms),
+            options=dict(options),
+        ),
+        verdict="complete" if is_complete(result) else "incomplete",
+        totals=Totals(
+            registries=VerdictCounts.of(records),
+            images=sum(one.images for one in result.registries),
+            pages=sum(one.pages for one in everything),
+            requests=sum(one.requests for one in everything),
+            retries=sum(one.retries for one in everything),
+            throttled=sum(one.throttled for one in everything),
+            bytes=sum(file.bytes for file in files),
+        ),
+        files=tuple(files),
+        registries=tuple(sorted(records, key=lambda record: record.place)),
+        regions=tuple(_region_record(one) for one in sorted(result.discoveries, key=lambda one: one.region)),
+        observed=_observed(result),
+    )
+
+
+def _registry_record(account: str, one: ListingResult) -> RegistryRecord:
+    return RegistryRecord(
+        account=account,
+        region=one.region,
+        registry=one.registry or "",
+        verdict=one.verdict,
+        reason=one.reason,
+        images=one.images,
+        count=one.count,
+        pages=one.pages,
+        passes=one.passes,
+        requests=one.requests,
+        offset=None,
+        length=None,
+        sha256=None,
+        started=iso(one.started_ms),
+        finished=iso(one.finished_ms),
+    )
+
+
+def _region_record(one: ListingResult) -> RegionRecord:
+    return RegionRecord(region=one.region, verdict=one.verdict, reason=one.reason, registries=one.images)
+
+
+def _observed(result: CrawlResult) -> dict[str, object]:
+    """Return what the provider does not document and this run saw, by region."""
+    everything = [*result.registries, *result.discoveries]
+    regions = {}
+    for region in sorted({one.region for one in everything}):
+        here = [one for one in everything if one.region == region]
+        sizes = {one.page_size for one in here if one.page_size is not None and one.pages > 1}
+        regions[region] = {"page_sizes": sorted(sizes), "throttled": sum(one.throttled for one in here)}
+    rate = None if result.rate_per_s == float("inf") else result.rate_per_s
+    return {"regions": regions, "rate_after_throttling": rate, "stopped": result.stop_reason}
+
+
+def tables(result: CrawlResult, regions: Iterable[str]) -> str:
+    """Return the run's result for people: a line a region, then what is not complete, with its reason."""
+    rows = [_COLUMNS, *(_row(region, result) for region in regions)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    text = [
+        "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in cells)
+        for cells in (list(enumerate(zip(row, widths, strict=True))) for row in rows)
+    ]
+    return "\n".join([*text, *_incomplete(result)])
+
+
+def _row(region: str, result: CrawlResult) -> tuple[str, ...]:
+    registries = [one for one in result.registries if one.region == region]
+    everything = [*registries, *(one for one in result.discoveries if one.region == region)]
+    complete = sum(one.verdict is Verdict.COMPLETE for one in registries)
+    drift = sum(one.verdict is Verdict.COMPLETE_WITH_DRIFT for one in registries)
+    started = min((one.started_ms for one in everything), default=0)
+    finished = max((one.finished_ms for one in everything), default=0)
+    numbers = (
+        complete,
+        drift,
+        len(registries) - complete - drift,
+        sum(one.images for one in registries),
+        sum(one.requests for one in everything),
+        sum(one.retries for one in everything),
+        sum(one.throttled for one in everything),
+    )
+    return (region, *(f"{number:,}" for number in numbers), f"{(finished - started) / 1000:.1f}")
+
+
+def _incomplete(result: CrawlResult) -> list[str]:
+    lines = [
+        f"{one.region}: the list of registries is {one.verdict}: {visible(one.reason or '')}"
+        for one in result.discoveries
+        if not one.verdict.is_whole
+    ]
+    others = [one for one in result.registries if not one.verdict.is_whole]
+    others.sort(key=lambda one: (one.verdict, one.region, one.registry))
+    lines += [
+        f"{one.region}/{visible(one.registry or '')}: {one.verdict}: {visible(one.reason or '')}"
+        for one in others[:MOST_REGISTRIES_SHOWN]
+    ]
+    if len(others) > MOST_REGISTRIES_SHOWN:
+        lines.append(f"… and {len(others) - MOST_REGISTRIES_SHOWN:,} more; --summary FILE holds them all")
+    return ["", *lines] if lines else []

@@ -1,0 +1,262 @@
+"""Where lines go: standard output or a file, plain or compressed. Whole lines, back-pressure, nothing half-written.
+
+A file is written under another name beside it (``NAME.partial``, locked) and renamed once it is whole. Standard output
+is written without blocking, so that a reader that sleeps slows the crawl down and a signal still gets through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+import anyio
+import zstandard
+
+from crawler.errors import ClosedPipeError, LockedError, OutputError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+LUMP_BYTES = 256 * 1024
+"""Lines are collected up to this size before they are written."""
+LAST_WORDS_S = 1.0
+"""How long a stopped run tries to get its last whole lines out to a slow reader."""
+
+
+class Compressor(Protocol):
+    """What zlib's and zstandard's compression objects have in common."""
+
+    def compress(self, data: bytes) -> bytes:
+        """Return what is ready of the compressed stream."""
+        ...
+
+    def flush(self) -> bytes:
+        """Return the rest and end the stream."""
+        ...
+
+
+class _Plain:
+    def compress(self, data: bytes) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+def compressor(name: str) -> Compressor:
+    """Return the compressor that goes with a file's name: ``.gz``, ``.zst``, else none."""
+    if name.endswith(".gz"):
+        return zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    if name.endswith(".zst"):
+        return zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
+    return _Plain()
+
+
+class Sink:
+    """Collects whole lines and writes them in lumps.
+
+    Attributes:
+        name: path as the user gave it; ``-`` is standard output.
+        lines: whole lines taken.
+        bytes: bytes written.
+        is_whole: set when nothing is to come any more; an interrupted run leaves it False.
+
+    Mutable state: the lump being collected, and the lock that lets one lump be written at a time.
+    """
+
+    def __init__(self, name: str, fd: int, compress: Compressor) -> None:
+        self.name = name
+        self.lines = 0
+        self.bytes = 0
+        self.is_whole = False
+        self._fd = fd
+        self._compressor = compress
+        self._lump = bytearray()
+        self._unwritten = memoryview(b"")
+        self._lock = asyncio.Lock()
+        self._sha256 = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the bytes written, in hexadecimal."""
+        return self._sha256.hexdigest()
+
+    async def write(self, lines: bytes, count: int) -> None:
+        """Take whole lines; wait while too much is unwritten.
+
+        Raises:
+            OutputError: they cannot be written; a ClosedPipeError if the reader went away.
+        """
+        self._lump += lines
+        self.lines += count
+        if len(self._lump) >= LUMP_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was collected so far."""
+        async with self._lock:
+            await self._drain()
+            if self._lump:
+                lump, self._lump = bytes(self._lump), bytearray()
+                self._unwritten = memoryview(self._compressor.compress(lump))
+                await self._drain()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if not isinstance(exc, OutputError):
+                with anyio.move_on_after(LAST_WORDS_S, shield=True) as last_words:
+                    await self.flush()
+                    self._unwritten = memoryview(self._compressor.flush())
+                    await self._drain()
+                if self.is_whole and last_words.cancelled_caught:
+                    raise OutputError(self.name, TimeoutError(errno.ETIMEDOUT, ""))
+            if self.is_whole and exc is None:
+                self._publish()
+        finally:
+            os.close(self._fd)
+
+    def _publish(self) -> None:
+        """Give what is whole its name."""
+
+    async def _drain(self) -> None:
+        """Write the lump under way; what a cancelled call left over goes first next time, so lines stay whole."""
+        while self._unwritten:
+            try:
+                written = await self._write_some(self._unwritten)
+            except BrokenPipeError as error:
+                raise ClosedPipeError(self.name, error) from None
+            except OSError as error:
+                raise OutputError(self.name, error) from None
+            self._sha256.update(self._unwritten[:written])
+            self.bytes += written
+            self._unwritten = self._unwritten[written:]
+
+    async def _write_some(self, data: memoryview) -> int:
+        return os.write(self._fd, data)
+
+
+class StreamSink(Sink):
+    """Standard output, or a path that is no regular file (a pipe, a device)."""
+
+    def __init__(self, name: str, fd: int, compress: Compressor) -> None:
+        super().__init__(name, _without_blocking(fd), compress)
+
+    async def _write_some(self, data: memoryview) -> int:
+        while True:
+            try:
+                return os.write(self._fd, data)
+            except BlockingIOError:
+                await anyio.wait_writable(self._fd)
+
+
+class FileSink(Sink):
+    """A regular file, which appears under its name only when it is whole.
+
+    Attributes:
+        partial: where its lines are until then, and stay if the run is interrupted.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._path = Path(os.path.realpath(name))
+        self.partial = self._path.with_name(self._path.name + ".partial")
+        super().__init__(name, _open_partial(name, self.partial), compressor(name))
+
+    def _publish(self) -> None:
+        try:
+            os.fsync(self._fd)
+            self.partial.replace(self._path)
+            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise OutputError(self.name, error) from None
+
+
+def open_sink(name: str) -> StreamSink | FileSink:
+    """Open where the lines of a run go, before its first request.
+
+    Args:
+        name: path, or ``-`` for standard output.
+
+    Raises:
+        OutputError: it cannot be written.
+        LockedError: another run writes it.
+    """
+    if name == "-":
+        return StreamSink("standard output", os.dup(1), _Plain())
+    try:
+        mode = Path(name).stat().st_mode
+    except FileNotFoundError:
+        return FileSink(name)
+    except OSError as error:
+        raise OutputError(name, error) from None
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return FileSink(name)
+    try:
+        return StreamSink(name, os.open(name, os.O_WRONLY | os.O_CLOEXEC), compressor(name))
+    except OSError as error:
+        raise OutputError(name, error) from None
+
+
+def write_file(name: str, data: bytes) -> None:
+    """Replace a small file as a whole, or leave it as it was.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = Path(os.path.realpath(name))
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(name, error) from None
+
+
+def _open_partial(name: str, partial: Path) -> int:
+    try:
+        if partial.with_name(Path(os.path.realpath(name)).name).is_dir():
+            raise IsADirectoryError(errno.EISDIR, "")
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise OutputError(name, error) from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise LockedError(f"another run is writing {name}: wait for it, or choose another --output") from None
+    os.ftruncate(fd, 0)
+    return fd
+
+
+def _without_blocking(fd: int) -> int:
+    """Return a descriptor for the same stream that does not block; others that share the stream are not affected.
+
+    A descriptor opened anew has flags of its own. Where that cannot be (a socket, no /proc), the old one is used.
+    """
+    try:
+        mode = os.fstat(fd).st_mode
+        if not (stat.S_ISFIFO(mode) or os.isatty(fd)):
+            return fd
+        fresh = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return fd
+    os.close(fd)
+    return fresh

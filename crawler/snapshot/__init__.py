@@ -1,0 +1,1 @@
+"""Snapshots on disk: what they say of themselves, how they are read back, proved and compared."""

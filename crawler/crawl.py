@@ -12,7 +12,7 @@ import random
 import time
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Protocol
@@ -28,7 +28,7 @@ from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, pause_s
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from crawler.events import Observer
     from crawler.model import Page, Region, VerifyMode
@@ -66,7 +66,7 @@ class Output(Protocol):
         ...
 
     async def end(self, walk: Walk, result: ListingResult) -> None:
-        """Take in that a listing has its verdict."""
+        """Take in that a listing ended by itself; those that a stop cut off are not told."""
         ...
 
     async def flush(self) -> None:
@@ -93,6 +93,8 @@ class Plan:
         registries: the registries to list; None discovers all of them.
         images: False lists the registries only.
         deadline_s: seconds from the start after which the crawl stops by itself.
+        known: region to the names of its registries, where an earlier run discovered them already.
+        finished: (region, registry) that an earlier run listed already.
     """
 
     account: str
@@ -103,6 +105,8 @@ class Plan:
     verify: VerifyMode
     concurrency: int
     deadline_s: float
+    known: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    finished: Collection[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,7 @@ class Crawl:
             await self._output.flush()
         if self._scope.cancelled_caught and self._stop is None:
             self._note_stop(Stop.DEADLINE, Stop.DEADLINE.value)
-        await self._abandon_the_rest()
+        self._abandon_the_rest()
         return CrawlResult(
             registries=self._without_wrong_regions(),
             discoveries=[result for result in self._results if result.registry is None],
@@ -189,8 +193,11 @@ class Crawl:
 
     def _fill(self) -> None:
         if self._plan.registries is None:
-            for queue in self._queues.values():
-                queue.waiting.append(None)
+            for code, queue in self._queues.items():
+                if code in self._plan.known:
+                    self._discovered(queue, self._plan.known[code])
+                else:
+                    queue.waiting.append(None)
         for named in dict.fromkeys((named.region.code, named.name) for named in self._plan.registries or ()):
             self._queues[named[0]].waiting.append(named[1])
 
@@ -259,17 +266,20 @@ class Crawl:
         names, records = walk.listing.receive(job.page, page)
         self._images += 0 if walk.registry is None else len(names)
         if walk.registry is None and self._plan.images:
-            queue.waiting.extend(names)
+            self._discovered(queue, names)
         if names:
             await self._output.take(walk, names, records)
         await self._after_answer(queue, walk)
+
+    def _discovered(self, queue: RegionQueue, names: Iterable[str]) -> None:
+        queue.waiting.extend(name for name in names if (queue.region.code, name) not in self._plan.finished)
 
     async def _after_answer(self, queue: RegionQueue, walk: Walk) -> None:
         if walk.listing.outcome is None:
             queue.enlist(walk)
         elif walk in queue.walks:
             queue.walks.remove(walk)
-            await self._end(walk)
+            await self._output.end(walk, self._end(walk))
 
     # ── failures ──
 
@@ -307,7 +317,7 @@ class Crawl:
 
     # ── results ──
 
-    async def _end(self, walk: Walk) -> None:
+    def _end(self, walk: Walk) -> ListingResult:
         outcome = walk.listing.outcome
         assert outcome is not None
         was_named = self._plan.registries is not None
@@ -330,7 +340,7 @@ class Crawl:
         )
         self._results.append(result)
         self._observe(ListingEnded(result.region, result.registry, result.verdict, result.reason, result.images))
-        await self._output.end(walk, result)
+        return result
 
     def _without_wrong_regions(self) -> list[ListingResult]:
         """Return the registries' results; one named without a region need not exist in all of them."""
@@ -339,17 +349,17 @@ class Crawl:
         found = {result.registry for result in registries if result.exists} & anywhere
         return [result for result in registries if result.exists or result.registry not in found]
 
-    async def _abandon_the_rest(self) -> None:
+    def _abandon_the_rest(self) -> None:
         """Give every listing that has none its verdict, with the reason why the crawl stopped."""
         for queue in self._queues.values():
             for walk in queue.walks:
                 walk.listing.abandon(self._stop_reason or "the crawl ended")
-                await self._end(walk)
+                self._end(walk)
             queue.walks.clear()
             for registry in queue.waiting:
                 walk = self._begin(queue.region, registry)
                 walk.listing.abandon(f"not begun: {self._stop_reason}")
-                await self._end(walk)
+                self._end(walk)
             queue.waiting.clear()
 
     def _warn_of_override(self, walk: Walk) -> None:

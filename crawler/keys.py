@@ -18,8 +18,10 @@ from crawler.endpoints import check_registry_name
 from crawler.errors import InvalidRegistryNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
+
+    from crawler.model import Region
 
 _Word = TypeVar("_Word", bound=str)
 PREFIX = "NCRAWL_"
@@ -216,6 +218,14 @@ def parse_rate(text: str) -> float:
     return rate_per_s
 
 
+def parse_accept(text: str) -> str:
+    """Return which runs may become the latest: ``complete``, ``partial``, or the largest share missing, ``5%``."""
+    share = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)%", text, re.ASCII)
+    if text in ("complete", "partial") or (share and float(share[1]) <= 100):
+        return text
+    raise ValueError(f"{shown(text)} is no policy: give complete, partial, or a share that may be missing such as 5%")
+
+
 def parse_duration(text: str) -> float:
     """Return seconds for texts such as ``90s``, ``30m``, ``1h30m`` and ``1d``: a unit always, the largest first."""
     match = _DURATION.fullmatch(text)
@@ -263,3 +273,12 @@ def parse_gateway(text: str) -> Origin:
     if origin.scheme != "https" and not origin.is_loopback:
         raise ValueError(f"{shown(text)} is not safe: https is needed; http is for loopback (127.0.0.1) only")
     return origin
+
+
+def outside(regions: Collection[Region], place: str, registries: Iterable[str]) -> Iterator[str]:
+    """Say of every ``region/name`` that its region is not among those to crawl."""
+    codes = [region.code for region in regions]
+    for registry in registries:
+        region, slash, _ = registry.rpartition("/")
+        if slash and region not in codes:
+            yield f"{place}: {shown(registry)} is not in a region to be crawled: {', '.join(codes)}"

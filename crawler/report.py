@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from crawler import __version__
 from crawler.model import Verdict
@@ -21,9 +23,21 @@ MOST_REGISTRIES_SHOWN = 20
 _COLUMNS = ("region", "complete", "drift", "other", "images", "requests", "retries", "throttled", "seconds")
 
 
+class Extent(NamedTuple):
+    """The bytes that a registry takes in a snapshot's file, and the SHA-256 of its plain lines."""
+
+    length: int
+    sha256: str
+
+
 def iso(time_ms: float) -> str:
     """Return milliseconds since 1970 as ISO 8601 in UTC with ``Z``."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def run_id(started_ms: int) -> str:
+    """Return an id for a run that makes no snapshot: its start, to the millisecond."""
+    return iso(started_ms).replace("-", "").replace(":", "").replace(".", "")
 
 
 def is_complete(result: CrawlResult) -> bool:
@@ -36,22 +50,27 @@ def manifest(
     result: CrawlResult,
     *,
     account: str,
-    started_ms: int,
-    finished_ms: int,
-    options: Mapping[str, object],
+    run: Run,
     files: Sequence[StoredFile],
+    extents: Mapping[tuple[str, str | None], Extent] | None = None,
 ) -> Manifest:
-    """Return the run's result as the object that ``--summary`` writes; offsets and checksums are a snapshot's."""
-    records = [_registry_record(account, one) for one in result.registries]
+    """Return the object that ``--summary`` writes and that a snapshot's manifest is.
+
+    Args:
+        result: how every listing ended.
+        account: first field of every record.
+        run: when and how.
+        files: what was written.
+        extents: a snapshot's: for each (region, registry) how many bytes it takes; they stand in the records' order.
+    """
+    ordered = sorted(result.registries, key=lambda one: (one.region, one.registry))
+    records = [_registry_record(account, one) for one in ordered]
+    if extents is not None:
+        records = _with_extents(records, extents)
     everything = [*result.registries, *result.discoveries]
     return Manifest(
         tool=Tool(name="ncrawl", version=__version__),
-        run=Run(
-            id=iso(started_ms).replace("-", "").replace(":", "").replace(".", ""),
-            started=iso(started_ms),
-            finished=iso(finished_ms),
-            options=dict(options),
-        ),
+        run=run,
         verdict="complete" if is_complete(result) else "incomplete",
         totals=Totals(
             registries=VerdictCounts.of(records),
@@ -63,10 +82,21 @@ def manifest(
             bytes=sum(file.bytes for file in files),
         ),
         files=tuple(files),
-        registries=tuple(sorted(records, key=lambda record: record.place)),
+        registries=tuple(records),
         regions=tuple(_region_record(one) for one in sorted(result.discoveries, key=lambda one: one.region)),
         observed=_observed(result),
     )
+
+
+def _with_extents(
+    records: list[RegistryRecord], extents: Mapping[tuple[str, str | None], Extent]
+) -> list[RegistryRecord]:
+    placed, offset = [], 0
+    for record in records:
+        extent = extents[record.region, record.registry]
+        placed.append(msgspec.structs.replace(record, offset=offset, length=extent.length, sha256=extent.sha256))
+        offset += extent.length
+    return placed
 
 
 def _registry_record(account: str, one: ListingResult) -> RegistryRecord:

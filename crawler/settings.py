@@ -25,6 +25,8 @@ from crawler.keys import (
     Written,
     one_of,
     option_of,
+    outside,
+    parse_accept,
     parse_duration,
     parse_file,
     parse_gateway,
@@ -41,11 +43,10 @@ from crawler.keys import (
 from crawler.model import Region, VerifyMode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from crawler.keys import Origin
 
-_MAX_LINES_REPORTED = 20
 _FILES = ("output", "summary", "registry_file")
 _ZONE_OF_HOST = {urlsplit(zone.gateway).hostname: name for name, zone in ZONES.items()}
 _T = TypeVar("_T")
@@ -65,7 +66,7 @@ class Settings:
         gateway: origin without a trailing slash.
         region: the regions to crawl, of one zone.
         registry: ``name`` or ``region/name``; empty means every registry there is, unless a file names some.
-        registry_file: where more registries stand, for ``read_registry_file``; ``-`` is standard input.
+        registry_file: where more registries stand, one a line; ``-`` is standard input.
         output: path; ``-`` is standard output.
         rate: requests a second over all regions; infinity is unlimited.
         region_rate: the same for each region.
@@ -135,8 +136,34 @@ class Settings:
         Key(parse_switch, "Log errors only.", "false", None, "-q", (bool,), Shape.SWITCH),
     )
 
+    compress: str = _key(
+        "none", Key(one_of("none", "gzip", "zstd"), "How to pack the data files.", "none", "none|gzip|zstd")
+    )
+    accept: str = _key(
+        "complete",
+        Key(
+            parse_accept, "What `latest` may point to: complete, partial, or so many missing: 5%.", "complete", "POLICY"
+        ),
+    )
+    resume: bool = _key(
+        False, Key(parse_switch, "Take the newest unfinished run up again.", "false", None, "", (bool,), Shape.SWITCH)
+    )
+    retry_failed: str | None = _key(
+        None, Key(parse_file, "Fetch only what this snapshot lacks, and copy the rest.", metavar="SNAPSHOT")
+    )
+    keep: int | None = _key(
+        None, Key(whole_number(1, 100_000), "Keep the newest N snapshots, remove others.", "", "N", types=(int,))
+    )
+    keep_days: int | None = _key(
+        None, Key(whole_number(1, 100_000), "Keep the snapshots of N days, remove others.", "", "N", types=(int,))
+    )
+
+
+SNAPSHOT_KEYS = ("compress", "accept", "resume", "retry_failed", "keep", "keep_days")
+"""Keys that only `ncrawl snapshot` has."""
 
 KEYS: dict[str, Key] = {each.name: each.metadata["key"] for each in fields(Settings)}
+CRAWL_KEYS = tuple(name for name in KEYS if name not in SNAPSHOT_KEYS)
 
 
 def config_home(environ: Mapping[str, str]) -> Path:
@@ -286,16 +313,7 @@ def _settle_regions(values: dict[str, Any], written: Mapping[str, Written], prob
         return
     values["region"] = tuple(known[code] for code in codes)
     if "registry" in values:
-        problems += _outside(values["region"], written["registry"].place, values["registry"])
-
-
-def _outside(regions: Collection[Region], place: str, registries: Iterable[str]) -> Iterator[str]:
-    """Say of every ``region/name`` that its region is not among those to crawl."""
-    codes = [region.code for region in regions]
-    for registry in registries:
-        region, slash, _ = registry.rpartition("/")
-        if slash and region not in codes:
-            yield f"{place}: {shown(registry)} is not in a region to be crawled: {', '.join(codes)}"
+        problems += outside(values["region"], written["registry"].place, values["registry"])
 
 
 def _find_contradictions(values: Mapping[str, Any], written: Mapping[str, Written], problems: list[str]) -> None:
@@ -306,36 +324,3 @@ def _find_contradictions(values: Mapping[str, Any], written: Mapping[str, Writte
     for one, other in combinations(files, 2):
         if files[one] == files[other]:
             problems.append(f"{written[one].place} and {written[other].place} name the same file: give two")
-
-
-def read_registry_file(path: str, regions: Collection[Region]) -> tuple[str, ...]:
-    """Return the registries that a file names, one a line; ``#`` starts a comment; ``-`` is standard input.
-
-    Args:
-        path: as in ``Settings.registry_file``.
-        regions: those to be crawled; ``region/name`` has to be in one of them.
-
-    Raises:
-        ConfigurationError: it cannot be read, names none, or has bad lines, each told by file and line.
-    """
-    place = "standard input" if path == "-" else plain(path)
-    try:
-        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            lines = file.read().decode("utf-8-sig", "backslashreplace").split("\n")
-    except OSError as error:
-        raise ConfigurationError([f"--registry-file: cannot read {place}: {error.strerror}"]) from None
-    names: dict[str, None] = {}
-    problems: list[str] = []
-    for number, line in enumerate(lines, 1):
-        if name := line.partition("#")[0].strip(" \t\r"):
-            try:
-                names[parse_registry(name)] = None
-            except ValueError as error:
-                problems.append(f"{place}:{number}: {error}")
-            problems += _outside(regions, f"{place}:{number}", names.keys() & {name})
-    if not names and not problems:
-        problems = [f"{place}: names no registry: leave --registry-file out to list every one there is"]
-    if problems:
-        hidden = len(problems) - _MAX_LINES_REPORTED
-        raise ConfigurationError(problems[:_MAX_LINES_REPORTED] + [f"{place}: and {hidden} more"] * (hidden > 0))
-    return tuple(names)

@@ -24,7 +24,8 @@ from crawler.cli.options import crawl_options, settings_from
 from crawler.endpoints import ZONES
 from crawler.errors import ConfigurationError
 from crawler.model import VerifyMode
-from crawler.settings import KEYS, Settings, config_home, load_settings, read_registry_file
+from crawler.registry_file import read_registry_file
+from crawler.settings import KEYS, Settings, config_home, load_settings
 
 DOCUMENTED = Path(__file__).parent.parent / "config" / "ncrawl.toml"
 PUBLIC, GOV = ZONES["public"], ZONES["gov"]
@@ -120,19 +121,25 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
         "log_format": "json",
         "verbose": 2,
         "quiet": False,
+        "compress": "zstd",
+        "accept": "2.5%",
+        "resume": True,
+        "retry_failed": "latest",
+        "keep": "30",
+        "keep_days": "90",
     }
     environ = {
         keys.variable_of(name): ",".join(value) if isinstance(value, tuple) else str(value).lower()
         for name, value in flags.items()
     }
     toml = "".join(f"{name} = {json.dumps(value)}\n" for name, value in flags.items())
-    for name in ("concurrency", "page_size", "rate"):
+    for name in ("concurrency", "page_size", "rate", "keep", "keep_days"):
         toml = toml.replace(f'{name} = "{flags[name]}"', f"{name} = {flags[name]}")
     assert flags.keys() == KEYS.keys()
     assert load(flags) == load({}, environ) == load({}, {}, toml)
     assert load(flags) == Settings(
         "p", "gov", "https://[::1]:8443", True, True, (GOV.regions[1], GOV.regions[0]), ("a", "kr/b"), "-", "o.gz",
-        0.5, 7.0, 1, 97, VerifyMode.ALWAYS, 5400.0, "s.json", "json", 2, False,
+        0.5, 7.0, 1, 97, VerifyMode.ALWAYS, 5400.0, "s.json", "json", 2, False, "zstd", "2.5%", True, "latest", 30, 90,
     )  # fmt: skip
 
 
@@ -444,7 +451,8 @@ def test_registry_file_is_read_tolerantly(tmp_path: Path) -> None:
 def test_registry_file_from_standard_input() -> None:
     """``-`` reads standard input; a closed one is an error, not a traceback."""
     code = (
-        "from crawler.settings import *\n"
+        "from crawler.endpoints import ZONES\n"
+        "from crawler.registry_file import *\n"
         "try: print(read_registry_file('-', ZONES['gov'].regions))\n"
         "except ConfigurationError as error: print(error)"
     )

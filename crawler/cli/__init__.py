@@ -12,6 +12,7 @@ from crawler.errors import ClosedPipeError, NcrawlError
 COMMANDS = {
     "images": "Stream every image of every registry as NDJSON.",
     "registries": "Stream every registry as NDJSON.",
+    "snapshot": "The nightly job: a durable, verifiable snapshot.",
     "verify": "Prove a snapshot whole: sizes, SHA-256, counts, order, every line.",
     "diff": "Tell what changed between two snapshots or files of images.",
     "emulator": "Serve the API on loopback: no account needed.",

@@ -19,16 +19,18 @@ from crawler.crawl import Crawl, CrawlResult, NamedRegistry, Plan, Stop, one_err
 from crawler.credentials import find_keys
 from crawler.decoding import lines
 from crawler.pacing import Pace
-from crawler.report import is_complete, manifest, tables
-from crawler.settings import read_registry_file
+from crawler.registry_file import read_registry_file
+from crawler.report import is_complete, iso, manifest, run_id, tables
+from crawler.settings import CRAWL_KEYS
 from crawler.sinks import FileSink, open_sink, write_file
-from crawler.snapshot.manifest import StoredFile, dump
+from crawler.snapshot.manifest import Run, StoredFile, dump
 from crawler.transport import Transport, fetch_metadata
 from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
+    from crawler.crawl import Output
     from crawler.credentials import FoundKeys
     from crawler.model import ListingResult
     from crawler.scheduling import Walk
@@ -85,10 +87,18 @@ async def _crawl_to_sink(settings: Settings, *, images: bool) -> int:
     )
     for warning in found.warnings:
         log.warning(warning)
+    return await crawl_to_sink(settings, make_plan(settings, found, registries, images=images), found)
+
+
+async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int:
+    """Crawl the plan, stream its lines to ``settings.output``, report, and return the exit code.
+
+    Raises:
+        OutputError: the output cannot be written; where it cannot be opened, nothing was requested.
+    """
     started_ms = int(time.time() * 1000)
-    plan = make_plan(settings, found, registries, images=images)
     async with open_sink(settings.output) as sink:
-        result = await crawl(settings, plan, found, LineOutput(sink, registries=not images))
+        result = await crawl(settings, plan, found, LineOutput(sink, registries=not plan.images))
         sink.is_whole = result.stop not in (Stop.INTERRUPTED, Stop.TERMINATED)
     if isinstance(sink, FileSink) and not sink.is_whole:
         log.warning("%s is not replaced; what was had is in %s", settings.output, sink.partial)
@@ -133,7 +143,7 @@ def make_plan(settings: Settings, found: FoundKeys, registries: list[NamedRegist
     )
 
 
-async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: LineOutput) -> CrawlResult:
+async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output) -> CrawlResult:
     """Crawl the plan while signals are listened to and progress is shown."""
     regions = [region.code for region in settings.region]
     turnstile = Turnstile(Pace(settings.rate, settings.region_rate, regions), regions)
@@ -163,9 +173,12 @@ def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: i
         summary = manifest(
             result,
             account=plan.account,
-            started_ms=started_ms,
-            finished_ms=int(time.time() * 1000),
-            options=options_of(settings),
+            run=Run(
+                id=run_id(started_ms),
+                started=iso(started_ms),
+                finished=iso(time.time() * 1000),
+                options=options_of(settings),
+            ),
             files=files,
         )
         write_file(settings.summary, dump(summary))
@@ -173,9 +186,9 @@ def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: i
         click.echo(tables(result, [region.code for region in settings.region]), err=True)
 
 
-def options_of(settings: Settings) -> dict[str, object]:
-    """Return the settings as JSON can hold them; keys are never settings."""
-    options = asdict(settings)
+def options_of(settings: Settings, more: Collection[str] = ()) -> dict[str, object]:
+    """Return the settings of a crawl, and ``more`` of them, as JSON can hold them; keys are never settings."""
+    options = {name: value for name, value in asdict(settings).items() if name in (*CRAWL_KEYS, *more)}
     options["region"] = [region.code for region in settings.region]
     for name in ("rate", "region_rate"):
         if options[name] == float("inf"):

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from crawler.cli.options import crawl_options, settings_from
+from crawler.settings import CRAWL_KEYS
 
 
 @click.command(
@@ -19,10 +20,12 @@ Examples:
   ncrawl images --region sgn --rate 20 | jq .name
   ncrawl images --verify always --summary run.json -o images.ndjson
 
+\b
 Keys: NCLOUD_ACCESS_KEY_ID and NCLOUD_SECRET_KEY, ~/.ncloud/configure, or a server role.
-Exit codes: 0 complete · 3 something is missing · 4 key, clock or quota · 2 usage · 74 output · 130, 143 stopped""",
+Exit codes: 0 complete, 2 usage, 3 something is missing, 4 key, clock or quota,
+            74 output, 75 locked, 130 and 143 stopped""",
 )
-@crawl_options()
+@crawl_options(*CRAWL_KEYS)
 def command(**flags: Any) -> int:
     """Stream every image of the named registries, or of every registry there is, as NDJSON.
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from crawler.cli.options import crawl_options, settings_from
-from crawler.settings import KEYS
+from crawler.settings import CRAWL_KEYS
 
 
 @click.command(
@@ -17,7 +17,7 @@ Examples:
   ncrawl registries | jq -r '"\\(.region)/\\(.name)"'
   ncrawl registries --region jpn -o registries.ndjson""",
 )
-@crawl_options(*(name for name in KEYS if name not in ("registry", "registry_file")))
+@crawl_options(*(name for name in CRAWL_KEYS if name not in ("registry", "registry_file")))
 def command(**flags: Any) -> int:
     """Stream every registry of every selected region as NDJSON."""
     settings = settings_from(flags)

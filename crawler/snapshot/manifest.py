@@ -284,14 +284,13 @@ def _contradictions_of_totals(manifest: Manifest) -> Iterator[Contradiction]:
 
 
 def _contradictions_of_verdict(manifest: Manifest) -> Iterator[Contradiction]:
-    verdicts = {record.verdict for record in manifest.registries} | {record.verdict for record in manifest.regions}
-    whole = all(verdict.is_whole for verdict in verdicts)
-    # One that is gone counts if it was asked for by name, and does not if it was discovered: both are possible.
-    broken = not all(verdict.is_whole or verdict is Verdict.GONE for verdict in verdicts)
-    if (manifest.verdict == "complete" and broken) or (manifest.verdict == "incomplete" and whole):
-        yield Contradiction(
-            None, f"its verdict is {manifest.verdict}, which its registries and regions do not bear out"
-        )
+    if manifest.verdict == "incomplete":  # a run can be so as a whole, because it was stopped
+        return
+    records: tuple[RegistryRecord | RegionRecord, ...] = (*manifest.registries, *manifest.regions)
+    for record in records:
+        # What is gone counts if it was asked for by name, and does not if it was discovered: both are possible.
+        if not record.verdict.is_whole and record.verdict is not Verdict.GONE:
+            yield Contradiction(None, f"its verdict is complete, but {record.region} has what is {record.verdict}")
 
 
 def _contradictions_of_extents(manifest: Manifest) -> Iterator[Contradiction]:

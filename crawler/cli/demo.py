@@ -1,0 +1,72 @@
+"""``ncrawl demo``: emulator and crawl in one process, without credentials."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crawler.cli.options import crawl_options, settings_from
+
+if TYPE_CHECKING:
+    from crawler.settings import Settings
+
+OPTIONS = ("output", "summary", "concurrency", "page_size", "verify", "log_format", "verbose", "quiet")
+
+
+@click.command(
+    "demo",
+    epilog="""\b
+Examples:
+  ncrawl demo                    writes demo.ndjson
+  ncrawl demo -o - | jq .name    to standard output""",
+)
+@crawl_options(*OPTIONS)
+def command(**flags: Any) -> int:
+    """Crawl an emulated account in three regions: no keys, and nothing leaves this machine.
+
+    The emulated gateway takes 40 ms an answer and fails now and then, as a real one does.
+    """
+    settings = settings_from(flags)
+    if settings.output == "-" and flags["output"] is None:
+        settings = replace(settings, output="demo.ndjson")
+    from crawler.cli.crawling import run  # noqa: PLC0415 - `--help` should not wait for aiohttp
+    from crawler.cli.logs import configure_logging  # noqa: PLC0415 - likewise
+
+    configure_logging(settings)
+    return run(lambda: _demo(settings))
+
+
+async def _demo(settings: Settings) -> int:
+    from crawler.cli.crawling import crawl_to_sink, make_plan  # noqa: PLC0415 - likewise
+    from crawler.credentials import Credentials, FoundKeys  # noqa: PLC0415
+    from crawler.emulator import Emulator, EmulatorOptions  # noqa: PLC0415
+    from crawler.secret import KeyPair, Secret  # noqa: PLC0415
+
+    world = EmulatorOptions(latency_ms=40, jitter_ms=20, faults={"503": 0.02, "reset": 0.01})
+    async with Emulator(world) as emulator:
+        keys = KeyPair(Secret(emulator.access_key), Secret(emulator.secret_key), "the emulator")
+        found = FoundKeys(Credentials(keys), account="demo")
+        settings = replace(settings, gateway=emulator.url, rate=inf)
+        _say(settings, f"Crawling an emulated account of {world.registries} registries in each of three regions…")
+        code = await crawl_to_sink(settings, make_plan(settings, found, None, images=True), found)
+    if settings.output != "-":
+        _say(settings, f"\n{_first_line(settings.output)}")
+        _say(settings, "With your own keys: export NCLOUD_ACCESS_KEY_ID=… NCLOUD_SECRET_KEY=…; ncrawl images | head")
+    return code
+
+
+def _first_line(output: str) -> str:
+    """Return the file's name and how its first line looks, if it is readable as it is."""
+    if output.endswith((".gz", ".zst")) or not Path(output).is_file():
+        return output
+    with Path(output).open(encoding="utf-8") as file:
+        return f"{output} holds one image a line:\n{file.readline()}"
+
+
+def _say(settings: Settings, text: str) -> None:
+    if not settings.quiet:
+        click.echo(text, err=True)

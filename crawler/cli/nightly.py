@@ -1,0 +1,218 @@
+"""Run the nightly job: lock, begin or resume, crawl, publish, tidy up, say how it went."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import click
+
+from crawler.cli.crawling import crawl, exit_code, make_plan, options_of, run
+from crawler.cli.logs import configure_logging
+from crawler.credentials import find_keys
+from crawler.errors import UsageError
+from crawler.model import Verdict
+from crawler.report import Extent, iso, manifest, tables
+from crawler.settings import SNAPSHOT_KEYS
+from crawler.sinks import write_file
+from crawler.snapshot.lock import locked
+from crawler.snapshot.manifest import Run, dump
+from crawler.snapshot.publishing import (
+    Retention,
+    assemble,
+    check_folder,
+    new_id,
+    point_latest,
+    publish,
+    remove_old,
+)
+from crawler.snapshot.recording import Recorder
+from crawler.snapshot.records import RegistryKey, parse_keys
+from crawler.snapshot.run import FINISHED, Header, UnfinishedRun, remove_remains, unfinished_runs
+from crawler.snapshot.seeding import seed
+from crawler.transport import fetch_metadata
+
+if TYPE_CHECKING:
+    from crawler.crawl import CrawlResult, Plan
+    from crawler.credentials import FoundKeys
+    from crawler.settings import Settings
+    from crawler.snapshot.manifest import Manifest
+    from crawler.snapshot.run import Part
+
+log = logging.getLogger("ncrawl")
+
+DECIDING_OPTIONS = ("gateway", "zone", "region", "page_size", "verify", "compress")
+"""Options that decide what is in a snapshot: a run is resumed with the same ones only."""
+
+
+def snapshot_command(folder: Path, settings: Settings) -> int:
+    """Take a snapshot below ``folder`` and return the exit code."""
+    configure_logging(settings)
+    check_folder(folder)
+    if settings.resume and settings.retry_failed:
+        raise UsageError("--resume and --retry-failed contradict each other: drop one")
+    return run(lambda: _snapshot(folder, settings))
+
+
+async def _snapshot(folder: Path, settings: Settings) -> int:
+    now = datetime.now(UTC)
+    with locked(folder, started=iso(now.timestamp() * 1000)):
+        now_s = now.timestamp()
+        found = await find_keys(
+            os.environ, profile=settings.profile, zone=settings.zone, fetch=fetch_metadata, now_s=now_s
+        )
+        for warning in found.warnings:
+            log.warning(warning)
+        unfinished = _begin_or_resume(folder, settings, await _header(folder, settings, found, now))
+        try:
+            return await _Night(folder, settings, found, unfinished).spend()
+        finally:
+            unfinished.close()
+
+
+async def _header(folder: Path, settings: Settings, found: FoundKeys, now: datetime) -> Header:
+    keys = await found.credentials.current(now.timestamp())
+    # A role's keys change every few hours; where they come from does not.
+    who = keys.access_key.reveal() if keys.expires_at_s is None else keys.source
+    options = options_of(settings, SNAPSHOT_KEYS)
+    return Header(
+        id=new_id(folder, now),
+        started_ms=int(now.timestamp() * 1000),
+        account=found.account,
+        identity=hashlib.sha256(b"ncrawl account\0" + who.encode()).hexdigest(),
+        options={name: options[name] for name in DECIDING_OPTIONS},
+    )
+
+
+def _begin_or_resume(folder: Path, settings: Settings, header: Header) -> UnfinishedRun:
+    unfinished = unfinished_runs(folder) if settings.resume else []
+    if unfinished:
+        taken_up = UnfinishedRun.resume(unfinished[-1], header, now=iso(time.time() * 1000))
+        log.warning("resuming the run of %s: %d listings are finished", taken_up.header.id, len(taken_up.parts))
+        return taken_up
+    begun = UnfinishedRun.begin(folder, header)
+    if settings.retry_failed:
+        try:
+            seed(begun, _snapshot_path(folder, settings.retry_failed), [region.code for region in settings.region])
+        except BaseException:
+            begun.remove()
+            raise
+    return begun
+
+
+def _snapshot_path(folder: Path, name: str) -> Path:
+    """Return the snapshot that --retry-failed names: a path, or a name in the folder."""
+    return Path(name) if Path(name).exists() else folder / name
+
+
+@dataclass(slots=True)
+class _Night:
+    """One run from its plan to its publication."""
+
+    folder: Path
+    settings: Settings
+    found: FoundKeys
+    run: UnfinishedRun
+
+    async def spend(self) -> int:
+        recorder = Recorder(self.run)
+        try:
+            result = await crawl(self.settings, self._plan(), self.found, recorder)
+        finally:
+            recorder.close()
+        if result.stop is not None:
+            return self._leave_unfinished(result)
+        result = self._with_earlier_results(result)
+        made = await anyio.to_thread.run_sync(self._publish, result)
+        self._tell(result, made)
+        return exit_code(result)
+
+    def _plan(self) -> Plan:
+        """Return the crawl of what is not finished yet."""
+        finished = {key: part for key, part in self.run.parts.items() if part.result.verdict in FINISHED}
+        return replace(
+            make_plan(self.settings, self.found, None, images=True),
+            known={region: self._names(part) for (region, registry), part in finished.items() if registry is None},
+            finished={(region, registry) for region, registry in finished if registry is not None},
+        )
+
+    def _names(self, part: Part) -> list[str]:
+        return [
+            key.name for lump in [b"".join(self.run.read_part(part))] if lump for key in parse_keys(lump, RegistryKey)
+        ]
+
+    def _with_earlier_results(self, result: CrawlResult) -> CrawlResult:
+        """Return the result of all sessions of the run; a registry that a complete list lacks by now is left out."""
+        parts = self.run.parts
+        lists = {region: part for (region, registry), part in parts.items() if registry is None}
+        known = {region: set(self._names(part)) for region, part in lists.items() if part.result.verdict.is_whole}
+        registries = [
+            part.result
+            for (region, registry), part in parts.items()
+            if registry is not None and (region not in known or registry in known[region])
+        ]
+        return replace(result, registries=registries, discoveries=[part.result for part in lists.values()])
+
+    def _publish(self, result: CrawlResult) -> Manifest:
+        listings = [*result.registries, *result.discoveries]
+        parts = [self.run.parts[one.region, one.registry] for one in listings]
+        assembled, files = assemble(self.run, parts)
+        made = manifest(
+            result,
+            account=self.run.header.account,
+            run=Run(
+                id=self.run.header.id,
+                started=iso(self.run.header.started_ms),
+                finished=iso(time.time() * 1000),
+                resumed=self.run.header.resumed,
+                options=options_of(self.settings, SNAPSHOT_KEYS),
+            ),
+            files=files,
+            extents={key: Extent(part.length, part.sha256) for key, part in self.run.parts.items()},
+        )
+        snapshot = publish(self.run, assembled, made)
+        if accepts(self.settings.accept, made):
+            point_latest(snapshot)
+        self.run.close()
+        remove_remains(self.folder)
+        return made
+
+    def _leave_unfinished(self, result: CrawlResult) -> int:
+        if self.run.parts:
+            log.warning("unfinished: run `ncrawl snapshot %s --resume` to go on", self.folder)
+        else:
+            self.run.remove()
+        self._say(tables(result, [region.code for region in self.settings.region]))
+        return exit_code(result)
+
+    def _tell(self, result: CrawlResult, made: Manifest) -> None:
+        if self.settings.summary is not None:
+            write_file(self.settings.summary, dump(made))
+        self._say(tables(result, [region.code for region in self.settings.region]))
+        accepted = accepts(self.settings.accept, made)
+        latest = "latest points to it" if accepted else f"latest is not moved: --accept {self.settings.accept}"
+        self._say(f"{self.folder / made.run.id}: {made.verdict}, {made.totals.images:,} images; {latest}")
+        retention = Retention(self.settings.keep, self.settings.keep_days)
+        for name in remove_old(self.folder, retention, now=datetime.now(UTC)):
+            self._say(f"removed {self.folder / name}")
+
+    def _say(self, text: str) -> None:
+        if not self.settings.quiet:
+            click.echo(text, err=True)
+
+
+def accepts(policy: str, made: Manifest) -> bool:
+    """Whether `latest` may point to a snapshot: ``complete``, ``partial``, or at most so many registries missing."""
+    if policy == "partial" or made.verdict == "complete":
+        return True
+    if policy == "complete" or not all(region.verdict.is_whole for region in made.regions):
+        return False
+    missing = [one for one in made.registries if not one.verdict.is_whole and one.verdict is not Verdict.GONE]
+    return 100 * len(missing) <= float(policy.removesuffix("%")) * len(made.registries)

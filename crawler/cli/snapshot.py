@@ -1,0 +1,39 @@
+"""``ncrawl snapshot``: the nightly job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crawler.cli.options import crawl_options, settings_from
+from crawler.settings import KEYS
+
+OPTIONS = tuple(name for name in KEYS if name not in ("output", "registry", "registry_file"))
+
+
+@click.command(
+    "snapshot",
+    epilog="""\b
+Examples:
+  ncrawl snapshot /var/lib/ncrawl --resume --compress zstd --keep 30
+  ncrawl snapshot /var/lib/ncrawl --accept 1%      latest may lack one registry in a hundred
+  ncrawl snapshot /var/lib/ncrawl --retry-failed /var/lib/ncrawl/20261123T020000Z
+
+\b
+Exit codes: 0 complete, 2 usage, 3 something is missing, 4 key, clock or quota,
+            74 cannot write, 75 another run holds DIR, 130 and 143 stopped""",
+)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@crawl_options(*OPTIONS)
+def command(folder: Path, **flags: Any) -> int:
+    """Write a durable, verifiable snapshot of every registry below DIR.
+
+    The snapshot appears whole or not at all, as DIR/20261123T020000Z (its start, UTC); `DIR/latest` moves to it if
+    --accept does.
+    """
+    settings = settings_from(flags)
+    from crawler.cli.nightly import snapshot_command  # noqa: PLC0415 - `--help` should not wait for aiohttp
+
+    return snapshot_command(folder, settings)

@@ -1,0 +1,296 @@
+"""A run under way: what it was asked to do, and every listing that it has finished. Survives the process.
+
+    DIR/.ncrawl-20261123T020000Z/
+      run.json     what was asked: format, account, options
+      parts        the lines of each finished listing, one after the other, as they will stand in the snapshot
+      journal      one line a finished listing: its result, where its part is, and a checksum of the line
+
+A listing is finished once its journal line is written; the part is written before. Both are synced about once a
+second, which only a power loss can tell. After one, a part may be missing under a journal line: parts are checked
+against their SHA-256 when a run is taken up again, and what does not match is fetched anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+import zlib
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio.to_thread
+import msgspec
+
+from crawler.errors import UsageError
+from crawler.model import ListingResult, Verdict
+from crawler.sinks import compressor
+from crawler.snapshot.files import replace_file, sync_folder, write_all, writing
+from crawler.snapshot.manifest import FORMAT
+from crawler.snapshot.reading import UnreadableError, stored_lumps, unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from crawler.snapshot.spool import Spool
+
+PREFIX = ".ncrawl-"
+SYNC_EVERY_S = 1.0
+FINISHED = frozenset({Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT, Verdict.DENIED, Verdict.GONE})
+"""Verdicts that a resumed run takes over; a listing with another one is fetched anew."""
+
+SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+"""What --compress adds to the names of the data files."""
+
+_HEADER = "run.json"
+_PARTS = "parts"
+_JOURNAL = "journal"
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was asked to do.
+
+    Attributes:
+        id: its start, as the snapshot's folder will be named.
+        identity: stands for the keys without giving them away; another account has another one.
+        options: those that decide what is in the snapshot.
+        resumed: when it was taken up again, ISO 8601.
+    """
+
+    format: int = FORMAT
+    id: str
+    started_ms: int
+    account: str
+    identity: str
+    options: dict[str, Any]
+    resumed: tuple[str, ...] = ()
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished listing and where its lines are: in ``parts``, compressed; ``sha256`` is of the plain lines."""
+
+    result: ListingResult
+    offset: int
+    length: int
+    sha256: str
+    lines: int
+
+
+class UnfinishedRun:
+    """A run's folder, open for writing.
+
+    Mutable state: the finished parts by (region, registry), and the ends of both files.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self.path = path
+        self.header = header
+        self.parts: dict[tuple[str, str | None], Part] = {}
+        self.suffix = SUFFIXES[str(header.options["compress"])]
+        self._fds: list[int] = []
+        self._end = 0
+        self._is_synced = True
+        self._synced_at_s = time.monotonic()
+
+    @classmethod
+    def begin(cls, folder: Path, header: Header) -> Self:
+        """Make the folder of a new run.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        path = folder / f"{PREFIX}{header.id}"
+        with writing(path):
+            path.mkdir()
+        sync_folder(folder)
+        replace_file(path / _HEADER, msgspec.json.encode(header))
+        run = cls(path, header)
+        run._open()
+        return run
+
+    @classmethod
+    def resume(cls, path: Path, header: Header, *, now: str) -> Self:
+        """Take up a run with the same request.
+
+        Raises:
+            UsageError: it was asked for something else, or its state is damaged; nothing is mixed.
+            OutputError: it cannot be written.
+        """
+        found = _read_header(path)
+        _refuse_other_request(path, found, header)
+        run = cls(path, msgspec.structs.replace(found, resumed=(*found.resumed, now)))
+        replace_file(path / _HEADER, msgspec.json.encode(run.header))
+        run._open()
+        run._take_over()
+        return run
+
+    def commit(self, spool: Spool, result: ListingResult) -> None:
+        """Write a listing's lines and its result; from now on it is finished.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self._append(result, spool.sorted_lumps(), spool.count)
+
+    def adopt(self, result: ListingResult, lumps: Iterable[bytes], lines: int) -> None:
+        """Take over a finished listing of an earlier snapshot, lines sorted as they are."""
+        self._append(result, lumps, lines)
+
+    def read_part(self, part: Part) -> Iterator[bytes]:
+        """Yield a part's plain lines, in lumps."""
+        with (self.path / _PARTS).open("rb") as file:
+            file.seek(part.offset)
+            yield from unpacked(stored_lumps(file, part.length, 64 * 1024), self.path / f"{_PARTS}{self.suffix}")
+
+    def stored_part(self, part: Part) -> Iterator[bytes]:
+        """Yield a part's bytes as they will stand in the snapshot."""
+        with (self.path / _PARTS).open("rb") as file:
+            file.seek(part.offset)
+            yield from stored_lumps(file, part.length, 1024 * 1024)
+
+    async def sync(self) -> None:
+        """Make what is finished last, if a second has passed since the last time; beside the event loop."""
+        if not self._is_synced and time.monotonic() - self._synced_at_s >= SYNC_EVERY_S:
+            self._is_synced = True
+            self._synced_at_s = time.monotonic()
+            for fd in self._fds:
+                with writing(self.path):
+                    await anyio.to_thread.run_sync(partial(os.fsync, fd))
+
+    def close(self) -> None:
+        """Close its files; the folder stays."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds = []
+
+    def remove(self) -> None:
+        """Remove the folder: its snapshot is published, or nothing in it is worth keeping."""
+        self.close()
+        with writing(self.path):
+            shutil.rmtree(self.path)
+
+    def _open(self) -> None:
+        with writing(self.path):
+            for name in (_PARTS, _JOURNAL):
+                flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                self._fds.append(os.open(self.path / name, flags, 0o644))
+        sync_folder(self.path)
+
+    def _append(self, result: ListingResult, lumps: Iterable[bytes], lines: int) -> None:
+        parts, journal = self._fds
+        sha256, length = hashlib.sha256(), 0
+        compress = compressor(self.suffix)
+        with writing(self.path):
+            for lump in lumps:
+                sha256.update(lump)
+                packed = compress.compress(lump)
+                write_all(parts, packed)
+                length += len(packed)
+            if lines:
+                rest = compress.flush()
+                write_all(parts, rest)
+                length += len(rest)
+            part = Part(result=result, offset=self._end, length=length, sha256=sha256.hexdigest(), lines=lines)
+            write_all(journal, _journal_line(part))
+        self._end += length
+        self.parts[result.region, result.registry] = part
+        self._is_synced = False
+
+    def _take_over(self) -> None:
+        """Read the journal back: what is finished and whole stays, a torn end is cut off."""
+        parts, journal = self._fds
+        entries, valid_bytes = _read_journal(self.path / _JOURNAL)
+        for part in entries:
+            self.parts[part.result.region, part.result.registry] = part
+        kept = {key: part for key, part in self.parts.items() if part.result.verdict in FINISHED}
+        self.parts = {key: part for key, part in kept.items() if self._is_intact(part)}
+        with writing(self.path):
+            os.ftruncate(journal, valid_bytes)
+            self._end = os.fstat(parts).st_size
+
+    def _is_intact(self, part: Part) -> bool:
+        sha256 = hashlib.sha256()
+        try:
+            for lump in self.read_part(part):
+                sha256.update(lump)
+        except UnreadableError:
+            return False
+        return sha256.hexdigest() == part.sha256
+
+
+def unfinished_runs(folder: Path) -> list[Path]:
+    """Return the folders of unfinished runs that can be taken up, oldest first."""
+    with writing(folder):
+        return sorted(path.parent for path in folder.glob(f"{PREFIX}*/{_HEADER}"))
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove what unfinished runs and removals left in ``folder``."""
+    with writing(folder):
+        for path in folder.glob(f"{PREFIX}*"):
+            if path.is_symlink():
+                path.unlink()
+            else:
+                shutil.rmtree(path)
+
+
+def _journal_line(part: Part) -> bytes:
+    body = msgspec.json.encode(part)
+    return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+def _read_journal(path: Path) -> tuple[list[Part], int]:
+    """Return the parts of a journal and how many of its bytes are whole lines.
+
+    Raises:
+        UsageError: a whole line is damaged.
+    """
+    entries: list[Part] = []
+    size = 0
+    with writing(path):
+        data = path.read_bytes()
+    for line in data.splitlines(keepends=True):
+        if not line.endswith(b"\n"):
+            break
+        body = line[9:-1]
+        if line[:9] != b"%08x " % zlib.crc32(body):
+            raise _damaged(path.parent, f"line {len(entries) + 1} of its journal does not match its checksum")
+        entries.append(msgspec.json.decode(body, type=Part))
+        size += len(line)
+    return entries, size
+
+
+def _read_header(path: Path) -> Header:
+    with writing(path):
+        data = (path / _HEADER).read_bytes()
+    try:
+        version = msgspec.json.decode(data, type=dict[str, Any]).get("format")
+        if version == FORMAT:
+            return msgspec.json.decode(data, type=Header)
+    except msgspec.DecodeError:
+        raise _damaged(path, f"{_HEADER} cannot be read") from None
+    raise UsageError(
+        f"{path} has format {version}, this ncrawl writes format {FORMAT}: resume it with the version that began it, "
+        "or begin anew without --resume"
+    )
+
+
+def _damaged(path: Path, what: str) -> UsageError:
+    return UsageError(f"{path} cannot be resumed: {what}; begin anew without --resume")
+
+
+def _refuse_other_request(path: Path, found: Header, asked: Header) -> None:
+    """Raise UsageError if a run is to be resumed with another account or other options."""
+    differences = [
+        f"--{name.replace('_', '-')} was {found.options.get(name)} and is {asked.options.get(name)}"
+        for name in sorted(found.options.keys() | asked.options.keys())
+        if found.options.get(name) != asked.options.get(name)
+    ]
+    if (found.account, found.identity) != (asked.account, asked.identity):
+        differences.insert(0, "it is another account, or other keys")
+    if differences:
+        raise UsageError(
+            f"{path} cannot be resumed: {'; '.join(differences)}; use the same again, or begin anew without --resume"
+        )

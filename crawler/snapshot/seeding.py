@@ -1,0 +1,111 @@
+"""Begin a run with what an earlier snapshot has whole, so that only the rest is fetched."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from crawler.errors import UsageError
+from crawler.model import ListingResult, Verdict
+from crawler.snapshot import manifest as manifests
+from crawler.snapshot.reading import read_lumps, whole_lines
+from crawler.snapshot.records import RegistryKey, parse_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from crawler.snapshot.manifest import Manifest, RegionRecord, RegistryRecord
+    from crawler.snapshot.run import UnfinishedRun
+
+
+def seed(run: UnfinishedRun, snapshot: Path, regions: Collection[str]) -> None:
+    """Copy the complete registries, and the complete lists of registries, of ``snapshot`` into a run that begins.
+
+    A registry whose bytes do not match their checksum any more is left out, and so fetched anew.
+
+    Raises:
+        UsageError: it is no snapshot, is of another account, or cannot be read.
+        OutputError: the run cannot be written.
+    """
+    manifest = manifests.read(snapshot)
+    accounts = {record.account for record in manifest.registries}
+    if accounts - {run.header.account}:
+        raise UsageError(f"{snapshot} is of account {', '.join(sorted(accounts))}, this run of {run.header.account}")
+    for record in manifest.registries:
+        if record.region in regions and (record.verdict.is_whole or record.verdict is Verdict.GONE):
+            _copy_images(run, snapshot, manifest, record)
+    _copy_registries(run, snapshot, manifest, regions)
+
+
+def _copy_images(run: UnfinishedRun, snapshot: Path, manifest: Manifest, record: RegistryRecord) -> None:
+    file = manifest.stored_file(manifests.IMAGES)
+    if file is None or record.offset is None or record.length is None:
+        return
+    extent = {"offset": record.offset, "length": record.length}
+    sha256 = hashlib.sha256()
+    for lump in read_lumps(snapshot / file.name, **extent):
+        sha256.update(lump)
+    if sha256.hexdigest() == record.sha256:
+        run.adopt(_result_of_registry(record), read_lumps(snapshot / file.name, **extent), record.images)
+
+
+def _copy_registries(run: UnfinishedRun, snapshot: Path, manifest: Manifest, regions: Collection[str]) -> None:
+    file = manifest.stored_file(manifests.REGISTRIES)
+    whole = {record.region: record for record in manifest.regions if record.verdict.is_whole}
+    if file is None:
+        return
+    lines = [
+        (key.region, line)
+        for lump in whole_lines(read_lumps(snapshot / file.name), snapshot / file.name)
+        for key, line in zip(parse_keys(lump, RegistryKey), lump.splitlines(keepends=True), strict=True)
+    ]
+    by_region = {region: [line for _, line in group] for region, group in groupby(lines, key=lambda pair: pair[0])}
+    for region, record in whole.items():
+        if region in regions:
+            here = by_region.get(region, [])
+            run.adopt(_result_of_region(record, manifest), [b"".join(here)], len(here))
+
+
+def _result_of_registry(record: RegistryRecord) -> ListingResult:
+    return ListingResult(
+        region=record.region,
+        registry=record.registry,
+        verdict=record.verdict,
+        reason=record.reason,
+        images=record.images,
+        count=record.count,
+        pages=record.pages,
+        passes=record.passes,
+        page_size=None,
+        requests=record.requests,
+        retries=0,
+        throttled=0,
+        started_ms=_milliseconds(record.started),
+        finished_ms=_milliseconds(record.finished),
+    )
+
+
+def _result_of_region(record: RegionRecord, manifest: Manifest) -> ListingResult:
+    return ListingResult(
+        region=record.region,
+        registry=None,
+        verdict=record.verdict,
+        reason=record.reason,
+        images=record.registries,
+        count=None,
+        pages=0,
+        passes=0,
+        page_size=None,
+        requests=0,
+        retries=0,
+        throttled=0,
+        started_ms=_milliseconds(manifest.run.started),
+        finished_ms=_milliseconds(manifest.run.finished),
+    )
+
+
+def _milliseconds(time: str | None) -> int:
+    return round(datetime.fromisoformat(time).timestamp() * 1000) if time else 0

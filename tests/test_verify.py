@@ -1,0 +1,522 @@
+"""`ncrawl verify`: what is whole passes, and whatever is wrong is found and named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from snapshot_maker import image, image_line, make_snapshot, pack, unpack
+
+from crawler.cli import run
+from crawler.errors import UsageError
+from crawler.model import Verdict
+from crawler.snapshot.manifest import (
+    FORMAT,
+    IMAGES,
+    MANIFEST,
+    REGISTRIES,
+    Manifest,
+    ManifestError,
+    dump,
+    load,
+    read,
+    salvage,
+)
+from crawler.snapshot.reading import MAX_LINE_BYTES, whole_lines
+from crawler.snapshot.records import BadLineError, ImageKey, parse_keys
+from crawler.snapshot.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from snapshot_maker import Place
+
+SUFFIXES = ["", ".gz", ".zst"]
+A: Place = ("default", "kr", "team-a")
+B: Place = ("default", "kr", "team-b")
+C: Place = ("default", "sgn", "team-c")
+EMPTY: Place = ("default", "jpn", "empty")
+CONTENTS = {
+    EMPTY: [],
+    A: [image(name, pull_count=number) for number, name in enumerate("bdfhj")],
+    B: [image(name, description="설명 \N{LINE SEPARATOR}") for name in ("x/1", "x/2", "가")],
+    C: [image(name) for name in "mno"],
+}
+
+
+def images_of(snapshot: Path) -> Path:
+    return next(snapshot.glob(IMAGES + "*"))
+
+
+def damage_lines(snapshot: Path, damage: Callable[[list[bytes]], object]) -> None:
+    """Change the list of lines of images.ndjson, newlines included, in place."""
+    path = images_of(snapshot)
+    lines = path.read_bytes().splitlines(keepends=True)
+    damage(lines)
+    path.write_bytes(b"".join(lines))
+
+
+def reseal(snapshot: Path, change: Callable[[Manifest], Manifest]) -> None:
+    """Write a manifest with something changed and the right checksum."""
+    (snapshot / MANIFEST).write_bytes(dump(change(read(snapshot))))
+
+
+# ── what is whole ──
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_whole_snapshot_has_no_findings(tmp_path: Path, suffix: str) -> None:
+    """Plain and compressed, with an empty registry, Korean names and a denied registry."""
+    verdicts = {("default", "sgn", "secret"): Verdict.DENIED}
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS, suffix=suffix, verdicts=verdicts)
+    assert list(verify(snapshot)) == []
+
+
+def test_latest_can_be_verified(tmp_path: Path) -> None:
+    """A symbolic link to a snapshot stands for the snapshot."""
+    make_snapshot(tmp_path / "20261123T020000Z", CONTENTS)
+    (tmp_path / "latest").symlink_to("20261123T020000Z")
+    assert list(verify(tmp_path / "latest")) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_registry_may_be_larger_than_a_lump(tmp_path: Path, suffix: str) -> None:
+    """Order is proved across the lumps that a large registry is read in; so is the last line, which is altered then."""
+    contents = {A: [image(f"{number:05}", description="x" * 200) for number in range(5000)], B: [image("z")]}
+    snapshot = make_snapshot(tmp_path / "s", contents, suffix=suffix)
+    assert list(verify(snapshot)) == []
+    path = images_of(snapshot)
+    lines = unpack(path.read_bytes(), suffix).splitlines(keepends=True)
+    lines[4999] = lines[4999].replace(b'"04999"', b'"04998"')
+    path.write_bytes(pack(b"".join(lines), suffix))
+    (finding,) = [finding for finding in verify(snapshot) if finding.line]
+    assert (finding.registry, finding.line, finding.problem) == ("kr/team-a", 5000, "repeats line 4999")
+
+
+def test_lone_surrogates_are_all_right(tmp_path: Path) -> None:
+    """JSON allows what UTF-8 has no bytes for; such names sort by code point and are proved like any other."""
+    names = [rb"\ud7ff", rb"\ud800", rb"\udfff", rb"\ue000", rb"\ud83d\ude00"]
+    contents = {A: [b'{"name":"%b","big":%b}' % (name, b"1" * 5000) for name in names]}
+    assert list(verify(make_snapshot(tmp_path / "s", contents))) == []
+    swapped = {A: [contents[A][0], contents[A][2], contents[A][1], *contents[A][3:]]}
+    (finding,) = verify(make_snapshot(tmp_path / "t", swapped))
+    assert (finding.registry, finding.line) == ("kr/team-a", 2)
+
+
+# ── the law ──
+
+
+def corruption(chance: random.Random, path: Path, suffix: str) -> bytes:
+    """Return a file's bytes with one thing wrong: a flipped bit, a cut, or a line swapped or added."""
+    data = path.read_bytes()
+    kind = chance.choice(["flip", "flip", "cut", "truncate", "swap", "add"])
+    at = chance.randrange(len(data))
+    if kind == "flip":
+        return data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
+    if kind == "cut":
+        return data[:at] + data[at + chance.randint(1, len(data) // 4) :]
+    if kind == "truncate":
+        return data[:at]
+    suffix = "" if path.name == MANIFEST else suffix
+    lines = unpack(data, suffix).splitlines(keepends=True)
+    while True:
+        changed = list(lines)
+        one, other = chance.randrange(len(lines)), chance.randrange(len(lines))
+        if kind == "swap":
+            changed[one], changed[other] = changed[other], changed[one]
+        else:
+            changed.insert(one, chance.choice([changed[other], changed[other].replace(b":", b": ", 1), b"{}\n", b"\n"]))
+        if changed != lines:
+            return pack(b"".join(changed), suffix)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_corruption_is_found(tmp_path: Path, suffix: str) -> None:
+    """1,000 random corruptions, seeded: each is found in the file, and of images in the registry, that has it."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS, suffix=suffix)
+    chance = random.Random(f"corruption{suffix}")
+    for number in range(334):
+        path = snapshot / chance.choice([MANIFEST, IMAGES + suffix, IMAGES + suffix, REGISTRIES + suffix])
+        whole = path.read_bytes()
+        path.write_bytes(corruption(chance, path, suffix))
+        findings = [finding for finding in verify(snapshot) if finding.file == path.name]
+        assert findings, f"corruption {number} of {path.name}"
+        if path.name == IMAGES:
+            assert any(finding.registry for finding in findings), f"corruption {number} of {path.name}"
+        path.write_bytes(whole)
+    assert list(verify(snapshot)) == []
+
+
+def test_every_bit_of_a_manifest_counts(tmp_path: Path) -> None:
+    """No flipped bit of a manifest is read as a manifest, another's or none: it is always damage."""
+    whole = (make_snapshot(tmp_path / "s", {A: [image("a")]}) / MANIFEST).read_bytes()
+    for bit in range(0, len(whole) * 8, 3):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ManifestError):
+            load(bytes(data))
+
+
+# ── names for what is wrong with lines ──
+
+
+def swap(one: int, other: int) -> Callable[[list[bytes]], None]:
+    def damage(lines: list[bytes]) -> None:
+        lines[one], lines[other] = lines[other], lines[one]
+
+    return damage
+
+
+def replace(index: int, old: bytes, new: bytes) -> Callable[[list[bytes]], None]:
+    def damage(lines: list[bytes]) -> None:
+        assert old in lines[index]
+        lines[index] = lines[index].replace(old, new, 1)
+
+    return damage
+
+
+DAMAGES = {
+    "not JSON": (replace(6, b'"name":', b'"name";'), ("kr/team-b", 7, "is no record: ")),
+    "JSON of another kind": (replace(6, b'"name":', b'"mane":'), ("kr/team-b", 7, "is no record: ")),
+    "name is a number": (replace(6, b'"x/2"', b"1"), ("kr/team-b", 7, "is no record: ")),
+    "not UTF-8": (replace(5, b"\xec", b"\xff"), ("kr/team-b", 6, "is no record: ")),
+    "NaN": (replace(6, b":true", rb':["\ud800",NaN]'), ("kr/team-b", 7, "is no record: ")),
+    "nested too deep": (replace(6, b":true", b":" + b"[" * 9999 + b"]" * 9999), ("kr/team-b", 7, "is no record: ")),
+    "too deep, and a lone surrogate": (
+        replace(6, b":true", rb':["\ud800",' + b"[" * 9999 + b"]" * 9999 + b"]"),
+        ("kr/team-b", 7, "is no record: "),
+    ),
+    "leading field missing": (replace(6, b'"region":"kr",', b""), ("kr/team-b", 7, "is no record: ")),
+    "leading field twice": (replace(6, b"}\n", b',"region":"kr"}\n'), None),
+    "leading field overridden": (replace(6, b"}\n", b',"region":"sgn"}\n'), ("kr/team-b", 7, "does not begin with ")),
+    "leading field with a lone surrogate": (
+        replace(6, b"team-b", rb"\ud800"),
+        ("kr/team-b", 7, "is no record: a lone surrogate"),
+    ),
+    "leading fields elsewhere": (replace(6, b'{"account"', b'{"x":1,"account"'), ("kr/team-b", 7, "does not begin ")),
+    "blank line": (lambda lines: lines.insert(3, b"\n"), ("kr/team-a", 4, "is no record: ")),
+    "two records on a line": (replace(2, b"}\n", b"}{}\n"), ("kr/team-a", 3, "is no record: ")),
+    "no newline at the end": (replace(-1, b"\n", b""), ("sgn/team-c", 11, "is cut: ")),
+    "cut in a line": (replace(3, b'l,"name":"h","pull_count":3}\n', b""), ("kr/team-a", 4, "is no record: ")),
+    "neighbours swapped": (swap(2, 3), ("kr/team-a", 3, "is not in order: line 4 should come before it")),
+    "first two swapped": (swap(0, 1), ("kr/team-a", 1, "is not in order: line 2 should come before it")),
+    "swapped far apart": (swap(1, 9), ("sgn/team-c", 2, "is not in order: line 3 should come before it")),
+    "line moved back": (lambda lines: lines.insert(4, lines[0]), ("kr/team-a", 5, "is not in order: line 4 should")),
+    "line twice": (lambda lines: lines.insert(4, lines[3]), ("kr/team-a", 5, "repeats line 4")),
+    "line added": (lambda lines: lines.insert(4, image_line(A, image("i"))), ("kr/team-a", 1, "6 good lines, wh")),
+    "line lost": (lambda lines: lines.pop(6), ("kr/team-b", 6, "2 good lines, where 3 should be")),
+    "registry lost": (lambda lines: lines.__delitem__(slice(8, 11)), ("sgn/team-c", None, "0 good lines, where 3 ")),
+    "unknown registry": (
+        lambda lines: lines.append(image_line(("default", "sgn", "z\x1b"), image("i"))),
+        ("sgn/z\x1b", 12, "is of a registry that manifest.json does not list"),
+    ),
+    "one digit altered": (replace(3, b'count":3', b'count":4'), ("kr/team-a", 1, "the 5 lines from here on")),
+}
+
+
+@pytest.mark.parametrize(("damage", "named"), DAMAGES.values(), ids=DAMAGES)
+def test_damage_is_named(
+    tmp_path: Path, damage: Callable[[list[bytes]], None], named: tuple[str, int | None, str] | None
+) -> None:
+    """File, registry and line are named; a line whose own fields cannot be read is named after where it stands."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    damage_lines(snapshot, damage)
+    findings = [finding for finding in verify(snapshot) if finding.registry]
+    assert {finding.file for finding in findings} == {IMAGES}
+    if named:
+        found = [(finding.registry, finding.line, finding.problem[: len(named[2])]) for finding in findings]
+        assert named in found
+
+
+def test_one_wrong_line_is_one_finding(tmp_path: Path) -> None:
+    """Besides the file's own checksum: what follows from a line that is named is not reported again."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    damage_lines(snapshot, swap(2, 3))
+    assert [finding.line for finding in verify(snapshot)] == [None, 3]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_damaged_frame_does_not_hide_the_others(tmp_path: Path, suffix: str) -> None:
+    """Each registry is unpacked by itself: only the one whose frame has a flipped bit is named."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS, suffix=suffix)
+    path, middle = images_of(snapshot), read(snapshot).registries[2]
+    data = bytearray(path.read_bytes())
+    data[(middle.offset or 0) + (middle.length or 0) // 2] ^= 0xFF
+    path.write_bytes(data)
+    assert {finding.registry for finding in verify(snapshot)} == {None, "kr/team-b"}
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_cut_packed_file_is_named_from_there_on(tmp_path: Path, suffix: str) -> None:
+    """What cannot be unpacked any more is missing registry by registry; what came before is good."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS, suffix=suffix)
+    path, middle = images_of(snapshot), read(snapshot).registries[2]
+    path.write_bytes(path.read_bytes()[: (middle.offset or 0) + 20])
+    findings = list(verify(snapshot))
+    assert {finding.registry for finding in findings} == {None, "kr/team-b", "sgn/team-c"}
+    assert any("it is cut short" in finding.problem for finding in findings)
+
+
+def test_a_file_packed_anew_is_found(tmp_path: Path) -> None:
+    """The same lines in one frame are not what the manifest describes: registries could not be read by themselves."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS, suffix=".gz")
+    path = images_of(snapshot)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())))
+    assert {finding.file for finding in verify(snapshot)} == {path.name}
+
+
+def test_an_endless_line_is_not_held_in_memory(tmp_path: Path) -> None:
+    """A file of zeros, as file systems leave them after a power loss, has no lines."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    with images_of(snapshot).open("wb") as file:
+        file.truncate(MAX_LINE_BYTES + 1)
+    assert any("longer than" in finding.problem for finding in verify(snapshot))
+
+
+# ── files, and the other file ──
+
+
+def test_strays_and_missing_files_are_named(tmp_path: Path) -> None:
+    """A folder holds what its manifest lists and nothing else."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    (snapshot / "notes.txt").touch()
+    (snapshot / IMAGES).rename(snapshot / "images.bak")
+    (snapshot / REGISTRIES).unlink()
+    assert [finding.file for finding in verify(snapshot)] == ["images.bak", "notes.txt", IMAGES, REGISTRIES]
+
+
+def test_names_that_are_not_utf8_can_be_shown(tmp_path: Path) -> None:
+    """A stray file with any name at all is a line of JSON."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    (snapshot / "\udcff").touch()
+    assert [finding.file for finding in verify(snapshot)] == [r"\udcff"]
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    """What cannot be read is a finding, not an error."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    (snapshot / IMAGES).unlink()
+    (snapshot / IMAGES).mkdir()
+    assert [(finding.file, finding.problem) for finding in verify(snapshot)] == [
+        (IMAGES, "cannot be read: Is a directory")
+    ]
+
+
+def test_registries_are_proved_too(tmp_path: Path) -> None:
+    """Lines of registries.ndjson are in order, known to the manifest, and as many as it says for each region."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    path = snapshot / REGISTRIES
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:1], lines[2], lines[1], lines[3].replace(b"team-c", b"team-d"), b"[]\n"]))
+    findings = [(finding.registry, finding.line, finding.problem[:15]) for finding in verify(snapshot)]
+    assert ("kr/team-b", 2, "is not in order") in findings
+    assert ("sgn/team-d", 4, "is of a registr") in findings
+    assert (None, 5, "is no record: E") in findings
+    assert (None, None, "1 good lines of") in findings
+    assert (None, None, "3 good lines, w") in findings
+
+
+# ── manifests ──
+
+
+def change_registry(index: int, **changes: object) -> Callable[[Manifest], Manifest]:
+    def change(manifest: Manifest) -> Manifest:
+        registries = list(manifest.registries)
+        registries[index] = msgspec.structs.replace(registries[index], **changes)
+        return msgspec.structs.replace(manifest, registries=tuple(registries))
+
+    return change
+
+
+def change_totals(**changes: object) -> Callable[[Manifest], Manifest]:
+    return lambda manifest: msgspec.structs.replace(
+        manifest, totals=msgspec.structs.replace(manifest.totals, **changes)
+    )
+
+
+CONTRADICTIONS = {
+    "images": (change_registry(1, images=6), "totals.images"),
+    "verdict of a registry": (change_registry(1, verdict=Verdict.FAILED), "totals.registries"),
+    "offset": (change_registry(1, offset=1), "its offset is 1, where 0 is next"),
+    "length": (change_registry(3, length=7), "its registries end at byte"),
+    "no length": (change_registry(1, length=None), "has no offset, length or sha256"),
+    "empty with a length": (change_registry(0, length=1), "0 images cannot take 1 bytes"),
+    "sha256": (change_registry(1, sha256="0" * 64), "do not have their SHA-256"),
+    "sha256 of nothing": (change_registry(0, sha256="0" * 64), "1 from here on have no offset, length or sha256"),
+    "order": (change_registry(1, registry="team-c"), "is listed after kr/team-c"),
+    "total images": (change_totals(images=12), "totals.images"),
+    "total pages": (change_totals(pages=1), "totals.pages"),
+    "total requests": (change_totals(requests=1), "totals.requests"),
+    "verdict": (change_registry(1, verdict=Verdict.DENIED), "its verdict is complete, but kr has what is denied"),
+    "files": (lambda manifest: msgspec.structs.replace(manifest, files=manifest.files[:1]), "lists other files"),
+    "no files": (lambda manifest: msgspec.structs.replace(manifest, files=()), "lists other files"),
+    "regions": (
+        lambda manifest: msgspec.structs.replace(manifest, regions=manifest.regions[:1] * 2),
+        "lists region jpn twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "problem"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_a_manifest_that_contradicts_itself_is_found(
+    tmp_path: Path, change: Callable[[Manifest], Manifest], problem: str
+) -> None:
+    """Also under a right checksum: numbers add up, offsets join, files are as described."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    reseal(snapshot, change)
+    assert any(problem in finding.problem for finding in verify(snapshot))
+
+
+def test_one_verdict_may_be_either(tmp_path: Path) -> None:
+    """A registry that is gone makes a snapshot incomplete or not: it depends on whether it was asked for by name."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS, verdicts={("default", "sgn", "x"): Verdict.GONE})
+    for verdict in ("complete", "incomplete"):
+        reseal(snapshot, partial(msgspec.structs.replace, verdict=verdict))
+        assert list(verify(snapshot)) == []
+
+
+def test_manifest_round_trip(tmp_path: Path) -> None:
+    """What is dumped is loaded as it was; keys stand in the order of the contract and the checksum is last."""
+    data = (make_snapshot(tmp_path / "s", CONTENTS) / MANIFEST).read_bytes()
+    assert dump(load(data)) == data
+    assert list(json.loads(data)) == [
+        *["format", "tool", "run", "verdict", "totals", "files", "registries", "regions", "observed", "checksum"]
+    ]
+
+
+def test_a_damaged_manifest_does_not_hide_damaged_lines(tmp_path: Path) -> None:
+    """As much as can be read of it is used to look at the files all the same."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    path = snapshot / MANIFEST
+    path.write_bytes(path.read_bytes().replace(b'"page_size": 100', b'"page_size": 101', 1))
+    damage_lines(snapshot, swap(2, 3))
+    assert [(finding.file, finding.line) for finding in verify(snapshot)] == [
+        (MANIFEST, None),
+        (IMAGES, None),
+        (IMAGES, 3),
+    ]
+
+
+FOREIGN = {
+    "a web app's": (b'{"name": "app"}', UsageError, "was not written by ncrawl"),
+    "a later format": (b'{"format": 2}', UsageError, "has format 2; this ncrawl reads format 1"),
+    "without checksum": (b'{"format": 1}', ManifestError, "does not match its own checksum|do not match"),
+    "no object": (b"[]", ManifestError, "not a JSON object"),
+    "nothing": (b"", ManifestError, "not a JSON object"),
+    "nested": (b"[" * 9999, ManifestError, "not a JSON object"),
+}
+
+
+@pytest.mark.parametrize(("data", "error", "sentence"), FOREIGN.values(), ids=FOREIGN)
+def test_other_manifests_are_refused(data: bytes, error: type[Exception], sentence: str) -> None:
+    """Somebody else's file is a mistake in the arguments (exit 2); a damaged one of ours is damage (exit 3)."""
+    with pytest.raises(error, match=sentence):
+        load(data)
+    assert salvage(data) is None
+
+
+def test_a_sealed_manifest_of_wrong_types_is_damaged(tmp_path: Path) -> None:
+    """A right checksum does not make a manifest."""
+    data = dump(read(make_snapshot(tmp_path / "s", CONTENTS)))
+    wrong = load(data)
+    wrong = msgspec.structs.replace(wrong, verdict="splendid")
+    with pytest.raises(ManifestError, match="splendid"):
+        load(dump(wrong))
+    with pytest.raises(UsageError, match=f"has format {FORMAT + 1}"):
+        load(dump(msgspec.structs.replace(load(data), format=FORMAT + 1)))
+
+
+# ── the command ──
+
+
+def test_the_command_says_that_a_snapshot_is_whole(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Exit 0, nothing on standard output, one sentence on standard error."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    assert run(["verify", str(snapshot)]) == 0
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert output.err == f"ncrawl: {snapshot} is whole: 11 images in 4 registries; its verdict is complete\n"
+
+
+def test_the_command_prints_findings(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Exit 3, one line of JSON a finding."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    damage_lines(snapshot, swap(2, 3))
+    assert run(["verify", str(snapshot)]) == 3
+    output = capfd.readouterr()
+    assert [json.loads(line) for line in output.out.splitlines()] == [
+        {
+            "file": IMAGES,
+            "registry": None,
+            "line": None,
+            "problem": "does not have the SHA-256 of the manifest",
+        },
+        {
+            "file": IMAGES,
+            "registry": "kr/team-a",
+            "line": 3,
+            "problem": "is not in order: line 4 should come before it",
+        },
+    ]
+    assert output.err.endswith("is damaged: 2 findings\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nothing", "no manifest.json"),
+        (".", "did you mean"),
+        ("file", "can be read: Not a directory"),
+        ("later", "has format 2"),
+    ],
+)
+def test_what_is_no_snapshot_is_a_mistake(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, sentence: str
+) -> None:
+    """Exit 2 and one sentence; the folder above a snapshot gets a hint."""
+    (tmp_path / "file").touch()
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / MANIFEST).write_text('{"format": 2}')
+    (tmp_path / "latest").symlink_to(".")
+    assert run(["verify", str(tmp_path / name)]) == 2
+    error = capfd.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+# ── reading ──
+
+
+@settings(derandomize=True)
+@given(st.lists(st.text("ab\n\r").map(str.encode)))
+def test_whole_lines_lose_nothing(tmp_path_factory: pytest.TempPathFactory, lumps: list[bytes]) -> None:
+    """However a file is cut into lumps, the same bytes come out, cut at newlines only."""
+    cut = list(whole_lines(lumps, tmp_path_factory.getbasetemp()))
+    assert b"".join(cut) == b"".join(lumps)
+    assert all(lump.endswith(b"\n") for lump in cut[:-1])
+
+
+LINE = b'{"account":"a","region":"r","registry":"g","name":"n"}'
+
+
+@pytest.mark.parametrize(
+    "lump", [b"%b\n%b%b\n" % (LINE, LINE[:20] + b"\n" + LINE[20:], LINE), LINE + b"\n\n", LINE * 2]
+)
+def test_a_record_is_a_line(lump: bytes) -> None:
+    """Two records on a line do not make up for one on two lines, as they would for a parser of streams."""
+    with pytest.raises(BadLineError):
+        parse_keys(lump, ImageKey)
+
+
+@pytest.mark.parametrize("lump", [LINE, b" %b \r\n%b\n" % (LINE, LINE)])
+def test_blanks_around_a_record_are_allowed(lump: bytes) -> None:
+    """They are JSON; plain files may come from elsewhere."""
+    assert set(parse_keys(lump, ImageKey)) == {ImageKey("a", "r", "g", "n")}

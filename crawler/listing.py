@@ -26,20 +26,24 @@ Costs: O(1) a record; memory is the registry's names, once.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
-from math import ceil, prod
+from math import ceil, comb, inf, prod
 from typing import TYPE_CHECKING
 
 from crawler.model import Verdict, VerifyMode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from crawler.model import Page
 
 MAX_PASSES = 8
 """The passes that saw a name are the bits of one small integer, which CPython shares up to 256."""
 MAX_UNCLOSED_PASSES = 3
 ACCEPTED_LOSS = 1e-6
+FEWEST_PASSES_TO_ESTIMATE = 5
 MAX_PAGES_BEYOND_COUNT = 20_000
 MAX_STALE_PAGES = 3
 SMALLEST_PAGE_SIZE = 10
@@ -405,8 +409,16 @@ class Listing:
             return len(passes) > 1 or self._is_first_enough()
         if len(passes) > 1 and self._last_two_agree():
             return True
-        shares = [(len(self._seen) - p.names + 1) / (len(self._seen) + 1) for p in passes if p.is_closed]
-        return len(shares) > 1 and len(self._seen) * prod(shares) <= ACCEPTED_LOSS
+        return self._expected_loss() <= ACCEPTED_LOSS
+
+    def _expected_loss(self) -> float:
+        """Estimate how many images all closed passes missed; infinity while there are too few passes to tell."""
+        closed = [p for p in self._passes if p.is_closed]
+        if len(closed) < FEWEST_PASSES_TO_ESTIMATE:
+            return inf
+        known = len(self._seen)
+        alike = known * prod((known - p.names + 1) / (known + 1) for p in closed)
+        return max(alike, _loss_of_unlike(Counter(self._seen.values()), [p.bit for p in closed]))
 
     def _last_two_agree(self) -> bool:
         before, last = self._passes[-2:]
@@ -463,3 +475,32 @@ class Listing:
             page_size=first.given or first.size,
         )
         self._seen = {}
+
+
+def _loss_of_unlike(held_by: Mapping[int, int], bits: list[int]) -> float:
+    """Estimate how many names all passes missed when some names are missed more often than others.
+
+    Taken from the names that were surely there: a pass between two that held them missed them. What they miss twice
+    beyond chance is the square of the coefficient of variation of the chance to be missed; with that chance spread as
+    a gamma distribution the expectation has a closed form.
+
+    Args:
+        held_by: how many names were held by just the passes in each set of bits.
+        bits: one a pass, in order.
+    """
+    total = sum(held_by.values())
+    passes = len(bits)
+    pairs = comb(passes, 2)
+    once = twice = 0
+    for held, names in held_by.items():
+        missed = "".join("-" if held & bit else "m" for bit in bits)
+        if missed.strip("m").count("m") or (missed.startswith("m") and missed.endswith("m")):
+            misses = missed.count("m")
+            once += names * misses
+            twice += names * comb(misses, 2)
+    mean = once / (total * (passes - 2))
+    square = twice / (total * (pairs - 2))
+    if not twice:
+        return 0.0
+    unlike = max(square / mean**2 - 1, 0.0)
+    return total * mean**passes * prod(1 + n * unlike for n in range(1, passes))

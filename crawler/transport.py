@@ -8,9 +8,11 @@ module: ours take their place, without a cause.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import time
 import zlib
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -20,29 +22,41 @@ from yarl import URL
 from crawler import __version__
 from crawler.decoding import decode_error
 from crawler.endpoints import request_target
-from crawler.errors import CertificateError, GatewayError, NetworkError, ProtocolError
+from crawler.errors import CertificateError, GatewayError, NetworkError, ProtocolError, RequestError
 from crawler.pacing import LONGEST_PAUSE_S
-from crawler.signing import sign
+from crawler.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, sign
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from crawler.credentials import Credentials
-    from crawler.errors import RequestError
     from crawler.model import PageRequest
     from crawler.turnstile import Turnstile
 
-CONNECT_TIMEOUT_S = 4.5
-STALL_TIMEOUT_S = 20.0
-TRY_TIMEOUT_S = 30.0
 SLOWEST_BYTES_PER_S = 100
-"""A try may last TRY_TIMEOUT_S, and longer only while its body comes faster than this."""
+"""A try may last longer than `Timeouts.a_try_s` only while its body comes faster than this."""
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 METADATA_TIMEOUT_S = 1.0
 
 _CHUNK = 64 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a try may take; waiting for its turn does not count.
+
+    Attributes:
+        connect_s: name resolution, connection and TLS.
+        stall_s: between two pieces of an answer.
+        a_try_s: everything; longer only while the body comes faster than SLOWEST_BYTES_PER_S.
+    """
+
+    connect_s: float = 4.5
+    stall_s: float = 20.0
+    a_try_s: float = 30.0
 
 
 class Counter(Protocol):
@@ -59,14 +73,24 @@ class Transport:
         credentials: asked for keys at every attempt, after every wait.
         turnstile: entered by every attempt.
         trust_env: use the proxy variables and .netrc of the environment.
+        timeouts: of one try.
     """
 
-    def __init__(self, origin: str, credentials: Credentials, turnstile: Turnstile, *, trust_env: bool) -> None:
+    def __init__(
+        self,
+        origin: str,
+        credentials: Credentials,
+        turnstile: Turnstile,
+        *,
+        trust_env: bool,
+        timeouts: Timeouts = Timeouts(),
+    ) -> None:
         self._origin = origin
         self._credentials = credentials
         self._turnstile = turnstile
         self._loop = asyncio.get_running_loop()
-        self._session = _session(trust_env=trust_env)
+        self._timeouts = timeouts
+        self._session = _session(timeouts, trust_env=trust_env)
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,10 +115,12 @@ class Transport:
             CredentialsError: the keys ran out and could not be renewed.
         """
         target = request_target(request)
-        failure: Exception
+        failure: RequestError
         try:
             async with asyncio.timeout(None) as whole_try:
                 return await self._fetch(target, request.region.code, counter, whole_try)
+        except RequestError as error:
+            failure = error.with_traceback(None)  # its frames hold the response, and that the request's headers
         except TimeoutError:
             failure = NetworkError("timed out")
         except (aiohttp.ClientError, OSError) as error:
@@ -105,30 +131,31 @@ class Transport:
         async def pace_and_sign(
             attempt: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
         ) -> aiohttp.ClientResponse:
+            whole_try.reschedule(None)
             await self._turnstile.enter(region)
             now_s = time.time()
             keys = self._credentials.peek(now_s) or await self._credentials.current(now_s)
             attempt.headers.update(sign(attempt.url.raw_path_qs, keys, now_ms=int(now_s * 1000)))
             counter.requests += 1
-            whole_try.reschedule(self._loop.time() + TRY_TIMEOUT_S)
+            whole_try.reschedule(self._loop.time() + self._timeouts.a_try_s)
             return await send(attempt)
 
         url = URL(self._origin + target, encoded=True)
         response = await self._session.get(url, allow_redirects=False, middlewares=(pace_and_sign,))
         try:
-            return await _read(response, whole_try, self._loop)
+            return await _read(response, whole_try)
         except BaseException:
             response.close()
             raise
 
 
-async def fetch_metadata(url: str) -> bytes:
+async def fetch_metadata(url: str, timeout_s: float = METADATA_TIMEOUT_S) -> bytes:
     """Return the body of an unsigned GET to the server's metadata service.
 
     Raises:
         RequestError: it did not answer with 200 in time.
     """
-    timeout = aiohttp.ClientTimeout(total=METADATA_TIMEOUT_S)
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
     failure: RequestError
     try:
         async with (
@@ -136,7 +163,7 @@ async def fetch_metadata(url: str) -> bytes:
             session.get(URL(url, encoded=True), allow_redirects=False) as response,
         ):
             if response.status == 200:
-                return await response.content.read(MAX_ERROR_BYTES)
+                return await _read_most(response, MAX_ERROR_BYTES)
             failure = GatewayError(response.status)
     except TimeoutError:
         failure = NetworkError("timed out")
@@ -145,7 +172,7 @@ async def fetch_metadata(url: str) -> bytes:
     raise failure
 
 
-def _session(*, trust_env: bool) -> aiohttp.ClientSession:
+def _session(timeouts: Timeouts, *, trust_env: bool) -> aiohttp.ClientSession:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return aiohttp.ClientSession(
@@ -153,7 +180,7 @@ def _session(*, trust_env: bool) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=trust_env,
-        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_read=STALL_TIMEOUT_S),
+        timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect_s, sock_read=timeouts.stall_s),
         headers={
             "User-Agent": f"ncrawl/{__version__}",
             "Accept": "application/json",
@@ -162,68 +189,95 @@ def _session(*, trust_env: bool) -> aiohttp.ClientSession:
     )
 
 
-async def _read(response: aiohttp.ClientResponse, whole_try: asyncio.Timeout, loop: asyncio.AbstractEventLoop) -> bytes:
+async def _read(response: aiohttp.ClientResponse, whole_try: asyncio.Timeout) -> bytes:
     """Read a 200's body in pieces, decoded, up to the cap; the try may last as long as bytes flow."""
     if response.status != 200:
         raise await _gateway_error(response)
-    decoder = _decoder(response)
-    started_s = loop.time()
+    decode = _decoder(response)
+    ends_s = whole_try.when()
+    assert ends_s is not None
     body = bytearray()
     received = 0
     while chunk := await response.content.readany():
         received += len(chunk)
-        whole_try.reschedule(started_s + TRY_TIMEOUT_S + received / SLOWEST_BYTES_PER_S)
-        body += decoder.decode(chunk, MAX_BODY_BYTES + 1 - len(body)) if decoder else chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise ProtocolError(f"the body is larger than {MAX_BODY_BYTES} bytes")
-    if decoder:
-        decoder.check_end()
+        whole_try.reschedule(ends_s + received / SLOWEST_BYTES_PER_S)
+        for piece in decode(chunk):
+            body += piece
+            if len(body) > MAX_BODY_BYTES:
+                raise ProtocolError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    decode.check_end()
     return bytes(body)
 
 
+async def _read_most(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read a small body whole, or its first ``most`` bytes."""
+    body = b""
+    while len(body) < most and (chunk := await response.content.readany()):
+        body += chunk
+    return body[:most]
+
+
+class _Identity:
+    """Decodes nothing."""
+
+    def __call__(self, chunk: bytes) -> Iterator[bytes]:
+        yield chunk
+
+    def check_end(self) -> None:
+        pass
+
+
 class _Gunzip:
-    """Decodes one gzip member, never more than is still allowed; knows whether it came whole."""
+    """Decodes one gzip member, a little at a time whatever it swells to; knows whether it came whole."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(_GZIP)
 
-    def decode(self, chunk: bytes, allowed: int) -> bytes:
-        try:
-            return self._inflate.decompress(chunk, allowed)
-        except zlib.error:
-            raise ProtocolError("the body is not gzip although its header says so") from None
+    def __call__(self, chunk: bytes) -> Iterator[bytes]:
+        while chunk:
+            try:
+                yield self._inflate.decompress(chunk, _CHUNK)
+            except zlib.error:
+                raise ProtocolError("the body is not gzip although its header says so") from None
+            chunk = self._inflate.unconsumed_tail
 
     def check_end(self) -> None:
         if not self._inflate.eof or self._inflate.unused_data:
-            raise ProtocolError("the gzip body was cut short")
+            raise ProtocolError("the gzip body was cut short, or something follows it")
 
 
-def _decoder(response: aiohttp.ClientResponse) -> _Gunzip | None:
+def _decoder(response: aiohttp.ClientResponse) -> _Identity | _Gunzip:
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding in ("", "identity"):
-        return None
+        return _Identity()
     if encoding in ("gzip", "x-gzip"):
         return _Gunzip()
     raise ProtocolError("the body has an encoding that was not asked for")
 
 
 async def _gateway_error(response: aiohttp.ClientResponse) -> GatewayError:
+    """Return the error for an answer other than 200; its body has to come whole, for the code decides what follows."""
+    body = await _read_most(response, MAX_ERROR_BYTES)
     try:
-        body = await response.content.read(MAX_ERROR_BYTES)
-        decoder = _decoder(response)
-        code, message = decode_error(decoder.decode(body, MAX_ERROR_BYTES) if decoder else body)
-    except (ProtocolError, aiohttp.ClientError, OSError):
-        code, message = None, ""
-    finally:
-        response.close()
+        body = next(_decoder(response)(body), b"")
+    except ProtocolError:
+        body = b""
+    code, message = decode_error(body)
     clock = _http_date(response.headers.get("Date"))
     return GatewayError(
         response.status,
         code,
-        message,
+        _without_signature(message, response.request_info.headers),
         retry_after_s=_retry_after(response.headers.get("Retry-After"), clock),
         clock_skew_s=None if clock is None else clock - time.time(),
     )
+
+
+def _without_signature(message: str, headers: Mapping[str, str]) -> str:
+    """Return a gateway's words without what only we and it should know, should it echo the request."""
+    for name in (ACCESS_KEY_HEADER, SIGNATURE_HEADER):
+        message = message.replace(headers[name], "…")
+    return message
 
 
 def _http_date(text: str | None) -> float | None:
@@ -277,6 +331,8 @@ def _translate(error: aiohttp.ClientError | OSError) -> NetworkError | Certifica
 def _reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message or "verification failed"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "handshake failed"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
     return type(error).__name__

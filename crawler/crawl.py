@@ -12,38 +12,44 @@ import random
 import time
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
 from crawler.decoding import IMAGE_FIELDS, REGISTRY_FIELDS, decode_page, line_prefix
-from crawler.errors import CredentialsError, GatewayError, InvalidRegistryNameError, NcrawlError, RequestError
-from crawler.events import FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
+from crawler.errors import (
+    CredentialsError,
+    GatewayError,
+    InvalidRegistryNameError,
+    NcrawlError,
+    NotSentError,
+    RequestError,
+)
+from crawler.events import (
+    ClockCorrected,
+    FieldOverridden,
+    ListingEnded,
+    RegionHeld,
+    RegionReleased,
+    RunStopped,
+    Throttled,
+    TryFailed,
+)
 from crawler.listing import Failure, Listing
 from crawler.model import ListingResult, PageRequest, Verdict
-from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, pause_s
+from crawler.plan import CrawlResult, Stop
+from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, is_outage, pause_s
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
 
     from crawler.events import Observer
-    from crawler.model import Page, Region, VerifyMode
+    from crawler.model import Page, Region
+    from crawler.plan import Plan
 
 FLUSH_EVERY_S = 0.25
-
-
-class Stop(Enum):
-    """Why a crawl ended before its work was done; the value is what its listings give as the reason."""
-
-    INTERRUPTED = "stopped by SIGINT"
-    TERMINATED = "stopped by SIGTERM"
-    DEADLINE = "the deadline came"
-    KEY_REFUSED = "the gateway refuses the key or the clock"
-    QUOTA = "the account's quota is used up"
 
 
 class Fetcher(Protocol):
@@ -55,6 +61,19 @@ class Fetcher(Protocol):
 
     def refuse(self, pause_s: float) -> float:
         """Slow down; return the rate from now on, requests a second."""
+        ...
+
+    def send_back(self, region: str) -> None:
+        """Send nothing of what waits for its turn in ``region``: it fails with NotSentError."""
+        ...
+
+    def clock_explains(self, error: GatewayError) -> bool:
+        """Return whether a refused signature was the clock's fault; from then on it is signed rightly."""
+        ...
+
+    @property
+    def clock_offset_s(self) -> float:
+        """How far the gateway's clock was found to be ahead of ours."""
         ...
 
 
@@ -72,52 +91,6 @@ class Output(Protocol):
     async def flush(self) -> None:
         """Pass on what was taken so far."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class NamedRegistry:
-    """A registry that the user named; ``anywhere`` when no region was named with it."""
-
-    region: Region
-    name: str
-    anywhere: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to crawl.
-
-    Attributes:
-        account: first field of every line.
-        regions: in which regions.
-        registries: the registries to list; None discovers all of them.
-        images: False lists the registries only.
-        deadline_s: seconds from the start after which the crawl stops by itself.
-        known: region to the names of its registries, where an earlier run discovered them already.
-        finished: (region, registry) that an earlier run listed already.
-    """
-
-    account: str
-    regions: tuple[Region, ...]
-    registries: Sequence[NamedRegistry] | None
-    images: bool
-    page_size: int
-    verify: VerifyMode
-    concurrency: int
-    deadline_s: float
-    known: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    finished: Collection[tuple[str, str]] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class CrawlResult:
-    """How a crawl ended: every listing's result, those of the registry lists apart; ``stop`` is None if it finished."""
-
-    registries: list[ListingResult]
-    discoveries: list[ListingResult]
-    stop: Stop | None
-    stop_reason: str | None
-    rate_per_s: float
 
 
 class Crawl:
@@ -140,6 +113,7 @@ class Crawl:
         self._stop_reason: str | None = None
         self._rate_per_s = inf
         self._warned_of_override = False
+        self._warned_of_clock = False
         self._images = 0
         self._flushing = anyio.CancelScope()
 
@@ -164,6 +138,8 @@ class Crawl:
             stop=self._stop,
             stop_reason=self._stop_reason,
             rate_per_s=self._rate_per_s,
+            clock_offset_s=self._fetcher.clock_offset_s,
+            probes={code: queue.probe.requests for code, queue in self._queues.items() if queue.probe},
         )
 
     async def _run_workers(self) -> None:
@@ -233,7 +209,7 @@ class Crawl:
         self._idle.append(place)
         if self._timer is not None:
             self._timer.cancel()
-        due_s = self._schedule.next_retry_s
+        due_s = self._schedule.next_due_s
         self._timer = self._loop.call_at(due_s, self._wake_one) if due_s < inf else None
         await place
 
@@ -257,7 +233,9 @@ class Crawl:
             self.stop(Stop.KEY_REFUSED, str(error))
         else:
             queue.proved = True
-            await self._received(queue, job, page)
+            self._answered(queue)
+            if not job.is_probe:
+                await self._received(queue, job, page)
 
     async def _received(self, queue: RegionQueue, job: Job, page: Page) -> None:
         walk = job.walk
@@ -283,9 +261,29 @@ class Crawl:
 
     # ── failures ──
 
+    def _answered(self, queue: RegionQueue) -> None:
+        if queue.health.answered():
+            self._observe(RegionReleased(queue.region.code))
+
+    def _count_against(self, queue: RegionQueue, job: Job, error: RequestError) -> None:
+        """Let the region's health know of a failure: an outage's, or an answer all the same."""
+        queue.trouble = str(error)
+        if not is_outage(error):
+            self._answered(queue)
+        elif queue.health.failed(self._loop.time(), _chance(), is_probe=job.is_probe):
+            self._observe(RegionHeld(queue.region.code, str(error)))
+            self._fetcher.send_back(queue.region.code)
+
     async def _failed(self, queue: RegionQueue, job: Job, error: RequestError) -> None:
+        if isinstance(error, NotSentError):
+            queue.retry_at(job, self._loop.time())
+            return
         action = classify(error)
         job.walk.throttled += action is Action.SLOW_DOWN
+        self._count_against(queue, job, error)
+        if action is Action.STOP_KEY and isinstance(error, GatewayError) and self._fetcher.clock_explains(error):
+            self._try_with_right_clock(queue, job)
+            return
         if action is Action.STOP_KEY:
             self.stop(Stop.KEY_REFUSED, f"{Stop.KEY_REFUSED.value}: {error}")
         elif action is Action.STOP_QUOTA:
@@ -296,11 +294,20 @@ class Crawl:
             queue.proved = queue.proved or isinstance(error, GatewayError)
             await self._give_up(queue, job, action, str(error))
 
+    def _try_with_right_clock(self, queue: RegionQueue, job: Job) -> None:
+        if not self._warned_of_clock:
+            self._warned_of_clock = True
+            self._observe(ClockCorrected(self._fetcher.clock_offset_s))
+        job.walk.retries += 1
+        queue.retry_at(job, self._loop.time())
+
     def _try_again(self, queue: RegionQueue, job: Job, action: Action, error: RequestError) -> None:
-        job.tries += action is Action.RETRY
+        if job.is_probe:
+            return
+        job.tries += action is Action.RETRY and not queue.health.is_held
         job.walk.retries += 1
         asked_s = error.retry_after_s if isinstance(error, GatewayError) else None
-        wait_s = pause_s(action, job.tries, random.random(), asked_s=asked_s)  # noqa: S311 - jitter is no secret
+        wait_s = pause_s(action, job.tries, _chance(), asked_s=asked_s)
         if action is Action.SLOW_DOWN:
             self._rate_per_s = self._fetcher.refuse(asked_s or 0.0)
             self._observe(Throttled(queue.region.code, str(error), self._rate_per_s))
@@ -309,6 +316,8 @@ class Crawl:
         queue.retry_at(job, self._loop.time() + wait_s)
 
     async def _give_up(self, queue: RegionQueue, job: Job, action: Action, reason: str) -> None:
+        if job.is_probe:
+            return
         self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, reason, None))
         tried = f"{reason} ({job.tries + 1} tries)" if job.tries else reason
         job.walk.listing.fail(job.page, Failure(FAILURE_KINDS[action], tried))
@@ -353,14 +362,18 @@ class Crawl:
         """Give every listing that has none its verdict, with the reason why the crawl stopped."""
         for queue in self._queues.values():
             for walk in queue.walks:
-                walk.listing.abandon(self._stop_reason or "the crawl ended")
+                walk.listing.abandon(self._reason_of_stop(queue))
                 self._end(walk)
             queue.walks.clear()
             for registry in queue.waiting:
                 walk = self._begin(queue.region, registry)
-                walk.listing.abandon(f"not begun: {self._stop_reason}")
+                walk.listing.abandon(f"not begun: {self._reason_of_stop(queue)}")
                 self._end(walk)
             queue.waiting.clear()
+
+    def _reason_of_stop(self, queue: RegionQueue) -> str:
+        held = f"; the region was held: {queue.trouble}" if queue.health.is_held else ""
+        return f"{self._stop_reason}{held}"
 
     def _warn_of_override(self, walk: Walk) -> None:
         if not self._warned_of_override:
@@ -389,6 +402,10 @@ def _leaves(group: BaseExceptionGroup[NcrawlError]) -> Iterator[NcrawlError]:
             yield from _leaves(error)
         else:
             yield error
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 - jitter is no secret
 
 
 def _now_ms() -> int:

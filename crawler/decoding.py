@@ -8,6 +8,7 @@ Costs: O(bytes), two scans on the hot way.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
@@ -84,7 +85,11 @@ def decode_page(body: bytes, ours: tuple[str, ...]) -> Page:
 
 def line_prefix(ours: tuple[str, ...], values: tuple[str, ...]) -> bytes:
     """Return how each line of a listing begins: ``{"account":…,"region":…,`` ready for a record without its brace."""
-    return orjson.dumps(dict(zip(ours, values, strict=True)))[:-1] + b","
+    fields = dict(zip(ours, values, strict=True))
+    try:
+        return orjson.dumps(fields)[:-1] + b","
+    except TypeError:  # half a surrogate pair, which a discovered name may hold: escaped, as it came
+        return json.dumps(fields, separators=(",", ":")).encode()[:-1] + b","
 
 
 def lines(prefix: bytes, records: list[bytes]) -> bytes:
@@ -171,7 +176,7 @@ def _without(ours: tuple[str, ...], records: list[bytes]) -> tuple[list[bytes], 
         fields = _fields.decode(record)
         if not fields.keys().isdisjoint(ours):
             overridden += 1
-            parts = [orjson.dumps(key) + b":" + bytes(raw) for key, raw in fields.items() if key not in ours]
+            parts = [json.dumps(key).encode() + b":" + bytes(raw) for key, raw in fields.items() if key not in ours]
             record = b"{" + b",".join(parts) + b"}"  # noqa: PLW2901 - the record, mended
         kept.append(record)
     return kept, overridden

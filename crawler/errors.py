@@ -6,6 +6,7 @@
     │   ├── CredentialsError              no keys, half a pair, unknown profile
     │   └── InvalidRegistryNameError      a name that must not become part of a path
     ├── RequestError                      one try of one page failed; `retrying` says what that calls for
+    │   ├── NotSentError                  sent back while it waited for its turn: no failure of anybody
     │   ├── NetworkError                  no answer: refused, reset, time-out, name resolution
     │   ├── CertificateError              the gateway could not be authenticated
     │   ├── ProtocolError                 what came was not HTTP, was cut short or was too large
@@ -64,6 +65,10 @@ class RequestError(NcrawlError):
     """One try of one page failed."""
 
 
+class NotSentError(RequestError):
+    """A request that was sent back while it waited for its turn, because its region is held."""
+
+
 class NetworkError(RequestError):
     """No whole answer came: refused, reset, timed out, or the name did not resolve."""
 
@@ -87,7 +92,8 @@ class GatewayError(RequestError):
         status: HTTP status.
         code: the gateway's errorCode as text, or None if the body had none.
         retry_after_s: seconds that the gateway asked for, or None.
-        clock_skew_s: gateway's clock minus ours, if the answer had a plausible Date.
+        clock_skew_s: gateway's clock minus ours, uncorrected, if the answer had a Date.
+        signed_offset_s: the correction of our clock that the request was signed with.
     """
 
     def __init__(
@@ -98,11 +104,13 @@ class GatewayError(RequestError):
         *,
         retry_after_s: float | None = None,
         clock_skew_s: float | None = None,
+        signed_offset_s: float = 0.0,
     ) -> None:
         self.status = status
         self.code = code
         self.retry_after_s = retry_after_s
         self.clock_skew_s = clock_skew_s
+        self.signed_offset_s = signed_offset_s
         answer = f"{status}/{code}" if code else str(status)
         super().__init__(f"{answer} {message}".rstrip())
 

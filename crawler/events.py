@@ -30,6 +30,28 @@ class Throttled:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionHeld:
+    """A region seems to be out of order: it is asked nothing but a probe now and then."""
+
+    region: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegionReleased:
+    """A held region answers again."""
+
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockCorrected:
+    """Our clock differs from the gateway's by ``skew_s``; requests are signed with the gateway's time from now on."""
+
+    skew_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ListingEnded:
     """A listing has its verdict; ``registry`` None is the region's list of registries."""
 
@@ -55,7 +77,9 @@ class RunStopped:
     reason: str
 
 
-Event = TryFailed | Throttled | ListingEnded | FieldOverridden | RunStopped
+Event = (
+    TryFailed | Throttled | RegionHeld | RegionReleased | ClockCorrected | ListingEnded | FieldOverridden | RunStopped
+)
 
 
 class Observer(Protocol):

@@ -19,7 +19,8 @@ What a pass can prove (an argument, and `tests/test_listing.py` runs it against 
   passes with other boundaries that hold the same names, none of them twice, miss nothing.
 - On a registry that never stands still no two passes agree. Each pass then misses some share of what is known; with
   other boundaries each time the misses are as good as independent, and passes go on until the expected number of
-  images that all of them missed is below `ACCEPTED_LOSS`, or `MAX_PASSES` are spent: then it is incomplete.
+  images that all of them missed is below `ACCEPTED_LOSS`, or `MAX_PASSES` are spent: then it is incomplete. Some
+  images may be missed more often than others, those that are pushed all day for one: what passes miss twice shows it.
 
 Costs: O(1) a record; memory is the registry's names, once.
 """
@@ -44,8 +45,15 @@ MAX_PASSES = 8
 MAX_UNCLOSED_PASSES = 3
 ACCEPTED_LOSS = 1e-6
 FEWEST_PASSES_TO_ESTIMATE = 5
+"""Before that nothing shows whether some images are missed more often than others."""
+FEWEST_BOUNDARIES_TO_ESTIMATE = 4
+PASSES_TO_AGREE_UNMOVED = 5
+"""A gateway that gives the same pages whatever size is asked for could hide the same image from two passes."""
+MAX_PAGES_BY_COUNT = 100_000
+"""However much `count` promises: what it says may be nonsense, and the requests are bounded all the same."""
 MAX_PAGES_BEYOND_COUNT = 20_000
 MAX_STALE_PAGES = 3
+"""So many pages in a row without a name that is new to the pass, and still a next one: no end is to be expected."""
 SMALLEST_PAGE_SIZE = 10
 
 LARGEST_STRETCH = 1000
@@ -128,7 +136,7 @@ class _Pass:
             return 1
         if self.contiguous == 0:
             return None
-        last = max(self.expected, self.demanded)
+        last = self.demanded if self.stale >= MAX_STALE_PAGES else max(self.expected, self.demanded)
         if self.end is not None:
             last = min(last, self.end)
         if self.past_end is not None:
@@ -144,7 +152,7 @@ class _Pass:
             self.counts.add(page.count)
         if number == 1 and page.next is not None and total:
             self.given = total
-            self.expected = ceil(page.count / total) if page.count else 1
+            self.expected = min(ceil(page.count / total), MAX_PAGES_BY_COUNT) if page.count else 1
         if total:
             self.last_filled = max(self.last_filled, number)
         elif number > 1:
@@ -182,6 +190,11 @@ class _Pass:
     def is_closed(self) -> bool:
         """The chain of ``next`` was walked to its end without a hole."""
         return self.broken is None and self.end is not None and self.contiguous >= self.end
+
+    @property
+    def boundaries(self) -> int | None:
+        """Where its pages ended: multiples of what the gateway gave."""
+        return self.given or self.size
 
     @property
     def is_atomic(self) -> bool:
@@ -326,7 +339,8 @@ class Listing:
             return False
         half = current.size // 2
         if len(self._passes) > 1:
-            current.size = self._smaller_page_size() if current.size > self._first_page_size() else None
+            smaller = self._smaller_page_size()
+            current.size = smaller if smaller < current.size else None
         else:
             current.size = half if half >= SMALLEST_PAGE_SIZE else None
         current.asked = current.pending = 0
@@ -405,25 +419,33 @@ class Listing:
     def _is_proved(self) -> bool:
         """Whether nothing that was there throughout can be missing; see the module's text for the three grounds."""
         passes = self._passes
-        if any(p.is_atomic for p in passes):
+        if any(p.is_atomic and not p.doubts() and (p.records or not self._seen) for p in passes):
             return len(passes) > 1 or self._is_first_enough()
-        if len(passes) > 1 and self._last_two_agree():
-            return True
-        return self._expected_loss() <= ACCEPTED_LOSS
+        return self._do_passes_agree() or self._expected_loss() <= ACCEPTED_LOSS
 
     def _expected_loss(self) -> float:
         """Estimate how many images all closed passes missed; infinity while there are too few passes to tell."""
         closed = [p for p in self._passes if p.is_closed]
-        if len(closed) < FEWEST_PASSES_TO_ESTIMATE:
+        boundaries = {p.boundaries for p in closed}
+        if len(closed) < FEWEST_PASSES_TO_ESTIMATE or len(boundaries) < FEWEST_BOUNDARIES_TO_ESTIMATE:
             return inf
         known = len(self._seen)
         alike = known * prod((known - p.names + 1) / (known + 1) for p in closed)
         return max(alike, _loss_of_unlike(Counter(self._seen.values()), [p.bit for p in closed]))
 
-    def _last_two_agree(self) -> bool:
-        before, last = self._passes[-2:]
-        clean = all(p.is_closed and not p.signs() for p in (before, last))
-        return clean and before.names == last.names == last.shared
+    def _do_passes_agree(self) -> bool:
+        """Whether the last passes hold the same names: two with other boundaries, or five if those cannot be moved."""
+        after = self._passes[-1]
+        boundaries = {after.boundaries}
+        for agreeing, before in enumerate(reversed(self._passes[:-1]), start=2):
+            clean = all(p.is_closed and not p.signs() for p in (before, after))
+            if not (clean and before.names == after.names == after.shared):
+                return False
+            boundaries.add(before.boundaries)
+            if len(boundaries) > 1 or agreeing == PASSES_TO_AGREE_UNMOVED:
+                return True
+            after = before
+        return False
 
     def _is_spent(self) -> bool:
         unclosed = sum(not p.is_closed for p in self._passes)

@@ -15,8 +15,8 @@ from crawler.text import visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from crawler.crawl import CrawlResult
     from crawler.model import ListingResult
+    from crawler.plan import CrawlResult
     from crawler.snapshot.manifest import StoredFile
 
 MOST_REGISTRIES_SHOWN = 20
@@ -76,7 +76,7 @@ def manifest(
             registries=VerdictCounts.of(records),
             images=sum(one.images for one in result.registries),
             pages=sum(one.pages for one in everything),
-            requests=sum(one.requests for one in everything),
+            requests=sum(one.requests for one in everything) + sum(result.probes.values()),
             retries=sum(one.retries for one in everything),
             throttled=sum(one.throttled for one in everything),
             bytes=sum(file.bytes for file in files),
@@ -132,7 +132,12 @@ def _observed(result: CrawlResult) -> dict[str, object]:
         sizes = {one.page_size for one in here if one.page_size is not None and one.pages > 1}
         regions[region] = {"page_sizes": sorted(sizes), "throttled": sum(one.throttled for one in here)}
     rate = None if result.rate_per_s == float("inf") else result.rate_per_s
-    return {"regions": regions, "rate_after_throttling": rate, "stopped": result.stop_reason}
+    return {
+        "regions": regions,
+        "rate_after_throttling": rate,
+        "clock_skew_s": result.clock_offset_s,
+        "stopped": result.stop_reason,
+    }
 
 
 def tables(result: CrawlResult, regions: Iterable[str]) -> str:
@@ -144,6 +149,11 @@ def tables(result: CrawlResult, regions: Iterable[str]) -> str:
         for cells in (list(enumerate(zip(row, widths, strict=True))) for row in rows)
     ]
     return "\n".join([*text, *_incomplete(result)])
+
+
+def _is_cut_off(one: ListingResult, result: CrawlResult) -> bool:
+    """Whether a registry has nothing to say for itself: the run ended before it did."""
+    return bool(result.stop_reason and one.reason and result.stop_reason in one.reason)
 
 
 def _row(region: str, result: CrawlResult) -> tuple[str, ...]:
@@ -158,7 +168,7 @@ def _row(region: str, result: CrawlResult) -> tuple[str, ...]:
         drift,
         len(registries) - complete - drift,
         sum(one.images for one in registries),
-        sum(one.requests for one in everything),
+        sum(one.requests for one in everything) + result.probes.get(region, 0),
         sum(one.retries for one in everything),
         sum(one.throttled for one in everything),
     )
@@ -171,7 +181,14 @@ def _incomplete(result: CrawlResult) -> list[str]:
         for one in result.discoveries
         if not one.verdict.is_whole
     ]
-    others = [one for one in result.registries if not one.verdict.is_whole]
+    cut_off, others = 0, []
+    for one in result.registries:
+        if _is_cut_off(one, result):
+            cut_off += 1
+        elif not one.verdict.is_whole:
+            others.append(one)
+    if cut_off:
+        lines.append(f"{cut_off:,} registries were not begun or not finished: {visible(result.stop_reason or '')}")
     others.sort(key=lambda one: (one.verdict, one.region, one.registry))
     lines += [
         f"{one.region}/{visible(one.registry or '')}: {one.verdict}: {visible(one.reason or '')}"

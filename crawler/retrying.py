@@ -1,4 +1,4 @@
-"""What a failed try calls for: one table from the error to the action, and the pause before the next try. Pure.
+"""What a failed try calls for: an action, a pause before the next try, a hold of the whole region. Pure.
 
 A try is request, whole body, decoding and schema. The statuses and codes are the provider's error table; one HTTP
 status carries several codes, so both count.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from crawler.errors import CertificateError, GatewayError
+from crawler.errors import CertificateError, GatewayError, NetworkError
 from crawler.listing import FailureKind
 
 if TYPE_CHECKING:
@@ -19,6 +19,15 @@ MAX_TRIES = 10
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 20.0
 THROTTLED_PAUSE_S = 1.0
+
+
+BUDGET = 20.0
+"""Failed tries that empty a region's retry budget, if none succeeds meanwhile."""
+BUDGET_BEFORE_FIRST_ANSWER = 3.0
+REFILL = 0.5
+"""A third of all tries may fail for ever without emptying the budget."""
+SHORTEST_HOLD_S = 5.0
+LONGEST_HOLD_S = 30.0
 
 
 class Action(Enum):
@@ -80,3 +89,52 @@ def pause_s(action: Action, tries: int, chance: float, *, asked_s: float | None 
     longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(tries, 30))
     least = THROTTLED_PAUSE_S if action is Action.SLOW_DOWN else 0.0
     return max(least, asked_s or 0.0) + chance * longest
+
+
+def is_outage(error: RequestError) -> bool:
+    """Whether an error says that the region as a whole may be out of order: no answer, or a server's own failure."""
+    return isinstance(error, NetworkError) or (isinstance(error, GatewayError) and error.status >= 500)
+
+
+class RegionHealth:
+    """Whether a region is worth asking: a budget that failed tries empty and successes refill, as AWS SDKs keep it.
+
+    Empty means hold: nothing is asked of the region but one probe now and then, until something is answered.
+
+    Attributes:
+        is_held: the budget is empty.
+        probe_at_s: when the next probe may go out, monotonic seconds, while it is held.
+    """
+
+    def __init__(self) -> None:
+        self.is_held = False
+        self.probe_at_s = 0.0
+        self._tokens = BUDGET_BEFORE_FIRST_ANSWER
+        self._has_answered = False
+        self._probes = 0
+
+    def answered(self) -> bool:
+        """Take in that the gateway answered; return whether that ends a hold."""
+        released = self.is_held
+        if released or not self._has_answered:
+            self._tokens = BUDGET
+        self._tokens = min(self._tokens + REFILL, BUDGET)
+        self.is_held, self._has_answered, self._probes = False, True, 0
+        return released
+
+    def failed(self, now_s: float, chance: float, *, is_probe: bool = False) -> bool:
+        """Take in a failed try that looks like an outage; return whether a hold begins with it.
+
+        Args:
+            now_s: monotonic seconds.
+            chance: uniform in [0, 1): probes are spread, and their pauses grow to LONGEST_HOLD_S.
+            is_probe: it was the probe of a hold; others that were under way do not move the next one.
+        """
+        self._tokens -= 1.0
+        begins = not self.is_held and self._tokens <= 0.0
+        if begins or (self.is_held and is_probe):
+            self.is_held = True
+            pause_s = SHORTEST_HOLD_S * 1.5 ** min(self._probes, 10) * (1.0 + 0.5 * chance)
+            self.probe_at_s = now_s + min(pause_s, LONGEST_HOLD_S)
+            self._probes += 1
+        return begins

@@ -1,9 +1,10 @@
 """Decide whose page is fetched next, so that no region and no registry starves another. Pure: times are passed in.
 
-Two levels. Among regions: the one with the fewest requests in flight goes first, and none may hold more than its share
-of the slots while others are unfinished, so a slow region cannot fill them. Within a region: pages to try again whose
-time has come, then the walks by turns, a few pages a turn, and after each turn a few registries are begun, so one of
-1,000 pages and 300 of one page go on side by side. Costs: O(regions) a page, O(log retries) a retry.
+Two levels. Among regions: the one with the fewest requests in flight goes first, by turns among equals, and none may
+hold more than its share of the slots while others are unfinished, so a slow region cannot fill them; one that is held
+gets a probe now and then. Within a region: pages to try again whose time has come, then the walks by turns, a few pages
+a turn, and after each turn a few registries are begun, so one of 1,000 pages and 300 of one page go on side by side.
+Costs: O(regions) a page, O(log retries) a retry.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from heapq import heappop, heappush
 from itertools import count
 from math import ceil, inf
 from typing import TYPE_CHECKING
+
+from crawler.retrying import RegionHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +38,8 @@ class Walk:
         prefix: how each of its lines begins.
         started_ms: milliseconds since 1970, UTC.
         requests: wire attempts, counted where they are made.
-        tries: fetches begun, the first of each page among them.
+        retries: tries after the first one of a page.
         throttled: answers that said "too fast".
-        overridden: records that brought a field of ours along.
     """
 
     region: Region
@@ -48,18 +50,23 @@ class Walk:
     requests: int = 0
     retries: int = 0
     throttled: int = 0
-    overridden: int = 0
     is_in_round: bool = False
 
 
 @dataclass(slots=True)
 class Job:
-    """One page of one walk to be fetched; ``tries`` counts the ones that failed."""
+    """One page of one walk to be fetched.
+
+    Attributes:
+        tries: those that failed.
+        is_probe: asks only whether a held region answers; what it answers is thrown away.
+    """
 
     walk: Walk
     page: int
     page_size: int | None
     tries: int = 0
+    is_probe: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +78,9 @@ class RegionQueue:
         waiting: registries whose listing has not begun: names only, so that 10,000 cost little.
         walks: listings under way.
         proved: an answer was had, so that more than one request at once is worth it.
+        health: whether the region is held.
+        probe: what probes of a held region are counted on.
+        trouble: what went wrong last, if anything did.
     """
 
     region: Region
@@ -79,6 +89,9 @@ class RegionQueue:
     walks: set[Walk] = field(default_factory=set)
     in_flight: int = 0
     proved: bool = False
+    health: RegionHealth = field(default_factory=RegionHealth)
+    trouble: str = ""
+    probe: Walk | None = None
     _round: deque[Walk] = field(default_factory=deque)
     _retries: list[tuple[float, int, Job]] = field(default_factory=list)
     _order: count[int] = field(default_factory=count)
@@ -91,8 +104,10 @@ class RegionQueue:
         return not (self.waiting or self.walks)
 
     @property
-    def next_retry_s(self) -> float:
-        """When the next page may be tried again; infinity if none waits."""
+    def next_due_s(self) -> float:
+        """When there is something to do that only waits for its time: a probe or a retry; infinity if nothing is."""
+        if self.health.is_held:
+            return inf if self.in_flight else self.health.probe_at_s
         return self._retries[0][0] if self._retries else inf
 
     def enlist(self, walk: Walk) -> None:
@@ -107,13 +122,21 @@ class RegionQueue:
 
     def take(self, now_s: float, most_walks: int) -> Job | None:
         """Return the next page to fetch in this region; None if there is none now."""
-        if self.next_retry_s <= now_s:
+        is_due = self.next_due_s <= now_s
+        if self.health.is_held:
+            return self._probe() if is_due else None
+        if is_due:
             return heappop(self._retries)[2]
         may_begin = bool(self.waiting) and len(self.walks) < most_walks
         if may_begin and self._begins_left:
             self._begins_left -= 1
             return self._begin_next()
         return self._take_turn() or (self._begin_next() if may_begin else None)
+
+    def _probe(self) -> Job:
+        """Return a request for the list of registries: of all pages the one that is sure to be there."""
+        self.probe = self.probe or self.begin(self.region, None)
+        return Job(self.probe, 1, self.probe.listing.page_size, is_probe=True)
 
     def _begin_next(self) -> Job:
         walk = self.begin(self.region, self.waiting.popleft())
@@ -153,18 +176,21 @@ class Schedule:
         return all(queue.is_finished for queue in self._queues)
 
     @property
-    def next_retry_s(self) -> float:
-        """When the next page may be tried again; infinity if none waits."""
-        return min(queue.next_retry_s for queue in self._queues)
+    def next_due_s(self) -> float:
+        """When there is something to do that only waits for its time; infinity if nothing is."""
+        return min(queue.next_due_s for queue in self._queues)
 
     def take(self, now_s: float) -> tuple[RegionQueue, Job] | None:
         """Return the next page to fetch and count it as in flight; None if there is none now."""
         unfinished = [queue for queue in self._queues if not queue.is_finished]
-        share = ceil(self._slots / max(len(unfinished), 1))
+        sharing = sum(not queue.health.is_held for queue in unfinished)
+        share = ceil(self._slots / max(sharing, 1))
         for queue in sorted(unfinished, key=lambda queue: queue.in_flight):
             if queue.in_flight < (share if queue.proved else 1):
                 job = queue.take(now_s, WALKS_A_SLOT * share)
                 if job is not None:
                     queue.in_flight += 1
+                    self._queues.remove(queue)
+                    self._queues.append(queue)  # among equals whoever was served last comes last next time
                     return queue, job
         return None

@@ -20,6 +20,40 @@ MAX_CLOCK_DIFFERENCE_MS = 5 * 60 * 1000
 """A timestamp further than this from the gateway's clock makes a request invalid."""
 
 
+TOLERATED_DIFFERENCE_S = 4 * 60
+"""A clock that differs by more is taken for wrong: a minute before the gateway refuses it."""
+ABSURD_DIFFERENCE_S = 400 * 86_400
+
+
+class GatewayClock:
+    """How far the gateway's clock is from ours; corrected once a run, and only on good evidence.
+
+    Attributes:
+        offset_s: to be added to our clock before signing.
+    """
+
+    def __init__(self) -> None:
+        self.offset_s = 0.0
+        self._is_corrected = False
+
+    def explains(self, *, skew_s: float | None, signed_offset_s: float) -> bool:
+        """Whether a refused signature was the clock's fault, so that the request is worth another try.
+
+        Args:
+            skew_s: the gateway's clock minus ours, uncorrected, as its Date says; None if it said nothing sensible.
+            signed_offset_s: the correction that the refused request was signed with.
+        """
+        if skew_s is None or abs(skew_s) > ABSURD_DIFFERENCE_S:
+            return False
+        if abs(skew_s - signed_offset_s) <= TOLERATED_DIFFERENCE_S:
+            return False
+        if self.offset_s == signed_offset_s and self._is_corrected:
+            return False
+        if not self._is_corrected:
+            self.offset_s, self._is_corrected = skew_s, True
+        return True
+
+
 def signature(method: str, target: str, *, access_key: str, secret_key: str, timestamp: str) -> str:
     """Return base64(HMAC-SHA256(secret key, text)); text is three lines: METHOD and target, timestamp, access key.
 

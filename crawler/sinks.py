@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import select
 import stat
 import zlib
 from pathlib import Path
@@ -20,6 +21,7 @@ import anyio
 import zstandard
 
 from crawler.errors import ClosedPipeError, LockedError, OutputError
+from crawler.text import escaped_for_terminal
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -40,6 +42,16 @@ class Compressor(Protocol):
     def flush(self) -> bytes:
         """Return the rest and end the stream."""
         ...
+
+
+class _ForTerminal:
+    """Whole lines in, whole lines out, with nothing in them that could steer a terminal."""
+
+    def compress(self, data: bytes) -> bytes:
+        return escaped_for_terminal(data)
+
+    def flush(self) -> bytes:
+        return b""
 
 
 class _Plain:
@@ -120,12 +132,19 @@ class Sink:
                     await self.flush()
                     self._unwritten = memoryview(self._compressor.flush())
                     await self._drain()
-                if self.is_whole and last_words.cancelled_caught:
-                    raise OutputError(self.name, TimeoutError(errno.ETIMEDOUT, ""))
+                if last_words.cancelled_caught:
+                    self._forget_unwritten()
+                    if self.is_whole:
+                        raise OutputError(self.name, TimeoutError(errno.ETIMEDOUT, ""))
             if self.is_whole and exc is None:
                 self._publish()
         finally:
             os.close(self._fd)
+
+    def _forget_unwritten(self) -> None:
+        """Count no line that did not get out; in a compressed stream nobody can tell which did."""
+        if isinstance(self._compressor, _Plain):
+            self.lines -= bytes(self._unwritten).count(b"\n") + self._lump.count(b"\n")
 
     def _publish(self) -> None:
         """Give what is whole its name."""
@@ -152,8 +171,11 @@ class StreamSink(Sink):
 
     def __init__(self, name: str, fd: int, compress: Compressor) -> None:
         super().__init__(name, _without_blocking(fd), compress)
+        self._takes_pieces = stat.S_ISFIFO(os.fstat(self._fd).st_mode) and isinstance(compress, _Plain)
 
     async def _write_some(self, data: memoryview) -> int:
+        if self._takes_pieces:
+            data = _atomic(data)
         while True:
             try:
                 return os.write(self._fd, data)
@@ -186,6 +208,16 @@ class FileSink(Sink):
             raise OutputError(self.name, error) from None
 
 
+def _atomic(data: memoryview) -> memoryview:
+    """Return whole lines from the front, as many as a pipe takes all at once or not at all (pipe(7), PIPE_BUF).
+
+    So a run that is stopped while its reader sleeps leaves no half line behind. A longer line goes in pieces.
+    """
+    if len(data) <= select.PIPE_BUF:
+        return data
+    return data[: bytes(data[: select.PIPE_BUF]).rfind(b"\n") + 1 or select.PIPE_BUF]
+
+
 def open_sink(name: str) -> StreamSink | FileSink:
     """Open where the lines of a run go, before its first request.
 
@@ -197,7 +229,7 @@ def open_sink(name: str) -> StreamSink | FileSink:
         LockedError: another run writes it.
     """
     if name == "-":
-        return StreamSink("standard output", os.dup(1), _Plain())
+        return StreamSink("standard output", os.dup(1), _ForTerminal() if os.isatty(1) else _Plain())
     try:
         mode = Path(name).stat().st_mode
     except FileNotFoundError:
@@ -221,6 +253,9 @@ def write_file(name: str, data: bytes) -> None:
     path = Path(os.path.realpath(name))
     partial = path.with_name(path.name + ".partial")
     try:
+        if _is_special(name):
+            Path(name).write_bytes(data)
+            return
         with partial.open("wb") as file:
             file.write(data)
             file.flush()
@@ -230,6 +265,30 @@ def write_file(name: str, data: bytes) -> None:
         raise OutputError(name, error) from None
 
 
+def check_place(name: str) -> None:
+    """See beforehand whether `write_file` will be able to write; leaves no trace.
+
+    Raises:
+        OutputError: it will not.
+    """
+    path = Path(os.path.realpath(name))
+    if path.is_dir():
+        problem = errno.EISDIR
+    elif not path.parent.is_dir():
+        problem = errno.ENOENT
+    elif not (_is_special(name) or os.access(path.parent, os.W_OK | os.X_OK)):
+        problem = errno.EACCES
+    else:
+        return
+    raise OutputError(name, OSError(problem, ""))
+
+
+def _is_special(name: str) -> bool:
+    """Whether it is a pipe, a device or the like, which is written to and never replaced."""
+    path = Path(name)
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def _open_partial(name: str, partial: Path) -> int:
     try:
         if partial.with_name(Path(os.path.realpath(name)).name).is_dir():
@@ -237,13 +296,21 @@ def _open_partial(name: str, partial: Path) -> int:
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise OutputError(name, error) from None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise LockedError(f"another run is writing {name}: wait for it, or choose another --output") from None
+    _lock(name, partial, fd)
     os.ftruncate(fd, 0)
     return fd
+
+
+def _lock(name: str, partial: Path, fd: int) -> None:
+    """Lock what was opened; it must still be ``partial`` then, and not what another run has published meanwhile."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(fd), partial.stat()):
+            return
+    except OSError:
+        pass
+    os.close(fd)
+    raise LockedError(f"another run is writing {name}: wait for it, or choose another --output")
 
 
 def _without_blocking(fd: int) -> int:

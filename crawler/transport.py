@@ -24,7 +24,7 @@ from crawler.decoding import decode_error
 from crawler.endpoints import request_target
 from crawler.errors import CertificateError, GatewayError, NetworkError, ProtocolError, RequestError
 from crawler.pacing import LONGEST_PAUSE_S
-from crawler.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, sign
+from crawler.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, GatewayClock, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,6 +90,8 @@ class Transport:
         self._turnstile = turnstile
         self._loop = asyncio.get_running_loop()
         self._timeouts = timeouts
+        self._clock = GatewayClock()
+        self._epoch_s = time.time() - time.monotonic()  # a wall clock that jumps in mid-run changes no signature
         self._session = _session(timeouts, trust_env=trust_env)
 
     async def __aenter__(self) -> Self:
@@ -99,6 +101,19 @@ class Transport:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._session.close()
+
+    @property
+    def clock_offset_s(self) -> float:
+        """How far the gateway's clock was found to be ahead of ours; 0 if nobody had reason to look."""
+        return self._clock.offset_s
+
+    def clock_explains(self, error: GatewayError) -> bool:
+        """Whether a refused signature was the clock's fault; from then on requests are signed with the gateway's."""
+        return self._clock.explains(skew_s=error.clock_skew_s, signed_offset_s=error.signed_offset_s)
+
+    def send_back(self, region: str) -> None:
+        """Send nothing of what waits for its turn in ``region``."""
+        self._turnstile.send_back(region)
 
     def refuse(self, pause_s: float) -> float:
         """Slow every request down: the gateway said that they come too fast. Return the new rate a second."""
@@ -128,14 +143,17 @@ class Transport:
         raise failure
 
     async def _fetch(self, target: str, region: str, counter: Counter, whole_try: asyncio.Timeout) -> bytes:
+        now_s = offset_s = 0.0
+
         async def pace_and_sign(
             attempt: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
         ) -> aiohttp.ClientResponse:
+            nonlocal now_s, offset_s
             whole_try.reschedule(None)
             await self._turnstile.enter(region)
-            now_s = time.time()
+            now_s, offset_s = time.monotonic() + self._epoch_s, self._clock.offset_s
             keys = self._credentials.peek(now_s) or await self._credentials.current(now_s)
-            attempt.headers.update(sign(attempt.url.raw_path_qs, keys, now_ms=int(now_s * 1000)))
+            attempt.headers.update(sign(attempt.url.raw_path_qs, keys, now_ms=int((now_s + offset_s) * 1000)))
             counter.requests += 1
             whole_try.reschedule(self._loop.time() + self._timeouts.a_try_s)
             return await send(attempt)
@@ -143,10 +161,14 @@ class Transport:
         url = URL(self._origin + target, encoded=True)
         response = await self._session.get(url, allow_redirects=False, middlewares=(pace_and_sign,))
         try:
-            return await _read(response, whole_try)
+            if response.status == 200:
+                return await _read(response, whole_try)
+            error = await _gateway_error(response, now_s=now_s, offset_s=offset_s)
         except BaseException:
             response.close()
             raise
+        response.close()
+        raise error
 
 
 async def fetch_metadata(url: str, timeout_s: float = METADATA_TIMEOUT_S) -> bytes:
@@ -190,9 +212,7 @@ def _session(timeouts: Timeouts, *, trust_env: bool) -> aiohttp.ClientSession:
 
 
 async def _read(response: aiohttp.ClientResponse, whole_try: asyncio.Timeout) -> bytes:
-    """Read a 200's body in pieces, decoded, up to the cap; the try may last as long as bytes flow."""
-    if response.status != 200:
-        raise await _gateway_error(response)
+    """Read a body in pieces, decoded, up to the cap; the try may last as long as bytes flow."""
     decode = _decoder(response)
     ends_s = whole_try.when()
     assert ends_s is not None
@@ -255,7 +275,7 @@ def _decoder(response: aiohttp.ClientResponse) -> _Identity | _Gunzip:
     raise ProtocolError("the body has an encoding that was not asked for")
 
 
-async def _gateway_error(response: aiohttp.ClientResponse) -> GatewayError:
+async def _gateway_error(response: aiohttp.ClientResponse, *, now_s: float, offset_s: float) -> GatewayError:
     """Return the error for an answer other than 200; its body has to come whole, for the code decides what follows."""
     body = await _read_most(response, MAX_ERROR_BYTES)
     try:
@@ -269,7 +289,8 @@ async def _gateway_error(response: aiohttp.ClientResponse) -> GatewayError:
         code,
         _without_signature(message, response.request_info.headers),
         retry_after_s=_retry_after(response.headers.get("Retry-After"), clock),
-        clock_skew_s=None if clock is None else clock - time.time(),
+        clock_skew_s=None if clock is None else clock - now_s,
+        signed_offset_s=offset_s,
     )
 
 

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from crawler.errors import NotSentError
+
 if TYPE_CHECKING:
     from crawler.pacing import Pace
 
@@ -24,7 +26,11 @@ class Turnstile:
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, region: str) -> None:
-        """Wait until one more request to ``region`` may start."""
+        """Wait until one more request to ``region`` may start.
+
+        Raises:
+            NotSentError: it was sent back.
+        """
         now_s = self._loop.time()
         if not any(self._queues.values()) and self._pace.earliest(region, now_s) <= now_s:
             self._pace.take(region, now_s)
@@ -38,6 +44,13 @@ class Turnstile:
         """Slow down after the gateway said that requests come too fast; return the new rate a second."""
         self._pace.refuse(self._loop.time(), pause_s)
         return self._pace.rate_per_s
+
+    def send_back(self, region: str) -> None:
+        """Let nobody pass who waits for ``region`` now: their `enter` raises NotSentError."""
+        while self._queues[region]:
+            place = self._queues[region].popleft()
+            if not place.done():
+                place.set_exception(NotSentError("its region is held"))
 
     def _let_pass(self) -> None:
         """Let everybody pass whose time has come, one of each region by turns; set the timer for the next."""

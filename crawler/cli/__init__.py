@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import traceback
+from difflib import get_close_matches
 
 import click
 
 from crawler import __version__
 from crawler.errors import ClosedPipeError, NcrawlError
+from crawler.text import visible
 
 COMMANDS = {
     "images": "Stream every image of every registry as NDJSON.",
@@ -32,6 +35,15 @@ class _LazyGroup(click.Group):
         command = importlib.import_module(f"crawler.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+            ctx.fail(f"no such command: {visible(args[0], 40)}; {hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -65,3 +77,6 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except Exception:  # noqa: BLE001 - whatever else comes up here is a bug
+        click.echo(f"{traceback.format_exc()}ncrawl: this is a bug: please report it with the lines above", err=True)
+        return 1

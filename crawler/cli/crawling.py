@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
+from crawler.cli.hardening import forbid_dumps
 from crawler.cli.logs import configure_logging, log_event
 from crawler.cli.progress import Progress
-from crawler.crawl import Crawl, CrawlResult, NamedRegistry, Plan, Stop, one_error
+from crawler.crawl import Crawl, one_error
 from crawler.credentials import find_keys
 from crawler.decoding import lines
 from crawler.pacing import Pace
+from crawler.plan import CrawlResult, NamedRegistry, Plan, Stop
 from crawler.registry_file import read_registry_file
 from crawler.report import is_complete, iso, manifest, run_id, tables
 from crawler.settings import CRAWL_KEYS
@@ -77,6 +79,7 @@ def run(main: Callable[[], Awaitable[int]]) -> int:
 def crawl_command(settings: Settings, *, images: bool) -> int:
     """Crawl as the settings say, stream the lines, and return the exit code."""
     configure_logging(settings)
+    forbid_dumps()
     return run(lambda: _crawl_to_sink(settings, images=images))
 
 

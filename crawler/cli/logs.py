@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from crawler.events import FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
+from crawler.events import (
+    ClockCorrected,
+    FieldOverridden,
+    ListingEnded,
+    RegionHeld,
+    RegionReleased,
+    RunStopped,
+    Throttled,
+    TryFailed,
+)
 from crawler.model import Verdict
 from crawler.report import iso
+from crawler.retrying import LONGEST_HOLD_S, SHORTEST_HOLD_S
 from crawler.text import visible
 
 if TYPE_CHECKING:
@@ -56,21 +66,30 @@ def log_event(event: Event) -> None:
 
 
 def _describe(event: Event) -> tuple[int, str]:
+    level = logging.WARNING
     match event:
         case TryFailed(region, registry, page, reason, None):
-            return logging.DEBUG, f"{_place(region, registry)}: page {page} is given up: {reason}"
+            level, told = logging.DEBUG, f"{_place(region, registry)}: page {page} is given up: {reason}"
         case TryFailed(region, registry, page, reason, pause_s):
-            return logging.INFO, f"{_place(region, registry)}: page {page}: {reason}; again in {pause_s:.1f} s"
+            level, told = logging.INFO, f"{_place(region, registry)}: page {page}: {reason}; again in {pause_s:.1f} s"
         case Throttled(region, reason, rate_per_s):
-            return logging.INFO, f"{region}: {reason}; slowing down to {rate_per_s:.1f} requests a second"
+            level, told = logging.INFO, f"{region}: {reason}; slowing down to {rate_per_s:.1f} requests a second"
+        case RegionHeld(region, reason):
+            told = f"{region} is held: {reason}; asking every {SHORTEST_HOLD_S:.0f} to {LONGEST_HOLD_S:.0f} s"
+            told += " until it answers or the deadline comes"
+        case RegionReleased(region):
+            told = f"{region} answers again"
+        case ClockCorrected(skew_s):
+            told = f"this machine's clock is {abs(skew_s):.0f} s {'behind' if skew_s > 0 else 'ahead of'} the gateway's"
+            told += "; signing with the gateway's time"
         case ListingEnded(region, registry, verdict, reason, images):
             told = f"{_place(region, registry)}: {verdict}, {images} found" + (f": {reason}" if reason else "")
-            return (logging.DEBUG if verdict in (Verdict.COMPLETE, Verdict.GONE) else logging.INFO), told
+            level = logging.DEBUG if verdict in (Verdict.COMPLETE, Verdict.GONE) else logging.INFO
         case FieldOverridden(region, registry):
             told = f"{_place(region, registry)} sent account, region or registry in a record; ours take their place"
-            return logging.WARNING, told
         case RunStopped(reason):
-            return logging.WARNING, f"stopping: {reason}"
+            told = f"stopping: {reason}"
+    return level, told
 
 
 def _place(region: str, registry: str | None) -> str:

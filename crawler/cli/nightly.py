@@ -15,6 +15,7 @@ import anyio.to_thread
 import click
 
 from crawler.cli.crawling import crawl, exit_code, make_plan, options_of, run
+from crawler.cli.hardening import forbid_dumps
 from crawler.cli.logs import configure_logging
 from crawler.credentials import find_keys
 from crawler.errors import UsageError
@@ -40,8 +41,8 @@ from crawler.snapshot.seeding import seed
 from crawler.transport import fetch_metadata
 
 if TYPE_CHECKING:
-    from crawler.crawl import CrawlResult, Plan
     from crawler.credentials import FoundKeys
+    from crawler.plan import CrawlResult, Plan
     from crawler.settings import Settings
     from crawler.snapshot.manifest import Manifest
     from crawler.snapshot.run import Part
@@ -55,6 +56,7 @@ DECIDING_OPTIONS = ("gateway", "zone", "region", "page_size", "verify", "compres
 def snapshot_command(folder: Path, settings: Settings) -> int:
     """Take a snapshot below ``folder`` and return the exit code."""
     configure_logging(settings)
+    forbid_dumps()
     check_folder(folder)
     if settings.resume and settings.retry_failed:
         raise UsageError("--resume and --retry-failed contradict each other: drop one")

@@ -1,0 +1,79 @@
+"""What a crawl is asked for, and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from crawler.model import ListingResult, Region, VerifyMode
+
+
+class Stop(Enum):
+    """Why a crawl ended before its work was done; the value is what its listings give as the reason."""
+
+    INTERRUPTED = "stopped by SIGINT"
+    TERMINATED = "stopped by SIGTERM"
+    DEADLINE = "the deadline came"
+    KEY_REFUSED = "the gateway refuses the key or the clock"
+    QUOTA = "the account's quota is used up"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRegistry:
+    """A registry that the user named; ``anywhere`` when no region was named with it."""
+
+    region: Region
+    name: str
+    anywhere: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to crawl.
+
+    Attributes:
+        account: first field of every line.
+        regions: in which regions.
+        registries: the registries to list; None discovers all of them.
+        images: False lists the registries only.
+        deadline_s: seconds from the start after which the crawl stops by itself.
+        known: region to the names of its registries, where an earlier run discovered them already.
+        finished: (region, registry) that an earlier run listed already.
+    """
+
+    account: str
+    regions: tuple[Region, ...]
+    registries: Sequence[NamedRegistry] | None
+    images: bool
+    page_size: int
+    verify: VerifyMode
+    concurrency: int
+    deadline_s: float
+    known: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    finished: Collection[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlResult:
+    """How a crawl ended.
+
+    Attributes:
+        registries: every registry's result.
+        discoveries: those of the lists of registries, one a region.
+        stop: why it ended early; None if it finished.
+        rate_per_s: the account's rate after the last throttling; infinity if there was none.
+        clock_offset_s: how far the gateway's clock was found to be ahead.
+        probes: region to the requests that probed it while it was held.
+    """
+
+    registries: list[ListingResult]
+    discoveries: list[ListingResult]
+    stop: Stop | None
+    stop_reason: str | None
+    rate_per_s: float
+    clock_offset_s: float = 0.0
+    probes: Mapping[str, int] = field(default_factory=dict)

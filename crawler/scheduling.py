@@ -110,6 +110,10 @@ class RegionQueue:
             return inf if self.in_flight else self.health.probe_at_s
         return self._retries[0][0] if self._retries else inf
 
+    def has_room(self, share: int) -> bool:
+        """Whether one more request may go out now; before the first answer one at a time is all."""
+        return self.in_flight < (share if self.proved else 1)
+
     def enlist(self, walk: Walk) -> None:
         """Give a walk that has pages to ask for its place in the round."""
         if not walk.is_in_round and walk.listing.has_work:
@@ -177,16 +181,16 @@ class Schedule:
 
     @property
     def next_due_s(self) -> float:
-        """When there is something to do that only waits for its time; infinity if nothing is."""
-        return min(queue.next_due_s for queue in self._queues)
+        """When there is something to do that only waits for its time, not for an answer; infinity if nothing is."""
+        share = self._share()
+        return min((queue.next_due_s for queue in self._queues if queue.has_room(share)), default=inf)
 
     def take(self, now_s: float) -> tuple[RegionQueue, Job] | None:
         """Return the next page to fetch and count it as in flight; None if there is none now."""
         unfinished = [queue for queue in self._queues if not queue.is_finished]
-        sharing = sum(not queue.health.is_held for queue in unfinished)
-        share = ceil(self._slots / max(sharing, 1))
+        share = self._share()
         for queue in sorted(unfinished, key=lambda queue: queue.in_flight):
-            if queue.in_flight < (share if queue.proved else 1):
+            if queue.has_room(share):
                 job = queue.take(now_s, WALKS_A_SLOT * share)
                 if job is not None:
                     queue.in_flight += 1
@@ -194,3 +198,8 @@ class Schedule:
                     self._queues.append(queue)  # among equals whoever was served last comes last next time
                     return queue, job
         return None
+
+    def _share(self) -> int:
+        """Return the slots that each region may hold: those that are done or held need none."""
+        sharing = sum(not (queue.is_finished or queue.health.is_held) for queue in self._queues)
+        return ceil(self._slots / max(sharing, 1))

@@ -21,7 +21,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from functools import cache
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +52,7 @@ from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from raw_server import Answer, Request
 
@@ -61,7 +61,7 @@ KR = ZONES["public"].regions[0]
 FIRST = PageRequest(KR, "team-a", 1, 100)
 BODY = page({"name": "nginx", "pull_count": 3}, {"name": "한글", "pull_count": 2**70})
 OK = answer(BODY)
-QUICK = Timeouts(connect_s=0.3, stall_s=0.3, a_try_s=0.3)
+QUICK = Timeouts(connect_s=0.2, stall_s=0.2, a_try_s=0.2)
 
 
 @dataclass
@@ -138,6 +138,7 @@ async def test_headers_of_a_request() -> None:
     assert not {"cookie", "authorization", "content-length", "transfer-encoding"} & sent.keys()
 
 
+@pytest.mark.on_both_loops
 async def test_hidden_resend_is_signed_and_counted() -> None:
     """A kept-alive connection that dies is one page and two attempts, each signed, each counted (N4)."""
     async with RawServer(OK, then_reset(), OK) as server, transport_to(server.url) as transport:
@@ -170,17 +171,16 @@ async def test_many_hidden_resends_are_counted() -> None:
 
 async def test_signed_after_the_wait() -> None:
     """A request that waits for its turn is signed when it goes, not when it was made (C3)."""
-    async with RawServer(OK) as server, transport_to(server.url, rate=4) as transport:
+    async with RawServer(OK) as server, transport_to(server.url, rate=8) as transport:
         start_ms = time.time() * 1000
         await asyncio.gather(*(transport.fetch(FIRST, Count()) for _ in range(4)))
     signed_ms = sorted(int(request.headers["x-ncp-apigw-timestamp"]) - start_ms for request in server.requests)
-    assert [signed > 240 * turn for turn, signed in enumerate(signed_ms)] == [signed_ms[0] > 0, True, True, True]
+    assert [signed > 120 * turn for turn, signed in enumerate(signed_ms)] == [signed_ms[0] > 0, True, True, True]
 
 
 async def test_waiting_for_the_pace_counts_against_no_timeout() -> None:
-    """Ten requests wait half a second at most, and no time-out of a tenth of that cuts one off; nor a re-send."""
-    strict = Timeouts(connect_s=0.2, stall_s=0.2, a_try_s=0.2)
-    async with RawServer(OK) as server, transport_to(server.url, rate=10, timeouts=strict) as transport:
+    """Requests wait longer than any time-out, and none is cut off; nor is one that is sent again."""
+    async with RawServer(OK) as server, transport_to(server.url, rate=10, timeouts=QUICK) as transport:
         await asyncio.gather(*(transport.fetch(FIRST, Count()) for _ in range(6)))
         server._answers = (then_reset(), OK)
         server.requests.clear()
@@ -191,8 +191,9 @@ async def test_waiting_for_the_pace_counts_against_no_timeout() -> None:
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 async def test_redirects_are_not_followed(status: str) -> None:
     """A redirect is an error like any other answer that is not 200; its target never hears of us (H9)."""
-    async with RawServer(OK) as target, RawServer(answer(b"", f"Location: {target.url}/", status=status)) as server:
-        async with transport_to(server.url) as transport:
+    async with RawServer(OK) as target:
+        elsewhere = answer(b"", f"Location: {target.url}/", status=status)
+        async with RawServer(elsewhere) as server, transport_to(server.url) as transport:
             with pytest.raises(GatewayError) as caught:
                 await transport.fetch(FIRST, Count())
     assert caught.value.status == int(status[:3])
@@ -259,10 +260,12 @@ async def test_expired_keys_send_nothing() -> None:
     keys = KeyPair(Secret(ACCESS), Secret(SECRET), "server role x", expires_at_s=time.time() - 1)
     turnstile = Turnstile(Pace(inf, inf, [KR.code]), [KR.code])
     count = Count()
-    async with RawServer(OK) as server:
-        async with Transport(server.url, Credentials(keys), turnstile, trust_env=False) as transport:
-            with pytest.raises(CredentialsError):
-                await transport.fetch(FIRST, count)
+    async with (
+        RawServer(OK) as server,
+        Transport(server.url, Credentials(keys), turnstile, trust_env=False) as transport,
+    ):
+        with pytest.raises(CredentialsError):
+            await transport.fetch(FIRST, count)
     assert (server.requests, count.requests) == ([], 0)
 
 
@@ -316,6 +319,7 @@ CUT = [
 ]
 
 
+@pytest.mark.on_both_loops
 @pytest.mark.parametrize(("cut", "kind"), [case[1:] for case in CUT], ids=[case[0] for case in CUT])
 async def test_short_bodies_are_errors(cut: Answer, kind: type[RequestError]) -> None:
     """An answer that was cut off anywhere is an error by type, never a short page (N2, N3, H11)."""
@@ -413,14 +417,12 @@ MALFORMED = {
     "10,000 headers": b"HTTP/1.1 200 OK\r\n" + b"X-Many: x\r\n" * 10_000 + b"Content-Length: 0\r\n\r\n",
     "NUL": b"HTTP/1.1 200 OK\r\nX-Nul: a\0b\r\nContent-Length: 0\r\n\r\n",
     "header without colon": b"HTTP/1.1 200 OK\r\nno colon here\r\nContent-Length: 0\r\n\r\n",
-    "blank before the colon": b"HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n",
     "no HTTP at all": b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n",
     "HTTP of the future": b"HTTP/9.9 200 OK\r\nContent-Length: 0\r\n\r\n",
     "status that is none": b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
     "chunk size that is none": CHUNKED + b"xyz\r\nhello\r\n0\r\n\r\n",
     "negative chunk size": CHUNKED + b"-5\r\nhello\r\n0\r\n\r\n",
     "chunk longer than it says": CHUNKED + b"3\r\nhello\r\n0\r\n\r\n",
-    "unknown transfer encoding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: rot13\r\n\r\nuryyb",
 }
 
 
@@ -431,10 +433,19 @@ async def test_malformed_http(malformed: bytes) -> None:
     assert type(error) in (ProtocolError, NetworkError)
 
 
-async def test_bare_line_feeds_are_an_error_or_read_right() -> None:
-    """Headers that end in bare LF never make a short page."""
+@pytest.mark.parametrize(
+    "sloppy",
+    [
+        OK.replace(b"\r\n", b"\n"),
+        OK.replace(b"Length:", b"Length :"),
+        HEAD + b"Transfer-Encoding: identity\r\n\r\n" + BODY,
+    ],
+    ids=["bare LF", "blank before the colon", "odd transfer encoding"],
+)
+async def test_sloppy_http_is_an_error_or_read_right(sloppy: bytes) -> None:
+    """What some parsers forgive is forgiven or refused, and never makes a short page."""
     try:
-        assert await fetch(then_close(OK.replace(b"\r\n", b"\n"))) == BODY
+        assert await fetch(then_close(sloppy)) == BODY
     except RequestError as error:
         assert type(error) in (ProtocolError, NetworkError)  # noqa: PT017 - either is right
 
@@ -449,7 +460,7 @@ async def test_only_200_is_an_answer(status: str) -> None:
 
 
 @given(noise=st.binary(max_size=200), where=st.integers(0, 400))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_noise_is_a_body_or_our_error(noise: bytes, where: int) -> None:
     """Whatever bytes a server puts into its answer: bytes come out, or one of our errors, and nothing else."""
 
@@ -509,6 +520,7 @@ async def test_black_hole() -> None:
             filler.close()
 
 
+@pytest.mark.on_both_loops
 async def test_connection_refused_and_name_that_does_not_resolve() -> None:
     """Both are network errors that say what happened (N1, N12)."""
     with socket.socket() as unused:
@@ -546,7 +558,7 @@ NOT_CHUNKED = refusal(401, "210", "Permission Denied")
         (refusal(401, "210"), "210"),
         (refusal(401, 210), "210"),
         (refusal(401, None), None),
-        (refusal(401, True), None),  # noqa: FBT003 - a JSON value
+        (refusal(401, True), None),
         (answer(b'{"error": {"message": "x"}}', status="401 No"), None),
         (answer(b"<html>Unauthorized</html>", "Content-Type: text/html", status="401 No"), None),
         (answer(b"", status="401 No"), None),
@@ -576,9 +588,9 @@ async def test_half_a_refusal_is_no_refusal(cut: Answer) -> None:
 
 
 RETRY_AFTER = [
-    ("5", 5), ("0", 0), ("60", 60), ("61", 60), ("9" * 400, 60), (" 7 ", 7), ("-1", None), ("1e99", None), ("NaN", None),
-    ("1.5", None), ("soon", None), ("", None), ("٣", None), ("Mon, 99 Foo 2026 99:99:99 GMT", None), (",", None),
-    ("Fri, 31 Dec 9999 23:59:59 GMT", 60), ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+    ("5", 5), ("0", 0), ("60", 60), ("61", 60), ("9" * 400, 60), (" 7 ", 7), ("-1", None), ("1e99", None),
+    ("NaN", None), ("1.5", None), ("soon", None), ("", None), ("٣", None), ("Mon, 99 Foo 2026 99:99:99 GMT", None),
+    (",", None), ("Fri, 31 Dec 9999 23:59:59 GMT", 60), ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
 ]  # fmt: skip
 
 
@@ -621,13 +633,17 @@ def test_no_text_breaks_a_date(text: str) -> None:
 # --- secrets -----------------------------------------------------------------------------------------------------
 
 
-def told(error: BaseException | None) -> str:
-    """Return everything that an exception and all that hang on it can tell: texts, fields, tracebacks with locals."""
+def told(error: BaseException | None, skipped_frames: int = 1) -> str:
+    """Return everything that an exception and all that hang on it can tell: texts, fields, tracebacks with locals.
+
+    The test's own frame is left out: it knows the key.
+    """
     if error is None:
         return ""
-    formatted = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-    here = f"{error!s} {error!r} {error.args!r} {vars(error)!r} {formatted}"
-    return here + told(error.__cause__) + told(error.__context__)
+    frames = list(traceback.walk_tb(error.__traceback__))[skipped_frames:]
+    stack = traceback.StackSummary.extract(iter(frames), capture_locals=True)
+    here = f"{error!s} {error!r} {error.args!r} {vars(error)!r} {''.join(stack.format())}"
+    return here + told(error.__cause__, 0) + told(error.__context__, 0)
 
 
 LEAKY = {
@@ -689,6 +705,7 @@ class Authority:
     stranger: trustme.CA
 
     def context(self, *names: str, ca: trustme.CA | None = None, expires: datetime | None = None) -> ssl.SSLContext:
+        """Return a server's context with a certificate for these names, or for 127.0.0.1."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         (ca or self.trusted).issue_cert(*names or ("127.0.0.1",), not_after=expires).configure_cert(context)
         return context
@@ -710,6 +727,7 @@ def authority(authorities: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path:
     return authorities
 
 
+@pytest.mark.on_both_loops
 async def test_good_certificate(authority: Authority) -> None:
     """A certificate of an authority from SSL_CERT_FILE is fine."""
     async with RawServer(OK, ssl=authority.context()) as server, transport_to(server.url) as transport:
@@ -717,34 +735,54 @@ async def test_good_certificate(authority: Authority) -> None:
     assert_signed(server.requests[0])
 
 
-@pytest.mark.parametrize("fault", ["other host", "expired", "unknown CA", "TLS 1.1"])
+@pytest.mark.on_both_loops
+@pytest.mark.parametrize("fault", ["other host", "expired", "unknown CA"])
 async def test_bad_certificates(authority: Authority, fault: str) -> None:
-    """Each is refused as permanent, says so, and not one signed byte was sent (T1–T4)."""
+    """Each is refused as permanent, says so, and not one signed byte was sent (T1 to T4)."""
     context = {
         "other host": lambda: authority.context("ncr.apigw.ntruss.com"),
         "expired": lambda: authority.context(expires=datetime.now(UTC) - timedelta(days=1)),
         "unknown CA": lambda: authority.context(ca=authority.stranger),
-        "TLS 1.1": authority.context,
     }[fault]()
-    if fault == "TLS 1.1":
-        with warnings.catch_warnings(action="ignore"):
-            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-        context.set_ciphers("DEFAULT@SECLEVEL=0")
     async with RawServer(OK, ssl=context) as server, transport_to(server.url) as transport:
         with pytest.raises(CertificateError) as caught:
             await transport.fetch(FIRST, Count())
     assert server.requests == []
     assert ACCESS not in told(caught.value)
     hints = {"other host": "mismatch", "expired": "expired", "unknown CA": "unable to get local issuer"}
-    assert hints.get(fault, "TLS") in str(caught.value)
+    assert hints[fault] in str(caught.value)
+
+
+@pytest.mark.on_both_loops
+async def test_old_tls_is_refused(authority: Authority) -> None:
+    """A server that knows nothing newer than TLS 1.1 gets no signed byte, and that is permanent (T4).
+
+    It is one of plain sockets: asyncio's resets the connection before the alert that says why is sent.
+    """
+    context = authority.context()
+    with warnings.catch_warnings(action="ignore"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> str:
+            connection, _ = listener.accept()
+            with connection, pytest.raises(ssl.SSLError) as refused:
+                context.wrap_socket(connection, server_side=True)
+            return str(refused.value)
+
+        serving = asyncio.create_task(asyncio.to_thread(serve))
+        async with transport_to(f"https://127.0.0.1:{listener.getsockname()[1]}") as transport:
+            with pytest.raises(CertificateError, match="no safe TLS connection"):
+                await transport.fetch(FIRST, Count())
+        assert "UNSUPPORTED_PROTOCOL" in await serving
 
 
 async def test_plain_http_where_tls_was_expected() -> None:
     """It is refused like a bad certificate: nothing signed was sent."""
-    async with RawServer(OK) as server:
-        async with transport_to(server.url.replace("http:", "https:"), timeouts=QUICK) as transport:
-            with pytest.raises((CertificateError, NetworkError)):
-                await transport.fetch(FIRST, Count())
+    async with RawServer(OK) as server, transport_to(f"https://127.0.0.1:{server.port}", timeouts=QUICK) as transport:
+        with pytest.raises((CertificateError, NetworkError)):
+            await transport.fetch(FIRST, Count())
     assert server.requests == []
 
 

@@ -199,7 +199,7 @@ DAMAGES = {
     "leading field overridden": (replace(6, b"}\n", b',"region":"sgn"}\n'), ("kr/team-b", 7, "does not begin with ")),
     "leading field with a lone surrogate": (
         replace(6, b"team-b", rb"\ud800"),
-        ("kr/\ud800", 7, "is not in order: line 8 should"),
+        (r"kr/\ud800", 7, "is not in order: line 8 should"),
     ),
     "leading fields elsewhere": (replace(6, b'{"account"', b'{"x":1,"account"'), ("kr/team-b", 7, "does not begin ")),
     "blank line": (lambda lines: lines.insert(3, b"\n"), ("kr/team-a", 4, "is no record: ")),

@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+TOOLS := .venv-tools
 
-.PHONY: help demo test check format lock clean
+.PHONY: help demo test check format lock audit sbom clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in three regions (no keys needed)"
@@ -12,6 +13,8 @@ help:
 	@echo "make check   format, lint, types, import rules, lock files current"
 	@echo "make format  let the formatter and the linter mend what they can"
 	@echo "make lock    resolve the dependencies anew and write requirements/*.lock"
+	@echo "make audit   look the locked packages up for known vulnerabilities, and say how many could be looked up"
+	@echo "make sbom    write sbom.json: a CycloneDX bill of what is installed with ncrawl"
 	@echo "make clean   remove the virtual environment and every cache"
 
 demo: $(VENV)/runtime
@@ -34,8 +37,16 @@ format: $(VENV)/dev
 lock: $(VENV)/dev
 	$(BIN)/python requirements/check.py --upgrade
 
+audit: $(TOOLS)/installed
+	@$(TOOLS)/bin/python requirements/audit.py
+
+sbom: $(TOOLS)/installed
+	@$(TOOLS)/bin/cyclonedx-py requirements requirements/runtime.lock --pyproject pyproject.toml \
+		--output-reproducible --output-file sbom.json
+	@echo "sbom.json: $$(grep -c '"bom-ref"' sbom.json) components"
+
 clean:
-	rm -rf $(VENV) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(TOOLS) sbom.json .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -51,4 +62,10 @@ $(VENV)/runtime: requirements/runtime.lock requirements/build.lock pyproject.tom
 
 $(VENV)/dev: requirements/dev.lock $(VENV)/runtime
 	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(TOOLS)/installed: requirements/tools.lock requirements/build.lock pyproject.toml
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements/tools.lock
+	@$(TOOLS)/bin/python -m pip --disable-pip-version-check -qq install --no-deps --no-build-isolation --editable .
 	@touch $@

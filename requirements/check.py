@@ -18,13 +18,15 @@ SOURCES = {
     "runtime": ("pyproject.toml",),
     "build": ("--group", "build"),
     "dev": ("pyproject.toml", "--group", "dev"),
+    "tools": ("pyproject.toml", "--group", "tools"),
 }
 PIN = re.compile(r"^[A-Za-z0-9_.-]+==[^\\]+", re.MULTILINE)
 
 
 def resolve(lock: Path, source: tuple[str, ...], *, upgrade: bool) -> None:
     """Write ``lock`` from the given sources; the pins that it holds already are kept unless ``upgrade``."""
-    command = ["uv", "pip", "compile", *source, "--output-file", str(lock)]
+    uv = str(Path(sys.executable).with_name("uv"))
+    command = [uv, "pip", "compile", *source, "--output-file", str(lock)]
     command += ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--quiet"]
     subprocess.run(command + (["--upgrade"] if upgrade else []), cwd=HERE.parent, check=True)
 

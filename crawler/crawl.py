@@ -132,11 +132,13 @@ class Crawl:
         if self._scope.cancelled_caught and self._stop is None:
             self._note_stop(Stop.DEADLINE, Stop.DEADLINE.value)
         self._abandon_the_rest()
+        registries, absent = self._without_wrong_regions()
         return CrawlResult(
-            registries=self._without_wrong_regions(),
+            registries=registries,
             discoveries=[result for result in self._results if result.registry is None],
             stop=self._stop,
             stop_reason=self._stop_reason,
+            absent=absent,
             rate_per_s=self._rate_per_s,
             clock_offset_s=self._fetcher.clock_offset_s,
             probes={code: queue.probe.requests for code, queue in self._queues.items() if queue.probe},
@@ -188,7 +190,7 @@ class Crawl:
     # ── workers ──
 
     async def _work(self) -> None:
-        while not self._schedule.is_finished:
+        while self._stop is None and not self._schedule.is_finished:
             taken = self._schedule.take(self._loop.time())
             if taken is None:
                 await self._wait()
@@ -241,6 +243,9 @@ class Crawl:
         walk = job.walk
         if page.overridden:
             self._warn_of_override(walk)
+        self._learn_page_size(queue, walk)
+        if job.page == 1 and len(page.names) > 1:
+            walk.is_sorted = page.names == sorted(page.names)
         names, records = walk.listing.receive(job.page, page)
         self._images += 0 if walk.registry is None else len(names)
         if walk.registry is None and self._plan.images:
@@ -249,7 +254,14 @@ class Crawl:
             await self._output.take(walk, names, records)
         await self._after_answer(queue, walk)
 
+    def _learn_page_size(self, queue: RegionQueue, walk: Walk) -> None:
+        """Begin later listings of the region with the size that was given, where a larger one was refused."""
+        given, usual = walk.listing.accepted_page_size, self._page_sizes[queue.region.code]
+        if usual is not None and (given is None or given < usual):
+            self._page_sizes[queue.region.code] = given
+
     def _discovered(self, queue: RegionQueue, names: Iterable[str]) -> None:
+        names = (name.encode(errors="backslashreplace").decode() for name in names)  # half surrogate pairs
         queue.waiting.extend(name for name in names if (queue.region.code, name) not in self._plan.finished)
 
     async def _after_answer(self, queue: RegionQueue, walk: Walk) -> None:
@@ -291,7 +303,7 @@ class Crawl:
         elif action is Action.SLOW_DOWN or (action is Action.RETRY and job.tries + 1 < MAX_TRIES):
             self._try_again(queue, job, action, error)
         else:
-            queue.proved = queue.proved or isinstance(error, GatewayError)
+            queue.proved = queue.proved or (isinstance(error, GatewayError) and action is not Action.BAD_REQUEST)
             await self._give_up(queue, job, action, str(error))
 
     def _try_with_right_clock(self, queue: RegionQueue, job: Job) -> None:
@@ -321,7 +333,6 @@ class Crawl:
         self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, reason, None))
         tried = f"{reason} ({job.tries + 1} tries)" if job.tries else reason
         job.walk.listing.fail(job.page, Failure(FAILURE_KINDS[action], tried))
-        self._page_sizes[queue.region.code] = job.walk.listing.accepted_page_size
         await self._after_answer(queue, job.walk)
 
     # ── results ──
@@ -343,6 +354,7 @@ class Crawl:
             requests=walk.requests,
             retries=walk.retries,
             throttled=walk.throttled,
+            is_sorted=walk.is_sorted,
             started_ms=walk.started_ms,
             finished_ms=_now_ms(),
             exists=outcome.verdict is not Verdict.GONE,
@@ -351,12 +363,13 @@ class Crawl:
         self._observe(ListingEnded(result.region, result.registry, result.verdict, result.reason, result.images))
         return result
 
-    def _without_wrong_regions(self) -> list[ListingResult]:
-        """Return the registries' results; one named without a region need not exist in all of them."""
+    def _without_wrong_regions(self) -> tuple[list[ListingResult], list[ListingResult]]:
+        """Return the registries' results, and apart those of registries that are in another region, as they may be."""
         registries = [result for result in self._results if result.registry is not None]
         anywhere = {named.name for named in self._plan.registries or () if named.anywhere}
         found = {result.registry for result in registries if result.exists} & anywhere
-        return [result for result in registries if result.exists or result.registry not in found]
+        absent = [result for result in registries if not result.exists and result.registry in found]
+        return [result for result in registries if result.exists or result.registry not in found], absent
 
     def _abandon_the_rest(self) -> None:
         """Give every listing that has none its verdict, with the reason why the crawl stopped."""

@@ -92,6 +92,7 @@ class ListingResult:
         throttled: answers that said "too fast".
         started_ms: milliseconds since 1970, UTC; likewise ``finished_ms``.
         exists: False if all that came was 404.
+        is_sorted: whether the first page came in the order of its names; None if that cannot be told.
     """
 
     region: str
@@ -109,3 +110,4 @@ class ListingResult:
     started_ms: int
     finished_ms: int
     exists: bool = True
+    is_sorted: bool | None = None

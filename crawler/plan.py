@@ -64,6 +64,7 @@ class CrawlResult:
     Attributes:
         registries: every registry's result.
         discoveries: those of the lists of registries, one a region.
+        absent: of registries that were named without a region: those of the regions where they are not.
         stop: why it ended early; None if it finished.
         rate_per_s: the account's rate after the last throttling; infinity if there was none.
         clock_offset_s: how far the gateway's clock was found to be ahead.
@@ -77,3 +78,4 @@ class CrawlResult:
     rate_per_s: float
     clock_offset_s: float = 0.0
     probes: Mapping[str, int] = field(default_factory=dict)
+    absent: Sequence[ListingResult] = ()

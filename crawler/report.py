@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from crawler.snapshot.manifest import StoredFile
 
 MOST_REGISTRIES_SHOWN = 20
-_COLUMNS = ("region", "complete", "drift", "other", "images", "requests", "retries", "throttled", "seconds")
 
 
 class Extent(NamedTuple):
@@ -67,7 +66,7 @@ def manifest(
     records = [_registry_record(account, one) for one in ordered]
     if extents is not None:
         records = _with_extents(records, extents)
-    everything = [*result.registries, *result.discoveries]
+    everything = [*result.registries, *result.absent, *result.discoveries]
     return Manifest(
         tool=Tool(name="ncrawl", version=__version__),
         run=run,
@@ -129,8 +128,14 @@ def _observed(result: CrawlResult) -> dict[str, object]:
     regions = {}
     for region in sorted({one.region for one in everything}):
         here = [one for one in everything if one.region == region]
-        sizes = {one.page_size for one in here if one.page_size is not None and one.pages > 1}
-        regions[region] = {"page_sizes": sorted(sizes), "throttled": sum(one.throttled for one in here)}
+        regions[region] = {
+            "page_sizes": sorted({one.page_size for one in here if one.page_size is not None and one.pages > 1}),
+            "throttled": sum(one.throttled for one in here),
+            "sorted_by_name": _consensus(one.is_sorted for one in here),
+            "count_is_images": _consensus(
+                one.count == one.images for one in here if one.count is not None and one.verdict is Verdict.COMPLETE
+            ),
+        }
     rate = None if result.rate_per_s == float("inf") else result.rate_per_s
     return {
         "regions": regions,
@@ -140,14 +145,22 @@ def _observed(result: CrawlResult) -> dict[str, object]:
     }
 
 
+def _consensus(observations: Iterable[bool | None]) -> bool | None:
+    """Return what all observations say; None if there is none, or if they contradict each other."""
+    seen = {one for one in observations if one is not None}
+    return seen.pop() if len(seen) == 1 else None
+
+
 def tables(result: CrawlResult, regions: Iterable[str]) -> str:
-    """Return the run's result for people: a line a region, then what is not complete, with its reason."""
-    rows = [_COLUMNS, *(_row(region, result) for region in regions)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    text = [
-        "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in cells)
-        for cells in (list(enumerate(zip(row, widths, strict=True))) for row in rows)
-    ]
+    """Return the run's result for people: a line a region, then what is not complete, with its reason.
+
+    A column for each verdict that any registry got, and for ``complete`` always.
+    """
+    verdicts = [one for one in Verdict if one is Verdict.COMPLETE or any(r.verdict is one for r in result.registries)]
+    head = ("region", "registries", *verdicts, "images", "requests", "retries", "throttled", "seconds")
+    rows = [head, *(_row(region, result, verdicts) for region in regions)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    text = ["  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))) for row in rows]
     return "\n".join([*text, *_incomplete(result)])
 
 
@@ -156,17 +169,15 @@ def _is_cut_off(one: ListingResult, result: CrawlResult) -> bool:
     return bool(result.stop_reason and one.reason and result.stop_reason in one.reason)
 
 
-def _row(region: str, result: CrawlResult) -> tuple[str, ...]:
+def _row(region: str, result: CrawlResult, verdicts: list[Verdict]) -> tuple[str, ...]:
     registries = [one for one in result.registries if one.region == region]
-    everything = [*registries, *(one for one in result.discoveries if one.region == region)]
-    complete = sum(one.verdict is Verdict.COMPLETE for one in registries)
-    drift = sum(one.verdict is Verdict.COMPLETE_WITH_DRIFT for one in registries)
+    lists = [one for one in result.discoveries if one.region == region]
+    everything = [*registries, *lists, *(one for one in result.absent if one.region == region)]
     started = min((one.started_ms for one in everything), default=0)
     finished = max((one.finished_ms for one in everything), default=0)
     numbers = (
-        complete,
-        drift,
-        len(registries) - complete - drift,
+        max(len(registries), *(one.images for one in lists), 0),
+        *(sum(one.verdict is verdict for one in registries) for verdict in verdicts),
         sum(one.images for one in registries),
         sum(one.requests for one in everything) + result.probes.get(region, 0),
         sum(one.retries for one in everything),

@@ -40,6 +40,7 @@ class Walk:
         requests: wire attempts, counted where they are made.
         retries: tries after the first one of a page.
         throttled: answers that said "too fast".
+        is_sorted: whether the first page came in the order of its names; None if that cannot be told.
     """
 
     region: Region
@@ -50,6 +51,7 @@ class Walk:
     requests: int = 0
     retries: int = 0
     throttled: int = 0
+    is_sorted: bool | None = None
     is_in_round: bool = False
 
 

@@ -14,6 +14,7 @@ import time
 import zlib
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import TYPE_CHECKING, Protocol, Self
 
 import aiohttp
@@ -214,8 +215,7 @@ def _session(timeouts: Timeouts, *, trust_env: bool) -> aiohttp.ClientSession:
 async def _read(response: aiohttp.ClientResponse, whole_try: asyncio.Timeout) -> bytes:
     """Read a body in pieces, decoded, up to the cap; the try may last as long as bytes flow."""
     decode = _decoder(response)
-    ends_s = whole_try.when()
-    assert ends_s is not None
+    ends_s = whole_try.when() or inf
     body = bytearray()
     received = 0
     while chunk := await response.content.readany():
@@ -296,8 +296,8 @@ async def _gateway_error(response: aiohttp.ClientResponse, *, now_s: float, offs
 
 def _without_signature(message: str, headers: Mapping[str, str]) -> str:
     """Return a gateway's words without what only we and it should know, should it echo the request."""
-    for name in (ACCESS_KEY_HEADER, SIGNATURE_HEADER):
-        message = message.replace(headers[name], "…")
+    for secret in (headers.get(ACCESS_KEY_HEADER), headers.get(SIGNATURE_HEADER)):
+        message = message.replace(secret, "…") if secret else message
     return message
 
 

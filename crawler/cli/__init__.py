@@ -73,7 +73,9 @@ def run(arguments: list[str] | None = None) -> int:
     except ClosedPipeError as error:
         return error.exit_code
     except NcrawlError as error:
-        click.echo(f"ncrawl: {error}".replace("\n", "\nncrawl: "), err=True)
+        from crawler.cli.logs import complain  # noqa: PLC0415 - `--version` should not wait for it
+
+        complain(str(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130

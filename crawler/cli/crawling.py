@@ -14,7 +14,7 @@ import anyio
 import click
 
 from crawler.cli.hardening import forbid_dumps
-from crawler.cli.logs import configure_logging, log_event
+from crawler.cli.logs import configure_logging, log_end, log_event
 from crawler.cli.progress import Progress
 from crawler.crawl import Crawl, one_error
 from crawler.credentials import find_keys
@@ -24,7 +24,7 @@ from crawler.plan import CrawlResult, NamedRegistry, Plan, Stop
 from crawler.registry_file import read_registry_file
 from crawler.report import is_complete, iso, manifest, run_id, tables
 from crawler.settings import CRAWL_KEYS
-from crawler.sinks import FileSink, open_sink, write_file
+from crawler.sinks import FileSink, check_place, open_sink, write_file
 from crawler.snapshot.manifest import Run, StoredFile, dump
 from crawler.transport import Transport, fetch_metadata
 from crawler.turnstile import Turnstile
@@ -99,10 +99,12 @@ async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int
     Raises:
         OutputError: the output cannot be written; where it cannot be opened, nothing was requested.
     """
+    if settings.summary is not None:
+        check_place(settings.summary)
     started_ms = int(time.time() * 1000)
     async with open_sink(settings.output) as sink:
         result = await crawl(settings, plan, found, LineOutput(sink, registries=not plan.images))
-        sink.is_whole = result.stop not in (Stop.INTERRUPTED, Stop.TERMINATED)
+        sink.is_whole = result.stop in (None, Stop.DEADLINE)
     if isinstance(sink, FileSink) and not sink.is_whole:
         log.warning("%s is not replaced; what was had is in %s", settings.output, sink.partial)
     report(settings, plan, result, started_ms=started_ms, files=[_stored(sink)])
@@ -162,7 +164,12 @@ async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output
 
 
 async def _stop_on_signal(signals: AsyncIterator[signal.Signals], one: Crawl) -> None:
+    """Stop the crawl at the first signal, and the process at the second, wherever it is."""
+    seen = 0
     async for number in signals:
+        if seen:
+            os._exit(EXIT_CODES[_SIGNALS[number]])
+        seen = number
         one.stop(_SIGNALS[number])
 
 
@@ -171,22 +178,24 @@ def _stored(sink: Sink) -> StoredFile:
 
 
 def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: int, files: list[StoredFile]) -> None:
-    """Write --summary, and the tables to standard error."""
-    if settings.summary is not None:
-        summary = manifest(
-            result,
-            account=plan.account,
-            run=Run(
-                id=run_id(started_ms),
-                started=iso(started_ms),
-                finished=iso(time.time() * 1000),
-                options=options_of(settings),
-            ),
-            files=files,
-        )
-        write_file(settings.summary, dump(summary))
-    if not settings.quiet:
+    """Tell how the run went, on standard error, and write --summary."""
+    summary = manifest(
+        result,
+        account=plan.account,
+        run=Run(
+            id=run_id(started_ms),
+            started=iso(started_ms),
+            finished=iso(time.time() * 1000),
+            options=options_of(settings),
+        ),
+        files=files,
+    )
+    if settings.log_format == "json":
+        log_end(summary)
+    elif not settings.quiet:
         click.echo(tables(result, [region.code for region in settings.region]), err=True)
+    if settings.summary is not None:
+        write_file(settings.summary, dump(summary))
 
 
 def options_of(settings: Settings, more: Collection[str] = ()) -> dict[str, object]:

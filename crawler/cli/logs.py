@@ -7,6 +7,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import click
+import msgspec
 import orjson
 
 from crawler.events import (
@@ -27,6 +29,7 @@ from crawler.text import visible
 if TYPE_CHECKING:
     from crawler.events import Event
     from crawler.settings import Settings
+    from crawler.snapshot.manifest import Manifest
 
 log = logging.getLogger("ncrawl")
 
@@ -63,6 +66,23 @@ def log_event(event: Event) -> None:
     if log.isEnabledFor(level):
         fields = {key: visible(value) if isinstance(value, str) else value for key, value in asdict(event).items()}
         log.log(level, "%s", message, extra={"event": {"event": type(event).__name__, **fields}})
+
+
+def log_end(made: Manifest) -> None:
+    """Log how the run ended, whatever the level: to a collector of JSON lines what the tables are to people."""
+    level = logging.INFO if made.verdict == "complete" else logging.WARNING
+    event = {"event": "RunEnded", "verdict": made.verdict, "totals": msgspec.to_builtins(made.totals)}
+    message = f"{made.verdict}, {made.totals.images:,} images"
+    log.handle(log.makeRecord(log.name, level, __file__, 0, message, (), None, extra={"event": event}))
+
+
+def complain(text: str) -> None:
+    """Say in one or more lines why the program ends: plainly, or as log lines if those are JSON."""
+    if log.handlers and isinstance(log.handlers[0].formatter, _JsonFormatter):
+        for line in text.splitlines():
+            log.error("%s", line)
+    else:
+        click.echo(f"ncrawl: {text}".replace("\n", "\nncrawl: "), err=True)
 
 
 def _describe(event: Event) -> tuple[int, str]:

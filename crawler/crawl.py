@@ -340,11 +340,14 @@ class Crawl:
     def _end(self, walk: Walk) -> ListingResult:
         outcome = walk.listing.outcome
         assert outcome is not None
-        was_named = self._plan.registries is not None
+        was_discovered = walk.registry is not None and self._plan.registries is None
+        verdict = outcome.verdict
+        if verdict is Verdict.GONE and not was_discovered:
+            verdict = Verdict.FAILED
         result = ListingResult(
             region=walk.region.code,
             registry=walk.registry,
-            verdict=Verdict.FAILED if was_named and outcome.verdict is Verdict.GONE else outcome.verdict,
+            verdict=verdict,
             reason=outcome.reason,
             images=outcome.images,
             count=outcome.count,

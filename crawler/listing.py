@@ -222,9 +222,8 @@ class _Pass:
         return found
 
     def doubts(self) -> bool:
-        """Whether something is odd that is no proof of change: worth a second look, and forgiven if that agrees."""
-        if self.end is None:
-            return False
+        """Whether a closed pass is odd, which proves no change: worth a second look, and forgiven if that agrees."""
+        assert self.end is not None
         if self.is_atomic:
             cut_off = not self.records or self.records == self.size
             return cut_off and any(count > self.records for count in self.counts)
@@ -360,14 +359,14 @@ class Listing:
     def _judge_failures(self) -> bool:
         """End the listing when pages are missing for reasons that another pass would meet again."""
         current = self._current
-        missing = current.missing()
         first = current.failures.get(1)
         if first is not None:
             self._end(*self._verdict_without_first_page(first))
             return True
-        if any(f.kind in (FailureKind.LOST, FailureKind.DENIED) for _, f in missing):
-            number, failure = missing[0]
-            more = f" (and {len(missing) - 1} more pages)" if len(missing) > 1 else ""
+        lost = [(n, f) for n, f in current.missing() if f.kind in (FailureKind.LOST, FailureKind.DENIED)]
+        if lost:
+            number, failure = lost[0]
+            more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
             self._end(Verdict.INCOMPLETE, f"page {number}: {failure.reason}{more}")
             return True
         return False

@@ -12,6 +12,10 @@ BURST_S = 0.1
 """The burst is what the rate allows in this time, and at least one request."""
 CLIMB_S = 60.0
 """After a refusal the rate climbs back by a whole ceiling in this time."""
+UNLIMITED_GROWTH_PER_S = 1.05
+"""Without a ceiling it grows by this factor a second: twofold in fourteen."""
+LEAST_KNOWN_RATE_PER_S = 20.0
+"""What is taken for the rate so far if it was refused before it had gone on for a second."""
 HALVING_PAUSE_S = 1.0
 SLOWEST_PER_S = 0.2
 LONGEST_PAUSE_S = 60.0
@@ -23,7 +27,6 @@ class Limit:
     def __init__(self, ceiling_per_s: float) -> None:
         self._ceiling = ceiling_per_s
         self._rate = ceiling_per_s
-        self._climb_per_s = ceiling_per_s / CLIMB_S
         self._rate_at = -inf
         self._next = -inf  # GCRA's theoretical arrival time: when the next request would be exactly on time
         self._not_before = -inf
@@ -56,8 +59,7 @@ class Limit:
             return
         self._refused_at = now_s
         if self._rate == inf:
-            self._rate = float(max(*self._taken, 1))
-            self._climb_per_s = self._rate / CLIMB_S
+            self._rate = max(*self._taken, LEAST_KNOWN_RATE_PER_S)
         self._rate = max(self._rate / 2, min(SLOWEST_PER_S, self._ceiling))
         self._rate_at = now_s
         self._next = max(self._next, now_s + 1 / self._rate)
@@ -67,9 +69,14 @@ class Limit:
         return max(BURST_S - 1 / self._rate, 0.0)
 
     def _climb(self, now_s: float) -> None:
-        if self._rate < self._ceiling:
-            self._rate = min(self._ceiling, self._rate + self._climb_per_s * (now_s - self._rate_at))
-            self._rate_at = now_s
+        if self._rate >= self._ceiling:
+            return
+        since_s = now_s - self._rate_at
+        if self._ceiling < inf:
+            self._rate = min(self._ceiling, self._rate + self._ceiling / CLIMB_S * since_s)
+        else:
+            self._rate *= UNLIMITED_GROWTH_PER_S ** min(since_s, CLIMB_S)
+        self._rate_at = now_s
 
     def _count(self, now_s: float) -> None:
         """Keep the requests of this second and of the one before: what "half" means when there is no limit."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 10
 FIRST_PAUSE_S = 0.25
-LONGEST_PAUSE_S = 20.0
+LONGEST_PAUSE_S = 5.0
+"""Short: what lasts longer is an outage, and the region is held."""
 THROTTLED_PAUSE_S = 1.0
 
 

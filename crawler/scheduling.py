@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PAGES_A_TURN = 8
 """Pages of one walk close together leave its registry less time to change in between."""
-WALKS_A_SLOT = 4
+WALKS_A_SLOT = 2
 """Walks under way in a region, for each of its slots: enough to keep them busy, and a bound on memory."""
 
 

@@ -78,6 +78,7 @@ class Sink:
         name: path as the user gave it; ``-`` is standard output.
         lines: whole lines taken.
         bytes: bytes written.
+        is_hashed: unset, before anything is written, where nobody will ask for the SHA-256: it costs 14 µs a page.
         is_whole: set when nothing is to come any more; an interrupted run leaves it False.
 
     Mutable state: the lump being collected, and the lock that lets one lump be written at a time.
@@ -87,6 +88,7 @@ class Sink:
         self.name = name
         self.lines = 0
         self.bytes = 0
+        self.is_hashed = True
         self.is_whole = False
         self._fd = fd
         self._compressor = compress
@@ -158,7 +160,8 @@ class Sink:
                 raise ClosedPipeError(self.name, error) from None
             except OSError as error:
                 raise OutputError(self.name, error) from None
-            self._sha256.update(self._unwritten[:written])
+            if self.is_hashed:
+                self._sha256.update(self._unwritten[:written])
             self.bytes += written
             self._unwritten = self._unwritten[written:]
 

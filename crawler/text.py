@@ -24,5 +24,5 @@ def escaped_for_terminal(lines: bytes) -> bytes:
 
 def visible(text: str, longest: int = 300) -> str:
     """Return ``text`` with control, bidi and zero-width characters as escapes, on one line, cut to ``longest``."""
-    shown = _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+    shown = _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text[: longest + 1])
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"

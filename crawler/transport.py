@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
+import threading
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from math import inf
 from typing import TYPE_CHECKING, Protocol, Self
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from crawler import __version__
@@ -93,7 +97,7 @@ class Transport:
         self._timeouts = timeouts
         self._clock = GatewayClock()
         self._epoch_s = time.time() - time.monotonic()  # a wall clock that jumps in mid-run changes no signature
-        self._session = _session(timeouts, trust_env=trust_env)
+        self._session = _session(origin, timeouts, trust_env=trust_env)
 
     async def __aenter__(self) -> Self:
         return self
@@ -195,11 +199,13 @@ async def fetch_metadata(url: str, timeout_s: float = METADATA_TIMEOUT_S) -> byt
     raise failure
 
 
-def _session(timeouts: Timeouts, *, trust_env: bool) -> aiohttp.ClientSession:
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+def _session(origin: str, timeouts: Timeouts, *, trust_env: bool) -> aiohttp.ClientSession:
+    context: ssl.SSLContext | bool = True  # aiohttp's own verifies too, but was made before SSL_CERT_FILE was read
+    if origin.startswith("https:"):
+        context = ssl.create_default_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context, ttl_dns_cache=60),
+        connector=aiohttp.TCPConnector(limit=0, ssl=context, ttl_dns_cache=60, resolver=_Resolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=trust_env,
@@ -210,6 +216,58 @@ def _session(timeouts: Timeouts, *, trust_env: bool) -> aiohttp.ClientSession:
             "Accept-Encoding": "gzip",
         },
     )
+
+
+class _Resolver(AbstractResolver):
+    """Looks names up in threads that the end of the process does not wait for.
+
+    An executor's threads it does wait for, and a resolver that hangs would hold up a run that was stopped.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[ResolveResult]] = loop.create_future()
+
+        def look_up() -> None:
+            found: list[ResolveResult] | OSError
+            try:
+                found = _addresses(host, port, family)
+            except OSError as error:
+                found = error
+            with suppress(RuntimeError):  # the loop ended meanwhile
+                loop.call_soon_threadsafe(_settle, answer, found)
+
+        threading.Thread(target=look_up, name=f"look up {host}", daemon=True).start()
+        return await answer
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+
+def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [
+        ResolveResult(
+            hostname=host,
+            host=str(address[0]),
+            port=port,
+            family=kind,
+            proto=protocol,
+            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+        )
+        for kind, _, protocol, _, address in found
+    ]
+
+
+def _settle(answer: asyncio.Future[list[ResolveResult]], found: list[ResolveResult] | OSError) -> None:
+    if answer.done():  # whoever asked has left
+        return
+    if isinstance(found, OSError):
+        answer.set_exception(found)
+    else:
+        answer.set_result(found)
 
 
 async def _read(response: aiohttp.ClientResponse, whole_try: asyncio.Timeout) -> bytes:

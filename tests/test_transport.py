@@ -10,6 +10,7 @@ import hmac
 import json
 import socket
 import ssl
+import threading
 import time
 import traceback
 import tracemalloc
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_server import RawServer, answer, in_pieces, page, refusal, then_close, then_reset, zipped
@@ -51,7 +53,7 @@ from crawler.transport import MAX_BODY_BYTES, Timeouts, Transport, fetch_metadat
 from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from raw_server import Answer, Request
@@ -531,6 +533,40 @@ async def test_connection_refused_and_name_that_does_not_resolve() -> None:
     async with transport_to("http://no-such-host.invalid") as transport:
         with pytest.raises(NetworkError, match="does not resolve"):
             await transport.fetch(FIRST, Count())
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_resolver_that_hangs_holds_nothing_up(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs the connect time-out, and the end of the program does not wait for its answer (N12, S1)."""
+    answered = threading.Event()
+
+    def hang(*_arguments: object, **_more: object) -> list[object]:
+        answered.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    async def attempt() -> None:
+        async with transport_to("http://gateway.example", timeouts=QUICK) as transport:
+            with pytest.raises(NetworkError, match="timed out"):
+                await transport.fetch(FIRST, Count())
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(attempt())
+    hanging = [thread for thread in threading.enumerate() if thread.name == "look up gateway.example"]
+    assert hanging
+    assert all(thread.daemon for thread in hanging)
+    answered.set()
+    for thread in hanging:
+        thread.join()
+
+
+async def test_names_are_looked_up() -> None:
+    """localhost, in whichever family the server listens."""
+    async with RawServer(OK) as server, transport_to(f"http://localhost:{server.port}") as transport:
+        assert await transport.fetch(FIRST, Count()) == BODY
+    assert_signed(server.requests[0])
 
 
 async def test_cancelled_fetch_lets_go_of_its_connection() -> None:

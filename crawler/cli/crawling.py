@@ -73,7 +73,19 @@ class LineOutput:
 
 def run(main: Callable[[], Awaitable[int]]) -> int:
     """Run an async command on the fastest loop there is and return its exit code."""
-    return anyio.run(main, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    before = [(number, signal.getsignal(number)) for number in _SIGNALS]
+    _exit_on_signals()
+    try:
+        return anyio.run(main, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def _exit_on_signals() -> None:
+    """Let a signal end the process at once while there is no crawl to be stopped: nothing written needs tidying up."""
+    for number in _SIGNALS:
+        signal.signal(number, lambda number, _frame: os._exit(EXIT_CODES[_SIGNALS[signal.Signals(number)]]))
 
 
 def crawl_command(settings: Settings, *, images: bool) -> int:
@@ -103,8 +115,9 @@ async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int
         check_place(settings.summary)
     started_ms = int(time.time() * 1000)
     async with open_sink(settings.output) as sink:
+        sink.is_hashed = settings.summary is not None
         result = await crawl(settings, plan, found, LineOutput(sink, registries=not plan.images))
-        sink.is_whole = result.stop in (None, Stop.DEADLINE)
+        sink.is_whole = _replaces_output(result, sink)
     if isinstance(sink, FileSink) and not sink.is_whole:
         log.warning("%s is not replaced; what was had is in %s", settings.output, sink.partial)
     report(settings, plan, result, started_ms=started_ms, files=[_stored(sink)])
@@ -160,6 +173,7 @@ async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output
                 beside.start_soon(Progress(one, quiet=settings.quiet).show)
                 result = await one.run()
                 beside.cancel_scope.cancel()
+        _exit_on_signals()
     return result
 
 
@@ -171,6 +185,13 @@ async def _stop_on_signal(signals: AsyncIterator[signal.Signals], one: Crawl) ->
             os._exit(EXIT_CODES[_SIGNALS[number]])
         seen = number
         one.stop(_SIGNALS[number])
+
+
+def _replaces_output(result: CrawlResult, sink: Sink) -> bool:
+    """Whether what was had takes its place: the run ended by itself, and not before it had anything."""
+    if result.stop in (Stop.KEY_REFUSED, Stop.QUOTA):
+        return sink.lines > 0
+    return result.stop in (None, Stop.DEADLINE)
 
 
 def _stored(sink: Sink) -> StoredFile:
@@ -190,7 +211,7 @@ def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: i
         ),
         files=files,
     )
-    if settings.log_format == "json":
+    if settings.log_format == "json" and not settings.quiet:
         log_end(summary)
     elif not settings.quiet:
         click.echo(tables(result, [region.code for region in settings.region]), err=True)

@@ -32,6 +32,7 @@ from crawler.snapshot.publishing import (
     new_id,
     point_latest,
     publish,
+    published,
     remove_old,
 )
 from crawler.snapshot.recording import Recorder
@@ -124,17 +125,23 @@ class _Night:
     run: UnfinishedRun
 
     async def spend(self) -> int:
+        made = published(self.run)
+        if made is None:
+            result = await self._crawl()
+            if result.stop is not None:
+                return self._leave_unfinished(result)
+            result = self._with_earlier_results(result)
+            made = await anyio.to_thread.run_sync(self._publish, result)
+            self._say(tables(result, [region.code for region in self.settings.region]))
+        await anyio.to_thread.run_sync(self._finish, made)
+        return 0 if made.verdict == "complete" else 3
+
+    async def _crawl(self) -> CrawlResult:
         recorder = Recorder(self.run)
         try:
-            result = await crawl(self.settings, self._plan(), self.found, recorder)
+            return await crawl(self.settings, self._plan(), self.found, recorder)
         finally:
             recorder.close()
-        if result.stop is not None:
-            return self._leave_unfinished(result)
-        result = self._with_earlier_results(result)
-        made = await anyio.to_thread.run_sync(self._publish, result)
-        self._tell(result, made)
-        return exit_code(result)
 
     def _plan(self) -> Plan:
         """Return the crawl of what is not finished yet."""
@@ -179,11 +186,7 @@ class _Night:
             files=files,
             extents={key: Extent(part.length, part.sha256) for key, part in self.run.parts.items()},
         )
-        snapshot = publish(self.run, assembled, made)
-        if accepts(self.settings.accept, made):
-            point_latest(snapshot)
-        self.run.close()
-        remove_remains(self.folder)
+        publish(self.run, assembled, made)
         return made
 
     def _leave_unfinished(self, result: CrawlResult) -> int:
@@ -194,13 +197,17 @@ class _Night:
         self._say(tables(result, [region.code for region in self.settings.region]))
         return exit_code(result)
 
-    def _tell(self, result: CrawlResult, made: Manifest) -> None:
+    def _finish(self, made: Manifest) -> None:
+        """Do what comes after publishing, in an order that can be cut off anywhere and taken up again."""
+        latest = f"latest is not moved: --accept {self.settings.accept}"
+        if accepts(self.settings.accept, made):
+            point_latest(self.folder / made.run.id)
+            latest = "latest points to it"
         if self.settings.summary is not None:
             write_file(self.settings.summary, dump(made))
-        self._say(tables(result, [region.code for region in self.settings.region]))
-        accepted = accepts(self.settings.accept, made)
-        latest = "latest points to it" if accepted else f"latest is not moved: --accept {self.settings.accept}"
         self._say(f"{self.folder / made.run.id}: {made.verdict}, {made.totals.images:,} images; {latest}")
+        self.run.close()
+        remove_remains(self.folder)
         retention = Retention(self.settings.keep, self.settings.keep_days)
         for name in remove_old(self.folder, retention, now=datetime.now(UTC)):
             self._say(f"removed {self.folder / name}")

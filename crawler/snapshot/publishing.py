@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from crawler.errors import UsageError
 from crawler.snapshot.files import sync_folder, write_all, writing
-from crawler.snapshot.manifest import IMAGES, MANIFEST, REGISTRIES, StoredFile, dump
+from crawler.snapshot.manifest import IMAGES, MANIFEST, REGISTRIES, SUFFIXES, StoredFile, dump, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from crawler.snapshot.manifest import Manifest
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 LATEST = "latest"
 REMOVED = ".ncrawl-removed-"
 ID_FORMAT = "%Y%m%dT%H%M%SZ"
-_ID = re.compile(r"\d{8}T\d{6}Z")
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_FILES = {MANIFEST, *(kind + suffix for kind in (IMAGES, REGISTRIES) for suffix in SUFFIXES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def new_id(folder: Path, now: datetime) -> str:
     """Return the id of a run that starts now; the next free second if that one is taken."""
     while True:
         name = now.astimezone(UTC).strftime(ID_FORMAT)
-        if not (folder / name).exists() and not (folder / f".ncrawl-{name}").exists():
+        if not os.path.lexists(folder / name) and not os.path.lexists(folder / f".ncrawl-{name}"):
             return name
         now += timedelta(seconds=1)
 
@@ -64,6 +65,16 @@ def assemble(run: UnfinishedRun, parts: Iterable[Part]) -> tuple[Path, list[Stor
     kinds = ((IMAGES, images), (REGISTRIES, registries))
     files = [_concatenate(run, folder / f"{name}{run.suffix}", some) for name, some in kinds]
     return folder, files
+
+
+def published(run: UnfinishedRun) -> Manifest | None:
+    """Return the manifest of a run that was cut off after its snapshot got its name; None if it did not get so far.
+
+    Raises:
+        NcrawlError: the snapshot is damaged.
+    """
+    final = run.path.parent / run.header.id
+    return read(final) if (final / MANIFEST).exists() else None
 
 
 def publish(run: UnfinishedRun, assembled: Path, manifest: Manifest) -> Path:
@@ -95,38 +106,45 @@ def point_latest(snapshot: Path) -> None:
     sync_folder(snapshot.parent)
 
 
-def remove_old(folder: Path, retention: Retention, *, now: datetime) -> list[str]:
-    """Remove snapshots that no rule keeps and return their names; never the target of `latest`, never anything else.
+def remove_old(folder: Path, retention: Retention, *, now: datetime) -> Iterator[str]:
+    """Remove snapshots that no rule keeps and yield their names; never the target of `latest`, never anything else.
 
     Raises:
         OutputError: one cannot be removed.
     """
     if retention == Retention():
-        return []
+        return
     latest = folder / LATEST
     target = latest.readlink().name if latest.is_symlink() else ""
-    removed = []
     for place, name in enumerate(sorted(snapshot_names(folder), reverse=True)):
         if name != target and not _is_kept(name, place, retention, now):
             with writing(folder / name):
                 doomed = (folder / name).rename(folder / f"{REMOVED}{name}")
+                sync_folder(folder)  # or a power loss might bring half of it back under its name
                 shutil.rmtree(doomed)
-            removed.append(name)
-    return removed
+            yield name
 
 
 def snapshot_names(folder: Path) -> list[str]:
-    """Return the names of the snapshots in ``folder``: named like one, and with a manifest."""
+    """Return the names of the snapshots in ``folder``: named like one, with a manifest and nothing else of a user's."""
     with writing(folder):
-        return [path.parent.name for path in folder.glob(f"*/{MANIFEST}") if _ID.fullmatch(path.parent.name)]
+        return [path.parent.name for path in folder.glob(f"*/{MANIFEST}") if _is_snapshot(path.parent)]
 
 
 def check_folder(folder: Path) -> None:
     """Refuse a folder that cannot hold snapshots, before anything is requested.
 
     Raises:
-        UsageError: it is missing, no folder, or a symbolic link.
+        UsageError: it is missing, no folder, a symbolic link, or has a `latest` of somebody else's.
     """
+    try:
+        _check_folder(folder)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be used: {error.strerror}; name another folder") from None
+
+
+def _check_folder(folder: Path) -> None:
+    latest = folder / LATEST
     if folder.is_symlink():
         raise UsageError(f"{folder} is a symbolic link: name the folder itself, {folder.resolve()}")
     if not folder.exists():
@@ -135,6 +153,22 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} is a file: name a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"{folder} cannot be written by this user: mend its permissions or name another")
+    if latest.exists() and not latest.is_symlink():
+        raise UsageError(f"{latest} is no symbolic link, so not ncrawl's: move it away, or name another folder")
+
+
+def _is_snapshot(path: Path) -> bool:
+    if path.is_symlink() or _started(path.name) is None:
+        return False
+    return all(each.name in _FILES for each in path.iterdir())
+
+
+def _started(name: str) -> datetime | None:
+    """Return when the run of a snapshot's name started; None if it is no such name."""
+    try:
+        return datetime.strptime(name, ID_FORMAT).replace(tzinfo=UTC) if _ID.fullmatch(name) else None
+    except ValueError:
+        return None
 
 
 def _is_kept(name: str, place: int, retention: Retention, now: datetime) -> bool:
@@ -142,8 +176,8 @@ def _is_kept(name: str, place: int, retention: Retention, now: datetime) -> bool
         return True
     if retention.keep_days is None:
         return False
-    started = datetime.strptime(name, ID_FORMAT).replace(tzinfo=UTC)
-    return now - started < timedelta(days=retention.keep_days)
+    started = _started(name)
+    return started is None or now - started < timedelta(days=retention.keep_days)
 
 
 def _concatenate(run: UnfinishedRun, path: Path, parts: list[Part]) -> StoredFile:

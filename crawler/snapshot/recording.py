@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from crawler.snapshot.spool import Spool
@@ -11,28 +12,44 @@ if TYPE_CHECKING:
     from crawler.scheduling import Walk
     from crawler.snapshot.run import UnfinishedRun
 
+MEMORY_BYTES = 128 * 1024 * 1024
+
 
 class Recorder:
     """Takes a crawl's records into an unfinished run.
 
-    Mutable state: the spool of each listing under way.
+    Mutable state: the spool of each listing under way, and how much memory they take together.
+
+    Args:
+        run: where finished listings go.
+        memory_bytes: for the records of all listings under way; beyond it, the largest is put aside on the disk.
     """
 
-    def __init__(self, run: UnfinishedRun) -> None:
+    def __init__(self, run: UnfinishedRun, *, memory_bytes: int = MEMORY_BYTES) -> None:
         self._run = run
+        self._memory_bytes = memory_bytes
         self._spools: dict[Walk, Spool] = {}
+        self._bytes = 0
 
     async def take(self, walk: Walk, names: list[str], records: list[bytes]) -> None:
         """Spool records of a walk."""
         if walk not in self._spools:
             self._spools[walk] = Spool(self._run.path, walk.prefix)
-        self._spools[walk].add(names, records)
+        spool = self._spools[walk]
+        before = spool.bytes
+        spool.add(names, records)
+        self._bytes += spool.bytes - before
+        if self._bytes > self._memory_bytes:
+            largest = max(self._spools.values(), key=attrgetter("bytes"))
+            self._bytes -= largest.bytes
+            largest.put_aside()
 
     async def end(self, walk: Walk, result: ListingResult) -> None:
         """Commit a listing that ended by itself."""
         spool = self._spools.pop(walk, None) or Spool(self._run.path, walk.prefix)
+        self._bytes -= spool.bytes
         try:
-            self._run.commit(spool, result)
+            await self._run.commit(spool, result)
         finally:
             spool.close()
 

@@ -20,6 +20,7 @@ import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
@@ -57,6 +58,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         identity: stands for the keys without giving them away; another account has another one.
         options: those that decide what is in the snapshot.
         resumed: when it was taken up again, ISO 8601.
+        checksum: SHA-256 of this object as JSON with the checksum left empty.
     """
 
     format: int = FORMAT
@@ -66,6 +68,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     identity: str
     options: dict[str, Any]
     resumed: tuple[str, ...] = ()
+    checksum: str = ""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +84,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class UnfinishedRun:
     """A run's folder, open for writing.
 
-    Mutable state: the finished parts by (region, registry), and the ends of both files.
+    Mutable state: the finished parts by (region, registry), the end of ``parts``, and what is synced. Parts are
+    written one at a time, for which there is a lock.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -93,6 +97,7 @@ class UnfinishedRun:
         self._end = 0
         self._is_synced = True
         self._synced_at_s = time.monotonic()
+        self._lock = anyio.Lock()
 
     @classmethod
     def begin(cls, folder: Path, header: Header) -> Self:
@@ -105,7 +110,7 @@ class UnfinishedRun:
         with writing(path):
             path.mkdir()
         sync_folder(folder)
-        replace_file(path / _HEADER, msgspec.json.encode(header))
+        replace_file(path / _HEADER, _sealed(header))
         run = cls(path, header)
         run._open()
         return run
@@ -120,35 +125,44 @@ class UnfinishedRun:
         """
         found = _read_header(path)
         _refuse_other_request(path, found, header)
+        entries, valid_bytes = _read_journal(path / _JOURNAL)
         run = cls(path, msgspec.structs.replace(found, resumed=(*found.resumed, now)))
-        replace_file(path / _HEADER, msgspec.json.encode(run.header))
+        replace_file(path / _HEADER, _sealed(run.header))
         run._open()
-        run._take_over()
+        run._take_over(entries, valid_bytes)
         return run
 
-    def commit(self, spool: Spool, result: ListingResult) -> None:
-        """Write a listing's lines and its result; from now on it is finished.
+    async def commit(self, spool: Spool, result: ListingResult) -> None:
+        """Write a listing's lines and its result; from then on it is finished. Others go on meanwhile.
 
         Raises:
             OutputError: it cannot be written.
         """
-        self._append(result, spool.sorted_lumps(), spool.count)
+        async with self._lock:
+            for _ in self._appending(result, spool.sorted_lumps(), spool.count):
+                await anyio.lowlevel.checkpoint()
 
     def adopt(self, result: ListingResult, lumps: Iterable[bytes], lines: int) -> None:
         """Take over a finished listing of an earlier snapshot, lines sorted as they are."""
-        self._append(result, lumps, lines)
+        for _ in self._appending(result, lumps, lines):
+            pass
 
     def read_part(self, part: Part) -> Iterator[bytes]:
-        """Yield a part's plain lines, in lumps."""
-        with (self.path / _PARTS).open("rb") as file:
+        """Yield a part's plain lines, in lumps.
+
+        Raises:
+            UnreadableError: damaged.
+            OutputError: the disk refuses.
+        """
+        with writing(self.path), (self.path / _PARTS).open("rb") as file:
             file.seek(part.offset)
             yield from unpacked(stored_lumps(file, part.length, 64 * 1024), self.path / f"{_PARTS}{self.suffix}")
 
     def stored_part(self, part: Part) -> Iterator[bytes]:
         """Yield a part's bytes as they will stand in the snapshot."""
-        with (self.path / _PARTS).open("rb") as file:
+        with writing(self.path), (self.path / _PARTS).open("rb") as file:
             file.seek(part.offset)
-            yield from stored_lumps(file, part.length, 1024 * 1024)
+            yield from stored_lumps(file, part.length, 64 * 1024)
 
     async def sync(self) -> None:
         """Make what is finished last, if a second has passed since the last time; beside the event loop."""
@@ -178,7 +192,8 @@ class UnfinishedRun:
                 self._fds.append(os.open(self.path / name, flags, 0o644))
         sync_folder(self.path)
 
-    def _append(self, result: ListingResult, lumps: Iterable[bytes], lines: int) -> None:
+    def _appending(self, result: ListingResult, lumps: Iterable[bytes], lines: int) -> Iterator[None]:
+        """Write a part, then its journal line; pause after each lump, because millions of lines take seconds."""
         parts, journal = self._fds
         sha256, length = hashlib.sha256(), 0
         compress = compressor(self.suffix)
@@ -188,6 +203,7 @@ class UnfinishedRun:
                 packed = compress.compress(lump)
                 write_all(parts, packed)
                 length += len(packed)
+                yield
             if lines:
                 rest = compress.flush()
                 write_all(parts, rest)
@@ -198,10 +214,9 @@ class UnfinishedRun:
         self.parts[result.region, result.registry] = part
         self._is_synced = False
 
-    def _take_over(self) -> None:
-        """Read the journal back: what is finished and whole stays, a torn end is cut off."""
+    def _take_over(self, entries: list[Part], valid_bytes: int) -> None:
+        """Take up what the journal says: what is finished and whole stays, a torn end is cut off."""
         parts, journal = self._fds
-        entries, valid_bytes = _read_journal(self.path / _JOURNAL)
         for part in entries:
             self.parts[part.result.region, part.result.registry] = part
         kept = {key: part for key, part in self.parts.items() if part.result.verdict in FINISHED}
@@ -229,11 +244,17 @@ def unfinished_runs(folder: Path) -> list[Path]:
 def remove_remains(folder: Path) -> None:
     """Remove what unfinished runs and removals left in ``folder``."""
     with writing(folder):
-        for path in folder.glob(f"{PREFIX}*"):
-            if path.is_symlink():
-                path.unlink()
-            else:
+        for path in sorted(folder.glob(f"{PREFIX}*")):  # the newest run last: it stays the one to take up
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _sealed(header: Header) -> bytes:
+    """Return a header as JSON with the checksum that it should have."""
+    bare = msgspec.json.encode(msgspec.structs.replace(header, checksum=""))
+    return msgspec.json.encode(msgspec.structs.replace(header, checksum=hashlib.sha256(bare).hexdigest()))
 
 
 def _journal_line(part: Part) -> bytes:
@@ -250,15 +271,13 @@ def _read_journal(path: Path) -> tuple[list[Part], int]:
     entries: list[Part] = []
     size = 0
     with writing(path):
-        data = path.read_bytes()
-    for line in data.splitlines(keepends=True):
-        if not line.endswith(b"\n"):
-            break
-        body = line[9:-1]
+        data = path.read_bytes() if path.exists() else b""
+    for line in data.split(b"\n")[:-1]:
+        body = line[9:]
         if line[:9] != b"%08x " % zlib.crc32(body):
             raise _damaged(path.parent, f"line {len(entries) + 1} of its journal does not match its checksum")
         entries.append(msgspec.json.decode(body, type=Part))
-        size += len(line)
+        size += len(line) + 1
     return entries, size
 
 
@@ -268,9 +287,13 @@ def _read_header(path: Path) -> Header:
     try:
         version = msgspec.json.decode(data, type=dict[str, Any]).get("format")
         if version == FORMAT:
-            return msgspec.json.decode(data, type=Header)
-    except msgspec.DecodeError:
-        raise _damaged(path, f"{_HEADER} cannot be read") from None
+            header = msgspec.json.decode(data, type=Header)
+            if data == _sealed(header):
+                return header
+    except (ValueError, RecursionError):
+        version = FORMAT
+    if version == FORMAT:
+        raise _damaged(path, f"{_HEADER} is damaged")
     raise UsageError(
         f"{path} has format {version}, this ncrawl writes format {FORMAT}: resume it with the version that began it, "
         "or begin anew without --resume"

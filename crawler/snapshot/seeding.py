@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from crawler.errors import UsageError
 from crawler.model import ListingResult, Verdict
 from crawler.snapshot import manifest as manifests
-from crawler.snapshot.reading import read_lumps, whole_lines
+from crawler.snapshot.reading import UnreadableError, read_lumps, whole_lines
 from crawler.snapshot.records import RegistryKey, parse_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from crawler.snapshot.manifest import Manifest, RegionRecord, RegistryRecord
@@ -34,6 +34,9 @@ def seed(run: UnfinishedRun, snapshot: Path, regions: Collection[str]) -> None:
     accounts = {record.account for record in manifest.registries}
     if accounts - {run.header.account}:
         raise UsageError(f"{snapshot} is of account {', '.join(sorted(accounts))}, this run of {run.header.account}")
+    zone = run.header.options["zone"]
+    if manifest.run.options.get("zone", zone) != zone:
+        raise UsageError(f"{snapshot} is of zone {manifest.run.options['zone']}, this run of {zone}")
     for record in manifest.registries:
         if record.region in regions and (record.verdict.is_whole or record.verdict is Verdict.GONE):
             _copy_images(run, snapshot, manifest, record)
@@ -45,17 +48,14 @@ def _copy_images(run: UnfinishedRun, snapshot: Path, manifest: Manifest, record:
     if file is None or record.offset is None or record.length is None:
         return
     extent = {"offset": record.offset, "length": record.length}
-    sha256 = hashlib.sha256()
-    for lump in read_lumps(snapshot / file.name, **extent):
-        sha256.update(lump)
-    if sha256.hexdigest() == record.sha256:
+    if _sha256_of(read_lumps(snapshot / file.name, **extent)) == record.sha256:
         run.adopt(_result_of_registry(record), read_lumps(snapshot / file.name, **extent), record.images)
 
 
 def _copy_registries(run: UnfinishedRun, snapshot: Path, manifest: Manifest, regions: Collection[str]) -> None:
     file = manifest.stored_file(manifests.REGISTRIES)
     whole = {record.region: record for record in manifest.regions if record.verdict.is_whole}
-    if file is None:
+    if file is None or _sha256_of_file(snapshot / file.name) != file.sha256:
         return
     lines = [
         (key.region, line)
@@ -67,6 +67,25 @@ def _copy_registries(run: UnfinishedRun, snapshot: Path, manifest: Manifest, reg
         if region in regions:
             here = by_region.get(region, [])
             run.adopt(_result_of_region(record, manifest), [b"".join(here)], len(here))
+
+
+def _sha256_of(lumps: Iterable[bytes]) -> str | None:
+    """Return the SHA-256 of ``lumps``; None if they cannot be read."""
+    sha256 = hashlib.sha256()
+    try:
+        for lump in lumps:
+            sha256.update(lump)
+    except UnreadableError:
+        return None
+    return sha256.hexdigest()
+
+
+def _sha256_of_file(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _result_of_registry(record: RegistryRecord) -> ListingResult:

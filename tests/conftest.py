@@ -1,0 +1,34 @@
+"""On which event loop the tests of rooms with effects run: the program takes uvloop where it is to be had."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import uvloop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pytest
+
+PROGRAMS_LOOP = ("test_crawl.py", "test_sinks.py", "test_transport.py", "test_turnstile.py")
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Return the loop for a test; one that is marked `on_both_loops` runs on asyncio's own as well.
+
+    Their ways with sockets, pipes and TLS differ.
+    """
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {}
+    if item.path.name in PROGRAMS_LOOP:
+        loops["uvloop"] = uvloop.new_event_loop
+    if not loops or "on_both_loops" in item.keywords:
+        loops["asyncio"] = asyncio.new_event_loop
+    return loops
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marks known."""
+    config.addinivalue_line("markers", "on_both_loops: run on asyncio's event loop as well as on uvloop's")
+    config.addinivalue_line("markers", "world(**options): options of the emulator that a test of the program runs on")

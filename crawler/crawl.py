@@ -36,8 +36,9 @@ from crawler.events import (
     Throttled,
     TryFailed,
 )
-from crawler.listing import Failure, Listing
+from crawler.listing import Listing
 from crawler.model import ListingResult, PageRequest, Verdict
+from crawler.passes import Failure
 from crawler.plan import CrawlResult, Stop
 from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, is_outage, pause_s
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from crawler.errors import CertificateError, GatewayError, NetworkError
-from crawler.listing import FailureKind
+from crawler.passes import FailureKind
 
 if TYPE_CHECKING:
     from crawler.errors import RequestError

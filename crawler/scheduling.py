@@ -1,10 +1,9 @@
 """Decide whose page is fetched next, so that no region and no registry starves another. Pure: times are passed in.
 
-Two levels. Among regions: the one with the fewest requests in flight goes first, by turns among equals, and none may
-hold more than its share of the slots while others are unfinished, so a slow region cannot fill them; one that is held
-gets a probe now and then. Within a region: pages to try again whose time has come, then the walks by turns, a few pages
-a turn, and after each turn a few registries are begun, so one of 1,000 pages and 300 of one page go on side by side.
-Costs: O(regions) a page, O(log retries) a retry.
+Two levels. Among regions: they go by turns, and none may hold more than its share of the slots while others are
+unfinished, so a slow region cannot fill them; one that is held gets a probe now and then. Within a region: pages to try
+again whose time has come, then the walks by turns, a few pages a turn, and after each turn a few registries are begun,
+so one of 1,000 pages and 300 of one page go on side by side. Costs: O(regions) a page, O(log retries) a retry.
 """
 
 from __future__ import annotations
@@ -191,13 +190,13 @@ class Schedule:
         """Return the next page to fetch and count it as in flight; None if there is none now."""
         unfinished = [queue for queue in self._queues if not queue.is_finished]
         share = self._share()
-        for queue in sorted(unfinished, key=lambda queue: queue.in_flight):
+        for queue in unfinished:
             if queue.has_room(share):
                 job = queue.take(now_s, WALKS_A_SLOT * share)
                 if job is not None:
                     queue.in_flight += 1
                     self._queues.remove(queue)
-                    self._queues.append(queue)  # among equals whoever was served last comes last next time
+                    self._queues.append(queue)  # whoever was served last comes last next time
                     return queue, job
         return None
 

@@ -1,4 +1,4 @@
-"""A registry in memory that changes while it is read, and a driver that lists it: no I/O, seeded, thousands a second."""
+"""A registry in memory that changes while it is read, and a driver that lists it: no I/O, thousands a second."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from bisect import insort
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from crawler.listing import Failure, FailureKind, Listing
+from crawler.listing import Listing
 from crawler.model import Page
+from crawler.passes import Failure, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

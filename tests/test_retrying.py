@@ -17,7 +17,7 @@ from crawler.errors import (
     ProtocolError,
     RequestError,
 )
-from crawler.listing import FailureKind
+from crawler.passes import FailureKind
 from crawler.retrying import (
     BUDGET,
     BUDGET_BEFORE_FIRST_ANSWER,

@@ -29,7 +29,7 @@ from crawler.model import ListingResult, Verdict
 from crawler.sinks import compressor
 from crawler.snapshot.files import replace_file, sync_folder, write_all, writing
 from crawler.snapshot.manifest import FORMAT
-from crawler.snapshot.reading import UnreadableError, stored_lumps, unpacked
+from crawler.snapshot.reading import UnreadableError, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 PREFIX = ".ncrawl-"
 SYNC_EVERY_S = 1.0
+PAUSE_EVERY_BYTES = 1024 * 1024
+LUMP_BYTES = 64 * 1024
 FINISHED = frozenset({Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT, Verdict.DENIED, Verdict.GONE})
 """Verdicts that a resumed run takes over; a listing with another one is fetched anew."""
 
@@ -154,15 +156,19 @@ class UnfinishedRun:
             UnreadableError: damaged.
             OutputError: the disk refuses.
         """
-        with writing(self.path), (self.path / _PARTS).open("rb") as file:
-            file.seek(part.offset)
-            yield from unpacked(stored_lumps(file, part.length, 64 * 1024), self.path / f"{_PARTS}{self.suffix}")
+        return unpacked(self.stored_part(part), self.path / f"{_PARTS}{self.suffix}")
 
     def stored_part(self, part: Part) -> Iterator[bytes]:
-        """Yield a part's bytes as they will stand in the snapshot."""
-        with writing(self.path), (self.path / _PARTS).open("rb") as file:
-            file.seek(part.offset)
-            yield from stored_lumps(file, part.length, 64 * 1024)
+        """Yield a part's bytes as they will stand in the snapshot, in lumps.
+
+        Raises:
+            OutputError: the disk refuses.
+        """
+        end = part.offset + part.length
+        for position in range(part.offset, end, LUMP_BYTES):
+            with writing(self.path):
+                lump = os.pread(self._fds[0], min(LUMP_BYTES, end - position), position)
+            yield lump
 
     async def sync(self) -> None:
         """Make what is finished last, if a second has passed since the last time; beside the event loop."""
@@ -193,9 +199,9 @@ class UnfinishedRun:
         sync_folder(self.path)
 
     def _appending(self, result: ListingResult, lumps: Iterable[bytes], lines: int) -> Iterator[None]:
-        """Write a part, then its journal line; pause after each lump, because millions of lines take seconds."""
+        """Write a part, then its journal line; pause now and then, because a million lines take seconds."""
         parts, journal = self._fds
-        sha256, length = hashlib.sha256(), 0
+        sha256, length, pause_at = hashlib.sha256(), 0, PAUSE_EVERY_BYTES
         compress = compressor(self.suffix)
         with writing(self.path):
             for lump in lumps:
@@ -203,7 +209,9 @@ class UnfinishedRun:
                 packed = compress.compress(lump)
                 write_all(parts, packed)
                 length += len(packed)
-                yield
+                if length >= pause_at:
+                    pause_at = length + PAUSE_EVERY_BYTES
+                    yield
             if lines:
                 rest = compress.flush()
                 write_all(parts, rest)

@@ -1,0 +1,169 @@
+"""One walk over the pages of a listing: which page is next, and the facts that each answer adds. Pure.
+
+Page 1 alone, then every page that `count` promises at once, then whatever the chain of `next` still demands. The chain
+is the authority: a pass is closed when pages 1 to n all came, each names the one after it, and page n says null.
+`count` only says how far to look ahead; it may be wrong, null, or count something else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from math import ceil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crawler.model import Page
+
+MAX_PAGES_BY_COUNT = 100_000
+"""However much `count` promises: what it says may be nonsense, and the requests are bounded all the same."""
+MAX_PAGES_BEYOND_COUNT = 20_000
+MAX_STALE_PAGES = 3
+"""So many pages in a row without a name that is new to the pass, and still a next one: no end is to be expected."""
+
+
+class FailureKind(Enum):
+    """Why a page could not be had, as far as a listing cares."""
+
+    BAD_REQUEST = "bad request"
+    DENIED = "denied"
+    NOT_FOUND = "not found"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A page that is given up; ``reason`` is for people."""
+
+    kind: FailureKind
+    reason: str
+
+
+@dataclass(slots=True)
+class Pass:
+    """One walk over the pages: the facts of it, judged only when it is over, so that no order of arrival matters."""
+
+    bit: int
+    size: int | None
+    asked: int = 0
+    pending: int = 0
+    expected: int = 1
+    demanded: int = 1
+    past_end: int | None = None
+    end: int | None = None
+    contiguous: int = 0
+    ahead: set[int] = field(default_factory=set)
+    given: int | None = None
+    counts: set[int] = field(default_factory=set)
+    stale: int = 0
+    records: int = 0
+    names: int = 0
+    shared: int = 0
+    twice: int = 0
+    defects: int = 0
+    irregular: int = 0
+    last_filled: int = 0
+    first_empty: int | None = None
+    broken: str | None = None
+    failures: dict[int, Failure] = field(default_factory=dict)
+
+    def next_page(self) -> int | None:
+        """Return the next page to ask for; None: wait for an answer, or there is none left."""
+        if self.asked == 0:
+            return 1
+        if self.contiguous == 0:
+            return None
+        last = self.demanded if self.stale >= MAX_STALE_PAGES else max(self.expected, self.demanded)
+        if self.end is not None:
+            last = min(last, self.end)
+        if self.past_end is not None:
+            last = min(last, max(self.demanded, self.past_end - 1))
+        return self.asked + 1 if self.asked < last else None
+
+    def note(self, number: int, page: Page) -> None:
+        """Take down what page ``number`` says of the whole listing."""
+        total = len(page.names) + page.defects
+        self.defects += page.defects
+        self.records += total
+        if page.count is not None:
+            self.counts.add(page.count)
+        if number == 1 and page.next is not None and total:
+            self.given = total
+            self.expected = min(ceil(page.count / total), MAX_PAGES_BY_COUNT) if page.count else 1
+        if total:
+            self.last_filled = max(self.last_filled, number)
+        elif number > 1:
+            self.first_empty = min(number, self.first_empty or number)
+        self._advance(number)
+        self._follow(number, page.next, total)
+
+    def _advance(self, number: int) -> None:
+        self.ahead.add(number)
+        while self.contiguous + 1 in self.ahead:
+            self.contiguous += 1
+            self.ahead.remove(self.contiguous)
+
+    def _follow(self, number: int, following: int | None, total: int) -> None:
+        if following is None:
+            self.end = number if self.end is None else min(self.end, number)
+        elif following != number + 1:
+            self.broken = f"page {number} names page {following} as the next"
+        elif self.stale >= MAX_STALE_PAGES:
+            self.broken = f"nothing new for {self.stale} pages up to page {number}, and still a next one"
+        elif number >= self.expected + MAX_PAGES_BEYOND_COUNT:
+            self.broken = f"page {number} still names a next one, far beyond what count says"
+        else:
+            self.demanded = max(self.demanded, following)
+        if following is not None and total != self.given:
+            self.irregular += 1
+
+    def fail(self, number: int, failure: Failure) -> None:
+        """Take down that page ``number`` could not be had."""
+        self.failures[number] = failure
+        if failure.kind in (FailureKind.NOT_FOUND, FailureKind.BAD_REQUEST):
+            self.past_end = number if self.past_end is None else min(self.past_end, number)
+
+    @property
+    def is_closed(self) -> bool:
+        """The chain of ``next`` was walked to its end without a hole."""
+        return self.broken is None and self.end is not None and self.contiguous >= self.end
+
+    @property
+    def boundaries(self) -> int | None:
+        """Where its pages ended: multiples of what the gateway gave."""
+        return self.given or self.size
+
+    @property
+    def is_atomic(self) -> bool:
+        """One answer held the whole list."""
+        return self.end == 1 and not self.twice
+
+    def missing(self) -> list[tuple[int, Failure]]:
+        """Return the failures that left a hole: those past the end of the chain did not."""
+        return [(n, f) for n, f in sorted(self.failures.items()) if self.end is None or n <= self.end]
+
+    def signs(self) -> list[str]:
+        """Return what shows that the registry changed while this pass read it, a phrase each."""
+        found = []
+        if self.twice:
+            found.append(f"{self.twice} {'name' if self.twice == 1 else 'names'} came twice")
+        if len(self.counts) > 1:
+            found.append(f"count went from {min(self.counts)} to {max(self.counts)}")
+        if self.broken:
+            found.append(self.broken)
+        if self.irregular:
+            found.append(f"{self.irregular} pages in the middle were not full")
+        if self.end is not None and self.last_filled > self.end:
+            found.append(f"page {self.last_filled} had images although page {self.end} was the last")
+        found += [f"page {n} was demanded and not there ({f.reason})" for n, f in self.missing()[:3] if n > 1]
+        return found
+
+    def doubts(self) -> bool:
+        """Whether a closed pass is odd, which proves no change: worth a second look, and forgiven if that agrees."""
+        assert self.end is not None
+        if self.is_atomic:
+            cut_off = not self.records or self.records == self.size
+            return cut_off and any(count > self.records for count in self.counts)
+        ends_empty = self.first_empty is not None and self.first_empty <= self.end
+        off = any(ceil(c / (self.given or 1)) == self.end and c != self.records for c in self.counts)
+        return ends_empty or off

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 TOOLS := .venv-tools
 
-.PHONY: help demo test check format lock audit sbom clean
+.PHONY: help demo test check format lock audit sbom faults wire fuzz soak torture clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in three regions (no keys needed)"
@@ -15,6 +15,11 @@ help:
 	@echo "make lock    resolve the dependencies anew and write requirements/*.lock"
 	@echo "make audit   look the locked packages up for known vulnerabilities, and say how many could be looked up"
 	@echo "make sbom    write sbom.json: a CycloneDX bill of what is installed with ncrawl"
+	@echo "make faults  run the fault catalogue and print its figures"
+	@echo "make wire    100,000 attempts under faults: never above the rate, nothing signed long before it is sent"
+	@echo "make fuzz    1,000,000 fuzzed bodies through decoding and writing"
+	@echo "make soak    200,000 pages: memory, file descriptors and tasks stay as they are"
+	@echo "make torture crash a snapshot at every system call, and kill it 200 times at random"
 	@echo "make clean   remove the virtual environment and every cache"
 
 demo: $(VENV)/runtime
@@ -44,6 +49,21 @@ sbom: $(TOOLS)/installed
 	@$(TOOLS)/bin/cyclonedx-py requirements requirements/runtime.lock --pyproject pyproject.toml \
 		--output-reproducible --output-file sbom.json
 	@echo "sbom.json: $$(grep -c '"bom-ref"' sbom.json) components"
+
+faults: $(VENV)/dev
+	@$(BIN)/python -m pytest -q tests/faults $(ARGS)
+
+wire: $(VENV)/dev
+	@WIRE_ATTEMPTS=100000 $(BIN)/python -m pytest -q tests/test_wire.py $(ARGS)
+
+fuzz: $(VENV)/dev
+	@$(BIN)/python tests/fuzz.py $(ARGS)
+
+soak: $(VENV)/dev
+	@$(BIN)/python tests/soak.py $(ARGS)
+
+torture: $(VENV)/dev
+	@$(BIN)/python tests/torture.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(TOOLS) sbom.json .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

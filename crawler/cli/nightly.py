@@ -203,11 +203,11 @@ class _Night:
         if accepts(self.settings.accept, made):
             point_latest(self.folder / made.run.id)
             latest = "latest points to it"
+        self.run.close()
+        remove_remains(self.folder)  # before what may fail every night, or every night would take up this run
         if self.settings.summary is not None:
             write_file(self.settings.summary, dump(made))
         self._say(f"{self.folder / made.run.id}: {made.verdict}, {made.totals.images:,} images; {latest}")
-        self.run.close()
-        remove_remains(self.folder)
         retention = Retention(self.settings.keep, self.settings.keep_days)
         for name in remove_old(self.folder, retention, now=datetime.now(UTC)):
             self._say(f"removed {self.folder / name}")

@@ -1,0 +1,327 @@
+"""The catalogue of faults: a row for every way in which an answer can go wrong, and where every other fault is proved.
+
+`ROWS` are run by test_catalogue.py, each at every place and in every region that stands in it; `PROVED` names the test
+of what needs more than a spoilt answer; `NOT_RUN` says why something is proved nowhere. Numbers as in the issue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from faults import misdeeds as m
+from faults.server import PAGE_SIZE, REGIONS, Place
+from raw_server import answer, refusal
+
+if TYPE_CHECKING:
+    from faults.server import Fault
+
+NUMBERS = tuple(
+    [f"N{n}" for n in range(1, 14)] + [f"T{n}" for n in range(1, 7)] + [f"H{n}" for n in range(1, 18)]
+    + [f"P{n}" for n in range(1, 8)] + [f"D{n}" for n in range(1, 7)] + [f"C{n}" for n in range(1, 5)]
+    + [f"F{n}" for n in range(1, 7)] + [f"S{n}" for n in range(1, 6)] + [f"K{n}" for n in range(1, 7)] + ["V1", "V2"]
+)  # fmt: skip
+
+
+class Reach(Enum):
+    """Which answers a fault spoils."""
+
+    ONCE = auto()  # the first to a page
+    TWICE = auto()  # the first two to a page: aiohttp sends once more by itself after a reset
+    ALWAYS = auto()  # each to a page
+    LISTING = auto()  # from the first to a page on, all of its listing
+    ACCOUNT = auto()  # from the first to a page on, all
+
+
+class Expect(Enum):
+    """How a run has to end."""
+
+    HEALED = auto()  # everything complete, exit 0
+    WHOLE = auto()  # everything complete or complete_with_drift, exit 0
+    FLAGGED = auto()  # the listing that was hit is not complete, all others are, exit 3
+    GONE_OR_FLAGGED = auto()  # the same, or exit 0 where all that is missing is a registry that is gone
+    STOPPED = auto()  # exit 4, what was had is kept
+
+
+def places(registry: str | None, last: int, regions: tuple[str, ...] = REGIONS) -> tuple[Place, ...]:
+    """Return the first, a middle and the last page of a listing in some regions."""
+    return tuple(Place(region, registry, page) for region in regions for page in (1, (last + 1) // 2, last))
+
+
+IMAGES = places("team-a", 5)
+LISTS = places(None, 3)
+EVERYWHERE = IMAGES + LISTS
+ONE_REGION = places("team-a", 5, ("kr",)) + places(None, 3, ("sgn",))
+LATER = tuple(place for place in IMAGES if place.page > 1)
+DIAGONAL = (*IMAGES[::4], LISTS[2], LISTS[3], LISTS[7])
+"""Each page and each region, of both lists, without all of their pairs."""
+MIDDLE = tuple(place for place in IMAGES if place.page == 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One fault.
+
+    Attributes:
+        number: as in the issue's catalogue.
+        at: where it strikes; each place is a run of its own.
+        most_more: attempts on the wire, at most, beyond those of a crawl without faults.
+        least_s: that the run has to last at least, by the program's clock; ``most_s`` at most.
+        flags: options of the command line.
+    """
+
+    number: str
+    name: str
+    fault: Fault
+    expect: Expect = Expect.HEALED
+    reach: Reach = Reach.ONCE
+    at: tuple[Place, ...] = IMAGES
+    most_more: int = 1
+    least_s: float = 0.0
+    most_s: float = 60.0
+    keep_alive: bool = True
+    largest_page: int = PAGE_SIZE
+    flags: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.name}, {self.reach.name.lower()}"
+
+
+_ALWAYS = Reach.ALWAYS
+_FLAGGED = Expect.FLAGGED
+
+
+def _flagged(number: str, name: str, fault: Fault, at: tuple[Place, ...] = ONE_REGION, most_more: int = 9) -> Row:
+    """Return a row for a page that cannot be had, however often it is tried; each try on a connection of its own."""
+    flags = (("deadline", "5m"),)
+    return Row(number, name, fault, _FLAGGED, _ALWAYS, at, most_more, most_s=500, keep_alive=False, flags=flags)
+
+
+def _permanent(number: str, name: str, fault: Fault, at: tuple[Place, ...] = DIAGONAL) -> Row:
+    """Return a row for an answer that is not asked for again."""
+    return Row(number, name, fault, _FLAGGED, _ALWAYS, at, most_more=0)
+
+
+_NETWORK = [
+    Row("N2", "reset before the headers", m.reset, at=EVERYWHERE, keep_alive=False),
+    Row("N2", "reset before the headers", m.reset, reach=Reach.TWICE, at=DIAGONAL, most_more=2, keep_alive=False),
+    Row("N2", "closed before the headers", m.closed_before_headers, at=LISTS, keep_alive=False),
+    _flagged("N2", "reset before the headers", m.reset, most_more=40),
+    Row("N3", "reset in mid-body", m.reset_in_body, at=EVERYWHERE),
+    Row("N4", "kept-alive connection closed under us", m.reset, at=LATER, flags=(("concurrency", "1"),)),
+    Row("N9", "one byte a second", m.byte_a_second, at=DIAGONAL, least_s=30, most_s=120),
+    Row("N9", "endless 1xx", m.endless_1xx, at=DIAGONAL, least_s=30, most_s=120),
+    Row("N10", "stall in mid-body", m.stall, at=EVERYWHERE, least_s=20),
+    Row("N10", "silence", m.silence, least_s=20),
+    _flagged("N10", "stall in mid-body", m.stall, places("team-a", 5, ("kr",))),
+]
+
+_THROTTLED = [
+    Row("H1", "429/410 without Retry-After", m.refused(429, "410", "Throttle Limited"), at=EVERYWHERE, least_s=1),
+    Row("H1", "429/420 without Retry-After", m.refused(429, 420, "Rate Limited"), at=IMAGES, least_s=1),
+    Row("H2", "429/400", m.refused(429, "400", "Quota Exceeded"), Expect.STOPPED, at=DIAGONAL, most_more=0),
+    *(
+        Row("H3", f"Retry-After {text}", m.refused(429, "410", "Throttle Limited", f"Retry-After: {text}"),
+            at=ONE_REGION, least_s=least_s, most_s=least_s + 20)
+        for text, least_s in (
+            ("5", 5), ("-1", 1), ("1e99", 1), ("NaN", 1), ("soon", 1), ("Fri, 31 Dec 9999 23:59:59 GMT", 60),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 1), ("999999999999", 60),
+        )
+    ),
+    Row("H3", "503 with Retry-After 7", m.refused(503, "500", "x", "Retry-After: 7"), at=ONE_REGION, least_s=7),
+]  # fmt: skip
+
+_REFUSED = [
+    *(
+        Row("H4", f"{status}/{code}", m.refused(status, code, "trouble"), at=at)
+        for (status, code), at in (
+            ((500, "900"), EVERYWHERE), ((502, None), IMAGES), ((503, 500), IMAGES), ((504, "510"), IMAGES)
+        )
+    ),
+    _flagged("H4", "503/500", m.refused(503, "500", "Endpoint Error")),
+    *(
+        _permanent("H5", f"{status}/{code}", m.refused(status, code, "no"))
+        for status, code in ((403, "230"), (413, "430"))
+    ),
+    Row("H5", "400/100", m.refused(400, "100", "Bad Request Exception"), _FLAGGED, _ALWAYS, DIAGONAL, most_more=60),
+    Row("H5", "400/100, where a page can hold all", m.refused(400, "100", "Bad Request Exception"), Expect.WHOLE,
+        _ALWAYS, LATER[:2], most_more=60, largest_page=1000),
+    Row("H5", "404/300 for a page", m.refused(404, "300", "Not Found Exception"), _FLAGGED, _ALWAYS,
+        LATER[::3] + LISTS[::3], most_more=60),
+    Row("H5", "404/300 for a registry", m.refused(404, "300", "Not Found Exception"), Expect.GONE_OR_FLAGGED,
+        Reach.LISTING, places("team-a", 5), most_more=60),
+    _permanent("H7", "401/210", m.refused(401, "210", "Permission Denied"), EVERYWHERE),
+    Row("H8", "key revoked", m.refused(401, "200", "Authentication Failed"), Expect.STOPPED, Reach.ACCOUNT,
+        DIAGONAL, most_more=0),
+    *(_permanent("H9", f"{status} elsewhere", m.moved(f"{status} Moved")) for status in (301, 302, 307, 308)),
+    Row("H9", "302 elsewhere", m.moved("302 Found"), _FLAGGED, Reach.ONCE, MIDDLE, most_more=0),
+]  # fmt: skip
+
+_ODD = [
+    Row("H10", "200 with an error body", m.always(answer(refusal(500, "900").partition(b"\r\n\r\n")[2])),
+        at=DIAGONAL),
+    Row("H10", "200 with HTML", m.body(m.MALFORMED_JSON["HTML"], "Content-Type: text/html"), at=EVERYWHERE),
+    Row("H10", "200 with nothing", m.always(answer(b"")), at=DIAGONAL),
+    Row("H10", "204", m.always(b"HTTP/1.1 204 No Content\r\n\r\n")),
+    Row("H10", "206", m.body(lambda page: page, status="206 Partial Content")),
+    Row("H10", "999", m.body(lambda page: page, status="999 What")),
+    _flagged("H10", "200 with nothing", m.always(answer(b""))),
+    _flagged("H10", "200 with HTML", m.body(m.MALFORMED_JSON["HTML"])),
+    _flagged("H10", "204", m.always(b"HTTP/1.1 204 No Content\r\n\r\n")),
+    Row("H11", "cut short of Content-Length", m.cut_by_length, at=EVERYWHERE),
+    Row("H11", "chunked, cut in a chunk", m.cut_chunked),
+    Row("H11", "chunked, cut between chunks", m.cut_between_chunks),
+    Row("H11", "close-delimited, cut", m.cut_at_close),
+    Row("H11", "gzip cut under a right Content-Length", m.cut_gzip, at=DIAGONAL),
+    _flagged("H11", "cut short of Content-Length", m.cut_by_length),
+    Row("H12", "gzip bomb", m.gzip_bomb, at=ONE_REGION),
+    Row("H12", "double gzip", m.double_gzip),
+    Row("H12", "no gzip under its header", m.no_gzip),
+    Row("H12", "an encoding that was not asked for", m.brotli),
+    Row("H13", "endless body", m.endless, at=ONE_REGION),
+    *(Row("H14", name, fault, at=ONE_REGION) for name, fault in m.MALFORMED_HTTP.items()),
+    Row("H14", "bare LF", m.bare_lf, at=ONE_REGION),
+    _flagged("H14", "no HTTP at all", m.MALFORMED_HTTP["no HTTP at all"], places("team-a", 5, ("jpn",))),
+    Row("H15", "Set-Cookie", m.body(lambda page: page, "Set-Cookie: session=abc; Path=/"), most_more=0),
+]  # fmt: skip
+
+_BAD_FIELDS = {
+    "results null": m.edited(results=None),
+    "results an object": m.edited(results={}),
+    "results a text": m.edited(results="none"),
+    "no results": m.edited(results=...),
+    "next a text": m.edited(next="2"),
+    "next 0": m.edited(next=0),
+    "next -1": m.edited(next=-1),
+    "next an object": m.edited(next={}),
+    "next 1e30": m.edited(next=10**30),
+    "no next": m.edited(next=...),
+}
+
+_COUNTS: tuple[object, ...] = ("12", -1, 10**30, 1.5, True, None, {}, ..., 1, 10**9)
+_BAD_RECORDS = {
+    "record without name": b'{"x":1}',
+    "record whose name is null": b'{"name":null}',
+    "record whose name is a number": b'{"name":7}',
+    "record that is a text": b'"x"',
+    "record that is a list": b'[{"name":"x"}]',
+    "record that is null": b"null",
+}
+
+_PAYLOAD = [
+    *(
+        Row("P1", name, m.body(spoil), at=(places("team-a", 5)[turn % 9], places(None, 3)[(turn * 4) % 9]))
+        for turn, (name, spoil) in enumerate(m.MALFORMED_JSON.items())
+    ),
+    *(_flagged("P1", name, m.body(m.MALFORMED_JSON[name]), MIDDLE[:1]) for name in ("cut in half", "null", "a list")),
+    *(
+        Row("P2", name, fault, at=(IMAGES[turn % 9], IMAGES[(turn * 4 + 2) % 9], LISTS[turn % 9]))
+        for turn, (name, fault) in enumerate(_BAD_FIELDS.items())
+    ),
+    *(_flagged("P2", name, _BAD_FIELDS[name], ONE_REGION[:1]) for name in ("results null", "no results", "next 0")),
+    *(
+        Row("P2", f"count {count!r}", m.edited(count=count), reach=_ALWAYS, expect=Expect.WHOLE, at=IMAGES[:4],
+            most_more=100)
+        for count in _COUNTS
+    ),
+    Row("P3", "nesting 500 deep", m.nested(500)),
+    Row("P3", "nesting 100,000 deep", m.nested(100_000), at=ONE_REGION),
+    _flagged("P3", "nesting 500 deep", m.nested(500), places("team-a", 5, ("kr",))),
+    *(
+        Row("P7", name, m.with_record(bad), _FLAGGED, _ALWAYS, at=ONE_REGION[:3], most_more=60)
+        for name, bad in _BAD_RECORDS.items()
+    ),
+    Row("P7", "a name twice on a page", m.edited(results=lambda found: [*found, found[0]]), Expect.WHOLE, Reach.ONCE,
+        at=IMAGES, most_more=40),
+]  # fmt: skip
+
+_VANISHED = answer(b'{"count":0,"next":null,"previous":null,"results":[]}')
+
+_PAGES = [
+    Row("D3", "next names the page itself", m.next_is(lambda page: page), _FLAGGED, _ALWAYS, IMAGES, most_more=60),
+    Row("D3", "next names an earlier page", m.next_is(lambda page: max(page - 1, 1)), _FLAGGED, _ALWAYS, IMAGES,
+        most_more=60),
+    Row("D3", "next names page 1,000,000,000", m.next_is(lambda _: 10**9), _FLAGGED, _ALWAYS, IMAGES, most_more=60),
+    Row("D3", "next names the page itself, where a page can hold all", m.next_is(lambda page: page), Expect.WHOLE,
+        _ALWAYS, LATER, most_more=60, largest_page=1000),
+    Row("D3", "next without end", m.next_is(lambda page: page + 1), _FLAGGED, Reach.LISTING, IMAGES[:3],
+        most_more=200),
+    Row("D5", "registry vanishes", m.refused(404, "300", "Not Found Exception"), Expect.GONE_OR_FLAGGED,
+        Reach.LISTING, LATER, most_more=60),
+    Row("D5", "count falls to 0", m.always(_VANISHED), _FLAGGED, Reach.LISTING, LATER, most_more=60),
+    Row("D5", "the list of registries falls empty", m.always(_VANISHED), _FLAGGED, Reach.LISTING,
+        tuple(place for place in LISTS if place.page > 1), most_more=60),
+]  # fmt: skip
+
+ROWS = (*_NETWORK, *_THROTTLED, *_REFUSED, *_ODD, *_PAYLOAD, *_PAGES)
+INJECTED = sum(len(row.at) for row in ROWS)
+
+PROVED = {
+    "N1": "tests/faults/test_network.py::test_no_connection_at_first, ::test_no_connection_at_all",
+    "N5": "tests/faults/test_network.py::test_no_connection_at_first; tests/test_transport.py::test_black_hole",
+    "N6": "tests/faults/test_network.py::test_packets_get_lost",
+    "N7": "tests/faults/test_network.py::test_latency",
+    "N8": "tests/faults/test_network.py::test_narrow_link",
+    "N11": "tests/faults/test_network.py::test_one_region_down_for_minutes, ::test_one_region_down_for_good",
+    "N12": "tests/faults/test_network.py::test_name_resolution_flaps",
+    "N13": "tests/faults/test_processes.py::test_out_of_file_descriptors",
+    "T1": "tests/faults/test_network.py::test_certificates; tests/test_transport.py::test_bad_certificates",
+    "T2": "tests/faults/test_network.py::test_certificates; tests/test_transport.py::test_bad_certificates",
+    "T3": "tests/faults/test_network.py::test_certificates; tests/test_transport.py::test_bad_certificates",
+    "T4": "tests/test_transport.py::test_old_tls_is_refused",
+    "T5": "tests/faults/test_account.py::test_configurations_that_are_refused",
+    "T6": "tests/faults/test_network.py::test_hostile_environment; "
+    "tests/test_transport.py::test_proxies_and_netrc_are_ignored",
+    "H6": "tests/faults/test_account.py::test_wrong_key_on_the_first_answer, ::test_key_that_the_gateway_does_not_know",
+    "H8": "tests/faults/test_account.py::test_key_revoked",
+    "H12": "tests/test_transport.py::test_gzip_bomb_takes_no_memory",
+    "H16": "tests/faults/test_network.py::test_random_failures; tests/test_wire.py::test_wire",
+    "H17": "tests/faults/test_network.py::test_total_outage",
+    "P4": "tests/faults/test_account.py::test_odd_records_come_out_as_they_are",
+    "P5": "tests/faults/test_account.py::test_odd_records_come_out_as_they_are",
+    "P6": "tests/faults/test_account.py::test_odd_records_come_out_as_they_are; tests/test_fuzz.py::test_fuzz",
+    "D1": "tests/test_listing.py; tests/test_crawl.py",
+    "D2": "tests/test_listing.py",
+    "D4": "tests/faults/test_account.py::test_page_is_ignored, ::test_page_size_is_clamped, "
+    "::test_page_size_is_refused",
+    "D6": "tests/test_crawl.py",
+    "C1": "tests/faults/test_account.py::test_clock_that_is_off",
+    "C2": "tests/faults/test_account.py::test_wall_clock_that_jumps",
+    "C3": "tests/test_transport.py::test_signed_after_the_wait; tests/test_wire.py::test_wire",
+    "C4": "tests/faults/test_account.py::test_absurd_date_corrects_nothing",
+    "F1": "tests/test_crash.py; tests/test_sinks.py",
+    "F2": "tests/test_crash.py; tests/test_snapshot.py",
+    "F3": "tests/test_run.py; tests/test_crash.py",
+    "F4": "tests/test_publishing.py; tests/test_cli.py",
+    "F5": "tests/test_run.py; tests/test_snapshot.py",
+    "F6": "tests/test_sinks.py; tests/test_cli.py",
+    "S1": "tests/test_cli.py",
+    "S2": "tests/faults/test_processes.py::test_stopped_and_continued",
+    "S3": "tests/test_lock.py; tests/test_cli.py",
+    "S4": "tests/test_snapshot.py",
+    "S5": "tests/faults/test_processes.py::test_bug; tests/test_crawl.py",
+    "K1": "tests/faults/test_secrets.py::test_leak_is_caught, ::test_no_leak; "
+    "tests/faults/test_account.py::test_gateway_that_echoes_the_request; "
+    "tests/faults/test_processes.py::test_keys_stay_in_the_process; tests/test_transport.py::test_errors_hold_no_key",
+    "K2": "tests/test_credentials.py; tests/test_cli.py",
+    "K3": "tests/test_credentials.py",
+    "K4": "tests/faults/test_account.py::test_configurations_that_are_refused; tests/test_credentials.py",
+    "K5": "tests/faults/test_account.py::test_configurations_that_are_refused; tests/test_settings.py",
+    "K6": "tests/faults/test_account.py::test_hostile_names_of_discovered_registries, "
+    "::test_hostile_names_that_are_typed",
+    "V1": "tests/faults/test_processes.py::test_terminal, ::test_log_to_a_terminal; "
+    "tests/faults/test_account.py::test_message_is_one_line_and_harmless",
+    "V2": "tests/faults/test_account.py::test_message_is_one_line_and_harmless",
+}
+"""Fault to the tests that prove it: those that need more than a spoilt answer, or are proved in a room of their own."""
+
+NOT_RUN = {
+    "N5": "a namespace with nftables as a black hole: a packet filter of the socket takes its place",
+    "N6": "a namespace with nftables that loses packets: likewise",
+    "N12": "an address that moves: aiohttp keeps names for 60 s by a clock that no test can turn",
+    "S4": "a memory cgroup: to the program its end is SIGKILL",
+    "C1": "libfaketime: a gateway whose clock is off takes its place",
+    "C2": "libfaketime: the process' clock is set from within instead",
+}
+"""Ways of injection that the issue names and that are not run, and why."""

@@ -1,0 +1,235 @@
+"""Run one crawl in this process as `ncrawl images` runs it, and check what has to hold whatever went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import json
+import logging
+import re
+import signal
+from collections import Counter
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from faults.server import ACCESS_KEY, SECRET_KEY
+from faults.timelapse import run
+from raw_server import RawServer
+
+from crawler.cli import crawling
+from crawler.cli.logs import configure_logging
+from crawler.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from faults.server import Gateway, World
+
+    from crawler.settings import Settings
+
+USUAL = {"rate": "unlimited", "page_size": "10", "concurrency": "16", "deadline": "10m", "verbose": "2"}
+WHOLE = ("complete", "complete_with_drift")
+_numbers = itertools.count()
+
+SHOWN = 16
+BASE64 = re.compile(rb"[A-Za-z0-9+/]{%d,}" % SHOWN)
+
+
+@dataclass
+class Outcome:
+    """What one run left behind.
+
+    Attributes:
+        said: everything on standard error, with the log at -vv in both formats and what libraries log.
+        lasted_s: by the loop's clock.
+        strayed: connections to where redirects led.
+        events: what the program logged as (time by the loop's clock, event, region).
+    """
+
+    exit_code: int
+    lines: list[bytes]
+    summary: dict[str, Any]
+    said: str
+    lasted_s: float
+    files: dict[str, bytes] = field(default_factory=dict)
+    strayed: int = 0
+    events: list[tuple[float, str, str]] = field(default_factory=list)
+
+    @property
+    def verdicts(self) -> dict[tuple[str, str | None], str]:
+        """(region, registry) to verdict; registry None is the region's list."""
+        listings = {(one["region"], one["registry"]): one["verdict"] for one in self.summary["registries"]}
+        return listings | {(one["region"], None): one["verdict"] for one in self.summary["regions"]}
+
+    @property
+    def reasons(self) -> dict[tuple[str, str | None], str]:
+        """(region, registry) to what is said about its verdict."""
+        listings = {(one["region"], one["registry"]): one["reason"] or "" for one in self.summary["registries"]}
+        return listings | {(one["region"], None): one["reason"] or "" for one in self.summary["regions"]}
+
+    @property
+    def requests(self) -> int:
+        """Wire attempts as the program counted them."""
+        return int(self.summary["totals"]["requests"])
+
+
+def crawl(gateway: Gateway, folder: Path, **flags: str) -> Outcome:
+    """Serve and crawl, with time that passes quickly while all wait."""
+
+    async def main() -> Outcome:
+        async with RawServer(b"") as elsewhere, gateway:
+            gateway.elsewhere = elsewhere.url
+            outcome = await crawl_at(gateway.url, folder, **flags)
+        outcome.strayed = elsewhere.connections
+        return outcome
+
+    return run(main)
+
+
+async def crawl_at(url: str, folder: Path, **flags: str) -> Outcome:
+    """Crawl the gateway at a URL through the program's composition root; the flags are those of the command line."""
+    folder = folder / str(next(_numbers))
+    folder.mkdir()
+    output, summary = folder / "images.ndjson", folder / "summary.json"
+    given = USUAL | {"gateway": url, "output": str(output), "summary": str(summary)} | flags
+    settings = load_settings(given, {}, cwd=folder, config_home=folder)
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    events: list[tuple[float, str, str]] = []
+    with heard(settings, _Events(events)) as said, signal_handlers_kept():
+        exit_code = await crawling._crawl_to_sink(settings, images=True)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return Outcome(
+        exit_code=exit_code,
+        lines=(files.get("images.ndjson") or files.get("images.ndjson.partial", b"")).splitlines(keepends=True),
+        summary=json.loads(files["summary.json"]),
+        said=said.getvalue(),
+        lasted_s=loop.time() - began_s,
+        files=files,
+        events=events,
+    )
+
+
+class _Events(logging.Handler):
+    """Notes when the program logged which event."""
+
+    def __init__(self, events: list[tuple[float, str, str]]) -> None:
+        super().__init__()
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = getattr(record, "event", {})
+        self._events.append((asyncio.get_running_loop().time(), event.get("event", ""), event.get("region", "")))
+
+
+@contextmanager
+def signal_handlers_kept() -> Iterator[None]:
+    """Put back what the program sets for the rest of its process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def heard(settings: Settings, *more: logging.Handler) -> Iterator[io.StringIO]:
+    """Collect standard error, the program's log in both formats, and whatever else anybody logs."""
+    ours, everybody = logging.getLogger("ncrawl"), logging.getLogger()
+    with redirect_stderr(io.StringIO()) as said:
+        formats = []
+        for log_format in ("text", "json"):
+            configure_logging(replace(settings, log_format=log_format, verbose=2))
+            formats += ours.handlers
+        ours.handlers = [*formats, *more]
+        others = logging.StreamHandler(said)
+        everybody.addHandler(others)
+        level = everybody.level
+        everybody.setLevel(logging.DEBUG)
+        try:
+            yield said
+        finally:
+            everybody.setLevel(level)
+            everybody.removeHandler(others)
+            ours.handlers = []
+
+
+def problems(outcome: Outcome, gateway: Gateway) -> list[str]:
+    """Return everything that must not be, whatever went wrong; nothing is what a run should give."""
+    return [
+        *(f"request: {problem}" for problem in gateway.problems),
+        *_wrong_lines(outcome, gateway.world),
+        *_unflagged(outcome, gateway.world),
+        *_wrong_counts(outcome, gateway),
+        *(["something was sent elsewhere"] if outcome.strayed else []),
+        *leaks(outcome, gateway.signatures),
+    ]
+
+
+def leaks(outcome: Outcome, signatures: set[str]) -> list[str]:
+    """Return where a key, or the beginning of a signature, can be read: log lines are cut at some length.
+
+    Signatures are not looked for in the records: those are compared with what the gateway sent, byte for byte.
+    """
+    sinks = {"standard error": outcome.said.encode(), **outcome.files}
+    keys = {ACCESS_KEY.encode(): "the access key", SECRET_KEY.encode(): "the secret key"}
+    found = [f"{name} is in {sink}" for sink, text in sinks.items() for key, name in keys.items() if key in text]
+    starts = {signature[:SHOWN].encode() for signature in signatures}
+    said = {sink: text for sink, text in sinks.items() if not sink.startswith("images")}
+    return found + [f"a signature is in {sink}" for sink, text in said.items() if not starts.isdisjoint(pieces(text))]
+
+
+def pieces(text: bytes) -> Iterator[bytes]:
+    """Yield every piece of a text that could be the beginning of a signature."""
+    for piece in BASE64.findall(text):
+        yield from (piece[at : at + SHOWN] for at in range(len(piece) - SHOWN + 1))
+
+
+def _wrong_lines(outcome: Outcome, world: World) -> list[str]:
+    """Return what is wrong with the output by itself: lines that are no JSON, are twice, or nobody sent."""
+    found = []
+    for line in outcome.lines:
+        try:
+            json.loads(line)
+        except ValueError:
+            found.append(f"no JSON: {line!r}")
+        if not line.endswith(b"\n"):
+            found.append(f"half a line: {line!r}")
+    right = {
+        line + b"\n" for region in world.images for name in world.images[region] for line in world.lines(region, name)
+    }
+    found += [f"foreign: {line!r}" for line in outcome.lines if line not in right]
+    found += [f"twice: {line!r}" for line, times in Counter(outcome.lines).items() if times > 1]
+    return found
+
+
+def _unflagged(outcome: Outcome, world: World) -> list[str]:
+    """Return which registries lack something although they are called whole, and verdicts that the exit code denies."""
+    written, verdicts = set(outcome.lines), outcome.verdicts
+    found = [f"no verdict on {region}" for region in world.images if (region, None) not in verdicts]
+    for region, held in world.images.items():
+        if verdicts.get((region, None)) in WHOLE:
+            shown = [name.encode(errors="backslashreplace").decode() for name in held]
+            found += [f"no verdict on {region}/{name}" for name in shown if (region, name) not in verdicts]
+        for name in held:
+            lacking = [line for line in world.lines(region, name) if line + b"\n" not in written]
+            if lacking and verdicts.get((region, name)) in WHOLE:
+                found.append(f"{region}/{name} is called whole and lacks {len(lacking)}")
+    excused = {key for key, verdict in verdicts.items() if verdict == "gone" and key[1] is not None}
+    missing = [key for key, verdict in verdicts.items() if verdict not in WHOLE and key not in excused]
+    if (outcome.exit_code == 0) == bool(missing):
+        found.append(f"exit {outcome.exit_code}, but not complete: {missing}")
+    if (outcome.summary["verdict"] == "complete") != (outcome.exit_code == 0):
+        found.append(f"exit {outcome.exit_code}, and the summary says {outcome.summary['verdict']}")
+    return found
+
+
+def _wrong_counts(outcome: Outcome, gateway: Gateway) -> list[str]:
+    cut_off = int(USUAL["concurrency"]) if outcome.exit_code == 4 else 0  # counted, and stopped on their way
+    if not 0 <= outcome.requests - len(gateway.attempts) <= cut_off:
+        return [f"counted {outcome.requests} requests, {len(gateway.attempts)} were on the wire"]
+    return []

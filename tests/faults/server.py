@@ -1,0 +1,285 @@
+"""The gateway of a small fixed account in three regions, on a raw server, that misbehaves where a test says so.
+
+It is written from the API's description only and shares nothing with the program: it has the paths, the signature and
+the pages from `reference/api.md`. What it answers is bytes; what it was sent is kept to the byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import re
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from raw_server import Answer, RawServer, Request, answer, refusal
+
+if TYPE_CHECKING:
+    import ssl
+    from asyncio import StreamWriter
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+ACCESS_KEY, SECRET_KEY = "SENTINEL-access-7f3a91", "SENTINEL-secret-c4e8d2"
+BASES = {"/ncr/api/v2": "kr", "/ncr/sgn-api/v2": "sgn", "/ncr/jpn-api/v2": "jpn"}
+REGIONS = tuple(BASES.values())
+PAGE_SIZE = 10
+LISTED_A_PAGE = 1
+"""Registries on a page of the list of registries, whatever is asked for: a gateway may give less."""
+_EPOCH_S = time.time() - time.monotonic()
+_TARGET = re.compile(
+    r"(/ncr/(?:api|sgn-api|jpn-api)/v2)/repositories(?:/([A-Za-z0-9._-]+))?\?page=(\d{1,9})(?:&pagesize=(\d{1,5}))?"
+)
+
+
+class Place(NamedTuple):
+    """A page of a listing; ``registry`` None is the region's list of registries."""
+
+    region: str
+    registry: str | None
+    page: int
+
+    def __str__(self) -> str:
+        return f"{self.region}/{self.registry or ''}#{self.page}"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request on the wire.
+
+    Attributes:
+        number: from 1, over the whole run.
+        nth: from 1, of this page.
+        at_s: when it arrived, by the loop's clock.
+        arrived_s: the same in seconds since 1970; likewise ``signed_s``.
+        fault: whether the answer was spoilt.
+        is_reused: others came on its connection before.
+    """
+
+    place: Place
+    size: int | None
+    request: Request
+    number: int
+    nth: int
+    at_s: float
+    arrived_s: float
+    signed_s: float
+    fault: bool
+    is_reused: bool
+
+    @property
+    def signature(self) -> str:
+        """What must not be seen anywhere else."""
+        return self.request.headers["x-ncp-apigw-signature-v2"]
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What a fault is given: the answer that would be right, and whereto nothing must be sent."""
+
+    place: Place
+    nth: int
+    body: bytes
+    elsewhere: str = ""
+
+    @property
+    def whole(self) -> bytes:
+        """The answer as it should be."""
+        return answer(self.body)
+
+
+Fault = Callable[[Right], Answer]
+"""Makes of the right answer what is sent instead: bytes, or a script that gets the connection."""
+Meddle = Callable[[Place, int, int], "Fault | None"]
+"""Say which fault a request meets: its page, how often that was asked for, and the requests so far."""
+
+
+def image(name: str, **more: object) -> bytes:
+    """Return an image's record as the gateway sends it."""
+    fields = {
+        "can_edit": True, "description": None, "is_automated": None, "is_private": None, "last_updated": 1711928488000,
+        "name": name, "namespace": "n", "pull_count": len(name), "repository_type": "image", "star_count": None,
+        "status": 0, "user": None,
+    }  # fmt: skip
+    return json.dumps(fields | more, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def registry(name: str) -> bytes:
+    """Return a registry's record."""
+    return json.dumps({"bucket": f"b-{name}", "created": 1600000000000, "name": name, "status": "running"}).encode()
+
+
+@dataclass
+class World:
+    """What the account holds: for each region its registries, for each of those the records of its images."""
+
+    images: dict[str, dict[str, list[bytes]]]
+
+    @classmethod
+    def usual(cls) -> World:
+        """Return the account that most faults meet: a registry of five pages, one of one, one that is empty."""
+        held = {
+            "team-a": [image(f"app-{number:02}/한글-{number}") for number in range(50)],
+            "team-b": [image(f"job-{number}", pull_count=2**70 + number) for number in range(7)],
+            "void": [],
+        }
+        return cls({region: dict(held) for region in REGIONS})
+
+    @classmethod
+    def of(cls, registries: int, images: int, **more: object) -> World:
+        """Return an account of so many registries in each region, with so many images in each."""
+        held = [image(f"app-{number:05}", **more) for number in range(images)]
+        return cls({region: {f"team-{number:04}": held for number in range(registries)} for region in REGIONS})
+
+    def lines(self, region: str, name: str) -> list[bytes]:
+        """Return the lines that a crawl has to write for a registry, to the byte."""
+        start = json.dumps({"account": "default", "region": region, "registry": name}, separators=(",", ":")).encode()
+        return [start[:-1] + b"," + record[1:] for record in self.images[region][name]]
+
+    def page(self, place: Place, size: int | None, largest: int) -> bytes | None:
+        """Return the body of a page; None where there is no such registry."""
+        held = self.images[place.region]
+        if place.registry is not None and place.registry not in held:
+            return None
+        size = LISTED_A_PAGE if place.registry is None else min(size or 20, largest)
+        first = (place.page - 1) * size
+        if place.registry is None:
+            records, total = [registry(name) for name in list(held)[first : first + size]], len(held)
+        else:
+            records, total = held[place.registry][first : first + size], len(held[place.registry])
+        following = str(place.page + 1) if first + size < total else "null"
+        previous = str(place.page - 1) if place.page > 1 else "null"
+        results = b",".join(records)
+        return b'{"count":%d,"next":%s,"previous":%s,"results":[%s]}' % (
+            total, following.encode(), previous.encode(), results,
+        )  # fmt: skip
+
+
+def now_s() -> float:
+    """Return seconds since 1970 by a clock that nobody sets."""
+    return time.monotonic() + _EPOCH_S
+
+
+def never(_place: Place, _nth: int, _number: int) -> None:
+    """Meddle with nothing."""
+
+
+@dataclass
+class Gateway:
+    """Serves a world while its context lasts.
+
+    Attributes:
+        meddle: what goes wrong.
+        largest_page: more images are not given at once, whatever is asked for.
+        clock_offset_s: how far its clock is ahead.
+        keep_alive: False ends the connection after every right answer.
+        dates: what to say as Date, for a time; None says nothing.
+        size: page size of the request that is being answered; ``head``: its bytes.
+        attempts: every request, in order.
+        problems: what was wrong with requests: signatures, targets, headers that do not belong there.
+    """
+
+    world: World = field(default_factory=World.usual)
+    meddle: Meddle = never
+    largest_page: int = PAGE_SIZE
+    clock_offset_s: float = 0.0
+    keep_alive: bool = True
+    dates: Callable[[float], str | None] = lambda time_s: formatdate(time_s, usegmt=True)
+    headers: Sequence[str] = ()
+    elsewhere: str = ""
+    tls: ssl.SSLContext | None = None
+    size: int | None = None
+    head: bytes = b""
+    attempts: list[Attempt] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    _asked: Counter[Place] = field(default_factory=Counter)
+    _connections: weakref.WeakSet[StreamWriter] = field(default_factory=weakref.WeakSet)
+
+    async def __aenter__(self) -> Self:
+        self._server = RawServer(choose=self._choose, ssl=self.tls)
+        await self._server.__aenter__()
+        self.url, self.port = self._server.url, self._server.port
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._server.__aexit__(exc_type, exc, traceback)
+
+    @property
+    def signatures(self) -> set[str]:
+        """Every signature seen on the wire."""
+        return {attempt.signature for attempt in self.attempts}
+
+    def _choose(self, request: Request) -> Answer:
+        async def play(writer: StreamWriter) -> None:
+            is_reused = writer in self._connections
+            self._connections.add(writer)
+            await self._play(request, writer, is_reused=is_reused)
+
+        return play
+
+    async def _play(self, request: Request, writer: StreamWriter, *, is_reused: bool) -> None:
+        target = _TARGET.fullmatch(request.target)
+        if target is None or not request.head.startswith(b"GET "):
+            self.problems.append(f"a request for {request.target!r}")
+            writer.write(refusal(404, "300"))
+            return
+        base, name, page, size = target.groups()
+        place = Place(BASES[base], name, int(page))
+        self._asked[place] += 1
+        nth = self._asked[place]
+        refused = self._check(request, request.headers)
+        body = self.world.page(place, int(size) if size else None, self.largest_page)
+        self.size, self.head = int(size) if size else None, request.head
+        fault = self.meddle(place, nth, len(self.attempts) + 1)
+        signed_s = int(request.headers.get("x-ncp-apigw-timestamp", 0)) / 1000
+        self.attempts.append(
+            Attempt(
+                place, int(size) if size else None, request, len(self.attempts) + 1, nth,
+                asyncio.get_running_loop().time(), now_s(), signed_s, fault is not None, is_reused,
+            )
+        )  # fmt: skip
+        if fault is not None:
+            made = fault(Right(place, nth, body or b"", self.elsewhere))
+        elif refused:
+            made = refusal(401, "200", "Authentication Failed", *self._heads())
+        elif body is None:
+            made = refusal(404, "300", "Not Found Exception", *self._heads())
+        else:
+            made = answer(body, *self._heads())
+        if isinstance(made, bytes):
+            writer.write(made)
+            await writer.drain()
+        else:
+            await made(writer)
+        if not self.keep_alive and fault is None:
+            writer.close()
+
+    def _heads(self) -> list[str]:
+        date = self.dates(now_s() + self.clock_offset_s)
+        return [
+            *([f"Date: {date}"] if date else []),
+            *self.headers,
+            *([] if self.keep_alive else ["Connection: close"]),
+        ]
+
+    def _check(self, request: Request, sent: Mapping[str, str]) -> bool:
+        """Note what is wrong with a request; return whether a gateway refuses it."""
+        stamp = sent.get("x-ncp-apigw-timestamp", "")
+        text = f"GET {request.target}\n{stamp}\n{ACCESS_KEY}"
+        right = base64.b64encode(hmac.new(SECRET_KEY.encode(), text.encode(), hashlib.sha256).digest()).decode()
+        if sent.get("x-ncp-iam-access-key") != ACCESS_KEY or sent.get("x-ncp-apigw-signature-v2") != right:
+            self.problems.append(f"a wrong signature for {request.target}")
+            return True
+        if strange := sent.keys() & {"cookie", "authorization", "proxy-authorization", "referer"}:
+            self.problems.append(f"sent {', '.join(strange)}")
+        return abs(int(stamp) / 1000 - now_s() - self.clock_offset_s) > 300

@@ -1,0 +1,177 @@
+"""What only a process of its own can meet: signals, limits, a terminal, a bug; by the real clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import signal
+import sys
+import tty
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from faults import misdeeds
+from faults.proxy import Proxy
+from faults.server import ACCESS_KEY, REGIONS, SECRET_KEY, Gateway, World, image, now_s
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import Sequence
+
+PROGRAM = "import sys; from crawler.cli import run; sys.exit(run(sys.argv[1:]))"
+LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)); " + PROGRAM
+BROKEN = """
+import crawler.cli.crawling as room
+class Broken(room.LineOutput):
+    async def take(self, walk, names, records):
+        if walk.registry == "team-b":
+            raise ZeroDivisionError("a bug")
+        await super().take(walk, names, records)
+room.LineOutput = Broken
+"""
+DUMPABLE = """
+import atexit, ctypes, sys
+atexit.register(lambda: print("dumpable", ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), file=sys.stderr))
+"""
+
+
+async def start(url: str, *flags: str, code: str = PROGRAM, **how: Any) -> Process:
+    """Start ``ncrawl images``; what it says is collected unless ``how`` says otherwise."""
+    arguments = ["images", "--gateway", url, "--page-size", "10", "--deadline", "60s", *flags]
+    streams = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE} | how
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", code, *arguments, **streams)
+
+
+async def finish(process: Process) -> tuple[int, bytes, str]:
+    """Return exit code, standard output and standard error."""
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out, err.decode()
+
+
+def everything(world: World) -> set[bytes]:
+    """Return all lines that a crawl of a world has to write."""
+    return {line for region in world.images for name in world.images[region] for line in world.lines(region, name)}
+
+
+def most_in_a_second(times_s: Sequence[float]) -> int:
+    """Return the largest number of times within one second."""
+    ordered = sorted(times_s)
+    first = most = 0
+    for last, time_s in enumerate(ordered):
+        while time_s - ordered[first] > 1:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+async def test_stopped_and_continued() -> None:
+    """After SIGSTOP and SIGCONT the lost time is not made up for: no burst, and signatures as fresh as ever (S2)."""
+    gateway = Gateway(World.of(12, 15))
+    rate = 60
+    async with gateway:
+        process = await start(gateway.url, "--rate", str(rate))
+        while len(gateway.attempts) < 30:  # noqa: ASYNC110 - a server tells nobody what it noticed
+            await asyncio.sleep(0.005)
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(1.5)
+        continued_s = now_s()
+        process.send_signal(signal.SIGCONT)
+        code, out, _ = await finish(process)
+    assert code == 0
+    assert set(out.splitlines()) == everything(gateway.world)
+    after = [attempt for attempt in gateway.attempts if attempt.arrived_s > continued_s]
+    fresh = [attempt.signed_s for attempt in after if attempt.signed_s > continued_s - 0.01]
+    burst = rate // 10
+    assert most_in_a_second(fresh) <= 1.01 * (rate + burst)
+    assert len(after) - len(fresh) <= 2, "only what was signed and on its way when the process was stopped"
+    assert len(fresh) > 30
+
+
+async def test_out_of_file_descriptors() -> None:
+    """With fewer descriptors than connections wished for, nothing crashes and everything comes (N13)."""
+    gateway = Gateway(World.of(5, 60))
+    async with gateway, Proxy(gateway.port, latency_s=0.1) as proxy:
+        code, out, err = await finish(await start(proxy.url, "--concurrency", "100", "-vv", code=LIMITED))
+    assert "Too many open files" in err
+    assert code == 0
+    assert set(out.splitlines()) == everything(gateway.world)
+
+
+async def test_bug() -> None:
+    """A bug in one walk stops the run at once, with exit 1 and its own words; nothing else is hidden in it (S5, K1)."""
+    gateway = Gateway()
+    async with gateway:
+        code, out, err = await finish(await start(gateway.url, "-vv", code=BROKEN + PROGRAM))
+    assert code == 1
+    assert "ZeroDivisionError: a bug" in err
+    assert "ncrawl: this is a bug: please report it" in err
+    assert set(out.splitlines()) <= everything(gateway.world)
+    for secret in (ACCESS_KEY, SECRET_KEY, *gateway.signatures):
+        assert secret not in err
+
+
+async def test_keys_stay_in_the_process() -> None:
+    """No core file is written of a process that holds keys, and its arguments do not hold them (K1)."""
+    gateway = Gateway()
+    async with gateway:
+        code, _, err = await finish(await start(gateway.url, code=DUMPABLE + PROGRAM))
+    assert code == 0
+    assert "dumpable 0" in err
+
+
+HARMFUL = "\x1b[31m\x1b]0;owned\x07\x7f\x80\x9b1m\x85\u2028\u2029\u202e\u2066\u2069\u200e\u200f\u061c"
+
+
+denied = misdeeds.refused(403, "230", HARMFUL)
+
+
+async def read_all(terminal: int) -> bytes:
+    """Read from a terminal until its other side is closed."""
+    said = b""
+    with suppress(OSError):
+        while piece := await asyncio.to_thread(os.read, terminal, 65536):
+            said += piece
+    return said
+
+
+async def test_terminal() -> None:
+    """On a terminal nothing that a server says is acted upon, and every line is still the same JSON (V1)."""
+    world = World({region: {"team": [image(f"{number}{HARMFUL}") for number in range(12)]} for region in REGIONS})
+    gateway = Gateway(world)
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    async with gateway:
+        reading = asyncio.create_task(read_all(ours))
+        process = await start(gateway.url, stdout=theirs)
+        os.close(theirs)
+        code, _, _ = await finish(process)
+        out = await reading
+    os.close(ours)
+    assert code == 0
+    assert not set(out.decode()) & (set(HARMFUL) - set("[31m]0;owned"))
+    values = [json.loads(line) for line in out.splitlines()]
+    assert len(values) == len(everything(world))
+    assert all(json.loads(line) in values for line in everything(world))
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_log_to_a_terminal(form: str) -> None:
+    """On standard error, too, a message's control characters are made visible (V1)."""
+    gateway = Gateway(meddle=lambda place, _nth, _number: denied if place.registry == "team-a" else None)
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    async with gateway:
+        reading = asyncio.create_task(read_all(ours))
+        process = await start(gateway.url, "-vv", "--log-format", form, stderr=theirs)
+        os.close(theirs)
+        await process.communicate()
+        said = (await reading).decode().replace("\r\x1b[K", "")
+    os.close(ours)
+    assert process.returncode == 3
+    assert "\\x1b[31m" in said or "\\\\x1b[31m" in said
+    assert not set(said) & (set(HARMFUL) - set("[31m]0;owned"))

@@ -1,0 +1,128 @@
+"""Whatever call fails, and whenever the job is killed: nothing earlier is touched, and `--resume` makes it good.
+
+The method is SQLite's: spoil the first write, the second, the third… until a run passes clean; then the next kind of
+call. `make torture` does the same at length.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from night import Night, a_night_here, checked, data_of, tree_of
+from torture import EIO, ENOSPC, KILL, Laboratory, NotRunError, Situation, laboratory
+
+from crawler.emulator import EmulatorOptions
+from crawler.errors import OutputError
+from crawler.snapshot.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WORLD = EmulatorOptions(registries=3, images=40)
+SITUATIONS = ("begin and fetch", "take up", "publish", "tidy up")
+NO_SPACE = ("write", "mkdir", "symlink")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[tuple[Laboratory, dict[str, Situation]]]:
+    try:
+        with laboratory(WORLD, "--region", "kr") as one:
+            yield one, {situation.name: situation for situation in one.situations()}
+    except NotRunError as error:
+        pytest.skip(f"not run: {error}")
+
+
+@pytest.mark.parametrize("fault", ["error", "kill"])
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_a_fault_at_any_call_costs_nothing(lab: tuple[Laboratory, dict[str, Situation]], name: str, fault: str) -> None:
+    """At every k-th write, fsync, truncate, rename, mkdir, symlink, unlink and rmdir: ENOSPC or EIO, or SIGKILL.
+
+    After each: earlier snapshots byte-identical, none that is half there, exit 74 and one sentence for errors;
+    resumed, the data of an undisturbed run, no finished listing fetched again, and no remains.
+    """
+    one, situations = lab
+    one.figures.wrong.clear()
+    one.figures.examples.clear()
+    hits = 0
+    for call in situations[name].calls:
+        if call != "open":  # the long version has it: nothing is lost by a file that cannot be opened
+            effect = KILL if fault == "kill" else ENOSPC if call in NO_SPACE else EIO
+            hits += one.spoil(situations[name], call, effect)
+    assert one.figures.examples == []
+    assert hits >= 8
+
+
+# ── a disk that is really full ──
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    mountable = os.geteuid() == 0 and shutil.which("mount")
+    if not mountable or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("not run: a disk of 1 MB cannot be mounted here (it takes root)")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.fixture
+def cramped(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Night]:
+    with a_night_here(small_disk, monkeypatch, EmulatorOptions(registries=3, images=600)) as night:
+        yield night
+    monkeypatch.chdir("/")  # or the disk could not be unmounted
+
+
+def fill(disk: Path, leave_bytes: int) -> None:
+    """Take up all but so much of a disk."""
+    ballast = disk / "ballast"
+    ballast.unlink(missing_ok=True)
+    free = os.statvfs(disk)
+    ballast.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - leave_bytes)))
+
+
+def test_a_full_disk_costs_nothing(cramped: Night, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From no room to enough of it: exit 74 with what to do, the earlier snapshot untouched; with room, resumed."""
+    assert cramped.snapshot() == 0
+    undisturbed, before = data_of(cramped.newest()), tree_of(cramped.newest())
+    (earlier,) = cramped.names()
+    start = shutil.copytree(cramped.folder, tmp_path / "start", symlinks=True)
+    codes = []
+    for free_kb in (0, 4, 8, 12, 16, 40, 80, 120, 160, 200, 240, 280, 320, 360, 400, 440, 500):
+        shutil.rmtree(cramped.folder)
+        shutil.copytree(start, cramped.folder, symlinks=True)
+        capsys.readouterr()
+        fill(cramped.home, free_kb * 1024)
+        codes.append(cramped.snapshot())
+        (cramped.home / "ballast").unlink()
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        assert codes[-1] == 0 or "No space left on device: free some space and run again" in said
+        done = cramped.finished()
+        assert codes[-1] == 0 or cramped.snapshot("--resume") == 0
+        assert not cramped.fetched() & done
+        assert data_of(cramped.newest()) == undisturbed
+        checked(cramped.newest())
+        assert tree_of(cramped.folder / earlier) == before
+        assert len(cramped.names()) == 2
+        assert cramped.remains() == set()
+    assert set(codes) == {74, 0}
+    assert (codes[0], codes[-1]) == (74, 0)
+
+
+def test_a_full_disk_stops_a_spool(small_disk: Path) -> None:
+    """A run that is put aside in part is an error, not a run."""
+    spool = Spool(small_disk, b"{")
+    names = [f"{number:05}" for number in range(2000)]
+    fill(small_disk, 64 * 1024)
+    spool.add(names, [b'{"name":"%b","x":"%b"}' % (name.encode(), b"x" * 300) for name in names])
+    with pytest.raises(OutputError, match="No space left"):
+        spool.put_aside()
+    spool.close()

@@ -1,0 +1,293 @@
+"""An unfinished run's folder: what survives the process, and what is refused rather than guessed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import anyio
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from night import Night, a_night_here, data_of, tree_of
+
+from crawler.emulator import EmulatorOptions
+from crawler.errors import OutputError, UsageError
+from crawler.model import ListingResult, Verdict
+from crawler.snapshot.run import Header, UnfinishedRun, unfinished_runs
+from crawler.snapshot.spool import Spool
+from crawler.snapshot.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LATER = "2026-11-23T03:00:00.000Z"
+
+
+def header(**changes: object) -> Header:
+    one = Header(
+        id="20261123T020000Z",
+        started_ms=0,
+        account="default",
+        identity="somebody",
+        options={"compress": "none", "page_size": 100},
+    )
+    return msgspec.structs.replace(one, **changes)
+
+
+def result(registry: str | None, verdict: Verdict = Verdict.COMPLETE, images: int = 0) -> ListingResult:
+    return ListingResult(
+        region="kr",
+        registry=registry,
+        verdict=verdict,
+        reason=None,
+        images=images,
+        count=images,
+        pages=1,
+        passes=1,
+        page_size=100,
+        requests=1,
+        retries=0,
+        throttled=0,
+        started_ms=0,
+        finished_ms=0,
+    )
+
+
+def commit(run: UnfinishedRun, registry: str | None, names: str, verdict: Verdict = Verdict.COMPLETE) -> None:
+    """Commit a listing whose images have these letters for names."""
+    spool = Spool(run.path, b"{")
+    spool.add(list(names), [b'{"name":"%b"}' % name.encode() for name in names])
+    anyio.run(run.commit, spool, result(registry, verdict, len(names)))
+
+
+def lines_of(run: UnfinishedRun) -> dict[str | None, bytes]:
+    """Return the plain lines of every finished part."""
+    return {registry: b"".join(run.read_part(part)) for (_, registry), part in run.parts.items()}
+
+
+LINES = {"one": b'{"name":"a"}\n{"name":"b"}\n', "none": b"", "two": b'{"name":"c"}\n'}
+
+
+@pytest.fixture(params=["none", "gzip", "zstd"])
+def stopped(tmp_path: Path, request: pytest.FixtureRequest) -> UnfinishedRun:
+    """A run that was stopped with three registries finished."""
+    run = UnfinishedRun.begin(tmp_path, header(options={"compress": request.param}))
+    for registry, names in (("one", "ba"), ("none", ""), ("two", "c")):
+        commit(run, registry, names)
+    run.close()
+    return run
+
+
+def resume(stopped: UnfinishedRun) -> tuple[Header, dict[str | None, bytes]]:
+    """Take a run up with the options that it had; return its header and the lines of what it has finished."""
+    with closing(UnfinishedRun.resume(stopped.path, header(options=stopped.header.options), now=LATER)) as run:
+        return run.header, lines_of(run)
+
+
+# ── what survives ──
+
+
+def test_finished_registries_survive(stopped: UnfinishedRun) -> None:
+    """With their lines, however they are packed; the run keeps its name and notes when it was taken up."""
+    assert unfinished_runs(stopped.path.parent) == [stopped.path]
+    assert resume(stopped)[1] == LINES
+    again, lines = resume(stopped)
+    assert lines == LINES
+    assert again.resumed == (LATER, LATER)
+    assert again.id == stopped.header.id
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_only_what_trying_again_would_not_change_is_finished(tmp_path: Path, verdict: Verdict) -> None:
+    """Complete, denied and gone stay; incomplete and failed are fetched anew."""
+    run = UnfinishedRun.begin(tmp_path, header())
+    commit(run, "r", "ab", verdict)
+    run.close()
+    assert bool(resume(run)[1]) is (verdict not in (Verdict.INCOMPLETE, Verdict.FAILED))
+
+
+def test_a_registry_listed_again_counts_as_it_was_last(tmp_path: Path) -> None:
+    """Two lines in the journal, one truth: the later."""
+    run = UnfinishedRun.begin(tmp_path, header())
+    commit(run, "r", "a", Verdict.INCOMPLETE)
+    commit(run, "r", "ab")
+    run.close()
+    assert resume(run)[1] == {"r": LINES["one"]}
+
+
+def test_a_torn_end_is_cut_off_and_written_over(stopped: UnfinishedRun) -> None:
+    """A journal line or a part that a kill cut short is as good as never begun; what follows is whole again."""
+    with (stopped.path / "journal").open("ab") as journal, (stopped.path / "parts").open("ab") as parts:
+        journal.write(b'0badc0de {"result":{"region":"kr"')
+        parts.write(b'{"name":"torn')
+    run = UnfinishedRun.resume(stopped.path, header(options=stopped.header.options), now=LATER)
+    commit(run, "three", "d")
+    run.close()
+    assert resume(stopped)[1] == LINES | {"three": b'{"name":"d"}\n'}
+
+
+def test_a_part_that_a_power_loss_took_is_fetched_anew(stopped: UnfinishedRun) -> None:
+    """The journal may have reached the disk before the lines did."""
+    os.truncate(stopped.path / "parts", 3)
+    assert resume(stopped)[1] == {"none": b""}
+
+
+def test_parts_that_are_gone_are_fetched_anew(stopped: UnfinishedRun) -> None:
+    """Only what has no lines needs none."""
+    (stopped.path / "parts").unlink()
+    assert resume(stopped)[1] == {"none": b""}
+
+
+def test_an_empty_run_can_be_taken_up(tmp_path: Path) -> None:
+    """Killed before anything was finished."""
+    run = UnfinishedRun.begin(tmp_path, header())
+    run.close()
+    (run.path / "journal").unlink()
+    assert resume(run)[1] == {}
+
+
+# ── what is refused ──
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"account": "other"}, "it is another account, or other keys"),
+        ({"identity": "else"}, "it is another account, or other keys"),
+        ({"options": {"compress": "gzip", "page_size": 100}}, "--compress was none and is gzip"),
+        ({"options": {"compress": "none", "page_size": 50}}, "--page-size was 100 and is 50"),
+        ({"options": {"compress": "none", "page_size": 100, "zone": "gov"}}, "--zone was None and is gov"),
+    ],
+)
+def test_another_request_is_refused(tmp_path: Path, changes: dict[str, object], complaint: str) -> None:
+    """Every difference is named, and no byte is changed."""
+    run = UnfinishedRun.begin(tmp_path, header())
+    commit(run, "r", "ab")
+    run.close()
+    before = tree_of(tmp_path)
+    with pytest.raises(UsageError, match=complaint):
+        UnfinishedRun.resume(run.path, header(**changes), now=LATER)
+    assert tree_of(tmp_path) == before
+
+
+def test_a_damaged_journal_is_refused_and_left_as_it_is(stopped: UnfinishedRun) -> None:
+    """The line is named; the header does not say that the run was taken up."""
+    journal = stopped.path / "journal"
+    journal.write_bytes(journal.read_bytes().replace(b'"none"', b'"nine"'))
+    before = tree_of(stopped.path)
+    with pytest.raises(UsageError, match="line 2 of its journal does not match its checksum; begin anew"):
+        resume(stopped)
+    assert tree_of(stopped.path) == before
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"\xff", b"{", b"[" * 100_000, b'{"format":1}', b'{"format":1,"id":"\xff"}', b"{}"]
+)
+def test_a_damaged_header_is_refused(stopped: UnfinishedRun, data: bytes) -> None:
+    """Whatever stands in it: one sentence, never a traceback."""
+    (stopped.path / "run.json").write_bytes(data)
+    with pytest.raises(UsageError, match=r"cannot be resumed|has format None"):
+        resume(stopped)
+
+
+def test_a_header_that_reads_well_but_was_changed_is_refused(stopped: UnfinishedRun) -> None:
+    """A flipped digit in the run's name would publish it under another one."""
+    file = stopped.path / "run.json"
+    file.write_bytes(file.read_bytes().replace(b"20261123T020000Z", b"20261123T020001Z"))
+    with pytest.raises(UsageError, match=r"run\.json is damaged"):
+        resume(stopped)
+
+
+# ── the disk ──
+
+
+def test_what_is_finished_is_synced_once_a_second(tmp_path: Path) -> None:
+    """Not for each of 10,000 registries; not at all where nothing is new."""
+    run = UnfinishedRun.begin(tmp_path, header())
+    commit(run, "r", "ab")
+
+    def is_synced() -> bool:
+        anyio.run(run.sync)
+        return run._is_synced
+
+    assert not is_synced()
+    run._synced_at_s = time.monotonic() - 1.0
+    assert is_synced()
+    run._synced_at_s = 0.0
+    assert is_synced()
+    assert run._synced_at_s == 0.0
+    run.close()
+
+
+def test_a_disk_that_refuses_is_an_output_error(tmp_path: Path) -> None:
+    """Beginning, resuming and removing name the run's folder."""
+    run = UnfinishedRun.begin(tmp_path, header())
+    run.close()
+    with pytest.raises(OutputError, match=r"20261123T020000Z: File exists"):
+        UnfinishedRun.begin(tmp_path, header())
+    (run.path / "parts").unlink()
+    (run.path / "parts").mkdir()
+    with pytest.raises(OutputError, match=r"20261123T020000Z: Is a directory"):
+        resume(run)
+    shutil.rmtree(run.path)
+    with pytest.raises(OutputError, match="No such file"):
+        run.remove()
+
+
+# ── any damage, from the command line ──
+
+
+@pytest.fixture(scope="module")
+def damaged_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Night, Path, dict[str, bytes]]]:
+    """An account, a run of it that was stopped, and the data of an undisturbed run."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        home = tmp_path_factory.mktemp("damaged")
+        with a_night_here(home, monkeypatch, EmulatorOptions(registries=3, images=40)) as night:
+            assert night.snapshot("--region", "kr") == 0
+            undisturbed = data_of(night.newest())
+            night.account.on_request = lambda requests: os.kill(os.getpid(), 15) if requests == 4 else None
+            assert night.snapshot("--region", "kr", "--concurrency", "1") == 143
+            night.account.on_request = None
+            (unfinished,) = night.remains()
+            kept = (night.folder / unfinished).rename(home / unfinished)
+            yield night, kept, undisturbed
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_is_refused_or_harmless(
+    damaged_night: tuple[Night, Path, dict[str, bytes]], capfd: pytest.CaptureFixture[str], data: st.DataObject
+) -> None:
+    """Any byte of any file changed, or any cut: exit 2, or the bytes of an undisturbed run; never a traceback."""
+    night, kept, undisturbed = damaged_night
+    for path in (*night.folder.glob("2*"), *night.folder.glob(".ncrawl-*")):
+        shutil.rmtree(path)
+    run = shutil.copytree(kept, night.folder / kept.name)
+    file = run / data.draw(st.sampled_from(["run.json", "journal", "parts"]))
+    whole = file.read_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    if data.draw(st.booleans()):
+        changed = whole[:at]
+    else:
+        changed = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
+    file.write_bytes(changed)
+    before = tree_of(run)
+    code = night.snapshot("--region", "kr", "--resume")
+    error = capfd.readouterr().err
+    assert "Traceback" not in error
+    if code == 2:
+        assert "cannot be resumed" in error or "has format" in error
+        assert tree_of(run) == before
+        assert night.names() == []
+    else:
+        assert code == 0
+        assert data_of(night.newest()) == undisturbed
+        assert night.newest().name == kept.name.removeprefix(".ncrawl-")
+        assert list(verify(night.newest())) == []
+        assert night.remains() == set()

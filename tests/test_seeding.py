@@ -1,0 +1,175 @@
+"""`--retry-failed`: a new snapshot that fetches only what an earlier one lacks, and copies the rest."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from night import TOO_LARGE, Night, a_night_here, checked, data_of, path_of, tree_of
+from snapshot_maker import image, make_snapshot
+
+from crawler.emulator import EmulatorOptions
+from crawler.model import Verdict
+from crawler.snapshot.manifest import MANIFEST, dump, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+import msgspec
+
+SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Night]:
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=200)) as night:
+        yield night
+
+
+def partial(night: Night, *options: str, incomplete: int = 0, failed: int = 1) -> tuple[dict[str, bytes], Path]:
+    """Take a whole snapshot and one with two registries that are not complete; return the whole one's data, and it."""
+    assert night.snapshot(*options) == 0
+    whole = data_of(night.newest())
+    registries = night.account.registries()
+    night.account.replaced[path_of(*registries[incomplete]), 2] = TOO_LARGE
+    night.account.replaced[path_of(*registries[failed]), 1] = TOO_LARGE
+    assert night.snapshot(*options) == 3
+    night.account.replaced.clear()
+    return whole, night.newest()
+
+
+@pytest.mark.parametrize("compress", SUFFIXES)
+def test_only_what_was_not_complete_is_fetched(night: Night, compress: str) -> None:
+    """The new snapshot has the bytes of an undisturbed run; the old one stays as it is."""
+    options = ("--compress", compress, "--page-size", "20")
+    whole, lacking = partial(night, *options)
+    before = tree_of(lacking)
+    assert night.snapshot("--retry-failed", str(lacking), *options) == 0
+    assert night.fetched() == set(night.account.registries()[:2])
+    assert data_of(night.newest()) == whole
+    manifest = checked(night.newest())
+    assert manifest.verdict == "complete"
+    assert manifest.run.options["retry_failed"] == str(lacking)
+    assert (night.folder / "latest").readlink().name == night.newest().name
+    assert tree_of(lacking) == before
+
+
+def test_a_name_in_the_folder_will_do(night: Night) -> None:
+    """As the job printed it, or `latest`."""
+    _, lacking = partial(night)
+    assert night.snapshot("--retry-failed", lacking.name) == 0
+    assert len(night.fetched()) == 1
+    assert night.snapshot("--retry-failed", "latest") == 0
+    assert night.fetched() == set()
+    assert data_of(night.newest()) == data_of(night.folder / "latest")
+
+
+def test_it_may_be_packed_otherwise(night: Night) -> None:
+    """What is copied is packed anew."""
+    whole, lacking = partial(night, "--compress", "zstd")
+    assert night.snapshot("--retry-failed", str(lacking)) == 0
+    assert set(data_of(night.newest())) == {"images.ndjson", "registries.ndjson"}
+    assert night.snapshot("--retry-failed", "latest", "--compress", "zstd") == 0
+    assert data_of(night.newest()) == whole
+
+
+def test_an_unknown_list_of_registries_is_asked_for_again(night: Night) -> None:
+    """And every registry of that region; the others are copied."""
+    assert night.snapshot() == 0
+    whole = data_of(night.newest())
+    night.account.replaced[path_of("sgn"), 1] = TOO_LARGE
+    assert night.snapshot() == 3
+    night.account.replaced.clear()
+    assert night.snapshot("--retry-failed", night.newest().name) == 0
+    assert {region for region, _ in night.fetched()} == {"sgn"}
+    assert data_of(night.newest()) == whole
+
+
+def test_other_regions_are_left_out(night: Night) -> None:
+    """--region says what is in a snapshot, here as everywhere."""
+    _, lacking = partial(night)
+    assert night.snapshot("--retry-failed", lacking.name, "--region", "kr") == 0
+    assert {one.region for one in checked(night.newest()).registries} == {"kr"}
+
+
+def test_gone_registries_are_not_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Denied ones are: a permission can have been given meanwhile."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=50, gone=1, denied=1)) as night:
+        assert night.snapshot() == 3
+        assert night.snapshot("--retry-failed", night.newest().name) == 3
+        assert night.fetched() == night.account.gateway.denied
+        assert checked(night.newest()).totals.registries.gone == 3
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("compress", SUFFIXES)
+def test_what_rotted_on_the_disk_is_fetched_anew(night: Night, compress: str) -> None:
+    """A registry, or the list of registries, that does not match its checksum is not copied."""
+    assert night.snapshot("--compress", compress) == 0
+    whole = data_of(night.newest())
+    rotten = shutil.copytree(night.newest(), night.home / "rotten")
+    record = max(read(rotten).registries, key=lambda one: one.images)
+    assert record.offset is not None
+    assert record.length
+    flip(rotten / f"images.ndjson{SUFFIXES[compress]}", record.offset + record.length // 2)
+    assert night.snapshot("--compress", compress, "--retry-failed", str(rotten)) == 0
+    assert night.fetched() == {(record.region, record.registry)}
+    assert data_of(night.newest()) == whole
+    flip(rotten / f"registries.ndjson{SUFFIXES[compress]}", 200)
+    assert night.snapshot("--compress", compress, "--retry-failed", str(rotten)) == 0
+    assert night.fetched() == {(record.region, record.registry), ("kr", None), ("sgn", None), ("jpn", None)}
+    assert data_of(night.newest()) == whole
+
+
+def test_missing_files_are_fetched_anew(night: Night) -> None:
+    """A manifest without its data is still good for knowing what there was."""
+    assert night.snapshot() == 0
+    whole = data_of(night.newest())
+    bare = shutil.copytree(night.newest(), night.home / "bare")
+    (bare / "images.ndjson").unlink()
+    (bare / "registries.ndjson").unlink()
+    assert night.snapshot("--retry-failed", str(bare)) == 0
+    assert data_of(night.newest()) == whole
+
+
+def test_what_cannot_be_a_source_is_refused(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """No snapshot, a damaged one, another account's or zone's: exit 2 or 3, no request, nothing left over."""
+    assert night.snapshot() == 0
+    damaged = shutil.copytree(night.newest(), night.home / "damaged")
+    flip(damaged / MANIFEST, 500)
+    other_zone = shutil.copytree(night.newest(), night.home / "zone")
+    manifest = read(other_zone)
+    run = msgspec.structs.replace(manifest.run, options=manifest.run.options | {"zone": "gov"})
+    (other_zone / MANIFEST).write_bytes(dump(msgspec.structs.replace(manifest, run=run)))
+    other_account = make_snapshot(night.home / "account", {("work", "kr", "r"): [image("a")]})
+    capsys.readouterr()
+    for source, code, complaint in (
+        ("nowhere", 2, "nowhere is not a snapshot"),
+        (str(night.home), 2, "is not a snapshot"),
+        (str(damaged), 3, "do not match its own checksum"),
+        (str(other_zone), 2, "is of zone gov, this run of public"),
+        (str(other_account), 2, "is of account work, this run of default"),
+    ):
+        assert night.snapshot("--retry-failed", source) == code
+        assert complaint in capsys.readouterr().err
+        assert night.account.statistics.requests == 0
+        assert night.remains() == set()
+
+
+def test_a_retry_that_fails_again_says_so(night: Night) -> None:
+    """Exit 3, with the same registry incomplete; `latest` stays."""
+    _, lacking = partial(night)
+    latest = (night.folder / "latest").readlink()
+    region, registry = night.account.registries()[1]
+    night.account.replaced[path_of(region, registry), 1] = TOO_LARGE
+    assert night.snapshot("--retry-failed", lacking.name) == 3
+    (failed,) = [one for one in checked(night.newest()).registries if not one.verdict.is_whole]
+    assert (failed.region, failed.registry, failed.verdict) == (region, registry, Verdict.FAILED)
+    assert (night.folder / "latest").readlink() == latest

@@ -1,0 +1,569 @@
+"""`ncrawl snapshot`: the nightly job from the command line to what is on the disk, and what it says."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import signal
+import subprocess
+from shutil import which
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from night import TOO_LARGE, Night, a_night_here, checked, data_of, path_of, tree_of
+from snapshot_maker import make_snapshot, unpack
+
+from crawler.cli.nightly import accepts
+from crawler.emulator import EmulatorOptions
+from crawler.emulator.faults import REFUSALS
+from crawler.model import Verdict
+from crawler.snapshot.manifest import IMAGES, REGISTRIES, load, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from snapshot_maker import Place
+
+WORLD = EmulatorOptions(registries=4, images=300)
+SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Night]:
+    with a_night_here(tmp_path, monkeypatch, WORLD) as night:
+        yield night
+
+
+def expected_images(night: Night) -> bytes:
+    """Return what images.ndjson has to hold, from the emulator's own books."""
+    lines = [
+        ((region, registry, record["name"]), {"account": "default", "region": region, "registry": registry} | record)
+        for region, registry in night.account.registries()
+        for record in night.account.world.images(region, registry)
+    ]
+    ordered = sorted(lines, key=lambda pair: [part.encode() for part in pair[0]])
+    return b"".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for _, line in ordered)
+
+
+def kill_at(request: int, number: signal.Signals, pid: int) -> Callable[[int], None]:
+    """Return what sends a signal to a process when the n-th request arrives."""
+
+    def on_request(requests: int) -> None:
+        if requests == request:
+            os.kill(pid, number)
+
+    return on_request
+
+
+# ── what it publishes ──
+
+
+def test_a_snapshot_holds_every_image_in_order(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every image of the account, sorted bytewise; `latest` points to it; nothing is left over; the job says so."""
+    assert night.snapshot() == 0
+    assert data_of(night.newest())[IMAGES] == expected_images(night)
+    manifest = checked(night.newest())
+    assert (manifest.verdict, manifest.totals.images, manifest.totals.registries.complete) == ("complete", 300, 12)
+    assert (night.folder / "latest").readlink().name == night.newest().name == manifest.run.id
+    assert night.remains() == set()
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert f"{night.newest()}: complete, 300 images; latest points to it" in output.err
+
+
+def test_the_bytes_depend_on_nothing_but_the_account(night: Night) -> None:
+    """Concurrency, page size and a second pass change nothing; `diff` finds nothing."""
+    options = [
+        ("--concurrency", "1"),
+        ("--concurrency", "64"),
+        ("--page-size", "7"),
+        ("--page-size", "33", "--concurrency", "5"),
+        ("--verify", "always"),
+    ]
+    for chosen in options:
+        assert night.snapshot(*chosen) == 0
+    snapshots = [night.folder / name for name in night.names()]
+    assert len(snapshots) == len(options)
+    assert all(data_of(snapshot) == data_of(snapshots[0]) for snapshot in snapshots)
+    assert {checked(snapshot).verdict for snapshot in snapshots} == {"complete"}
+
+
+def test_faults_and_order_of_arrival_change_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that come late, out of order, broken or not at all: the same bytes."""
+    faults = EmulatorOptions(
+        registries=4, images=300, jitter_ms=5, latency_ms=5, faults={"503": 0.03, "truncate": 0.03}
+    )
+    with a_night_here(tmp_path, monkeypatch, faults) as night:
+        assert night.snapshot("--page-size", "20") == 0
+        assert data_of(night.newest())[IMAGES] == expected_images(night)
+        checked(night.newest())
+
+
+def test_an_account_without_registries_has_a_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing there is an answer too: two empty files, whole."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=0, images=0)) as night:
+        assert night.snapshot("--compress", "zstd") == 0
+        assert list(data_of(night.newest()).values()) == [b"", b""]
+        assert checked(night.newest()).verdict == "complete"
+
+
+# ── compression ──
+
+
+@pytest.mark.parametrize("compress", ["gzip", "zstd"])
+def test_a_compressed_file_is_an_ordinary_one(night: Night, compress: str) -> None:
+    """The whole unpacks with anybody's tools; the same bytes again on another night; the lines are the plain ones."""
+    suffix = SUFFIXES[compress]
+    for concurrency in ("1", "16"):
+        assert night.snapshot("--compress", compress, "--concurrency", concurrency) == 0
+    first, second = (night.folder / name for name in night.names())
+    assert data_of(first) == data_of(second)
+    packed = data_of(first)[IMAGES + suffix]
+    assert unpack(packed, suffix) == expected_images(night)
+    if which(compress):
+        unpacked = subprocess.run([compress, "-dc"], input=packed, capture_output=True, check=True).stdout
+        assert unpacked == expected_images(night)
+    checked(first)
+
+
+@pytest.mark.parametrize("compress", SUFFIXES)
+def test_a_registry_can_be_read_by_its_offset_and_length_alone(night: Night, compress: str) -> None:
+    """The bytes that the manifest names, and no others, unpack to the lines of the registry."""
+    assert night.snapshot("--compress", compress) == 0
+    manifest = checked(night.newest())
+    stored = data_of(night.newest())[IMAGES + SUFFIXES[compress]]
+    for record in manifest.registries:
+        assert record.offset is not None
+        assert record.length is not None
+        part = stored[record.offset : record.offset + record.length]
+        lines = (unpack(part, SUFFIXES[compress]) if part else b"").splitlines()
+        assert [json.loads(line)["registry"] for line in lines] == [record.registry] * record.images
+
+
+def test_gzip_members_carry_no_time(night: Night) -> None:
+    """The header's time is zero, or two nights would differ."""
+    assert night.snapshot("--compress", "gzip") == 0
+    packed = data_of(night.newest())[REGISTRIES + ".gz"]
+    assert packed[4:8] == bytes(4)
+    assert gzip.decompress(packed).count(b"\n") == 12
+
+
+# ── the summary ──
+
+
+def test_the_summary_is_the_manifest(night: Night) -> None:
+    """--summary writes the same object, to the byte."""
+    summary = night.home / "summary.json"
+    assert night.snapshot("--summary", str(summary)) == 0
+    assert summary.read_bytes() == (night.newest() / "manifest.json").read_bytes()
+
+
+def test_a_summary_that_cannot_be_written_costs_no_snapshot(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 74 and the path; the snapshot is published all the same, and the next night takes its own."""
+    for nights in (1, 2):
+        assert night.snapshot("--resume", "--summary", str(night.home / "missing" / "summary.json")) == 74
+        assert "missing/summary.json: No such file" in capsys.readouterr().err
+        assert len(night.names()) == nights
+        assert (night.folder / "latest").readlink().name == night.newest().name
+        assert night.remains() == set()
+
+
+def test_a_manifest_names_no_secret(night: Night) -> None:
+    """Neither key is anywhere below the folder, nor in what a stopped run leaves."""
+    night.account.on_request = kill_at(8, signal.SIGTERM, os.getpid())
+    assert night.snapshot("--concurrency", "1") == 143
+    night.account.on_request = None
+    secrets = (night.account.access_key.encode(), night.account.secret_key.encode())
+    assert not any(secret in data for data in tree_of(night.folder).values() for secret in secrets)
+    assert night.snapshot("--resume", "--concurrency", "1") == 0
+    assert not any(secret in data for data in tree_of(night.folder).values() for secret in secrets)
+
+
+# ── what is not complete ──
+
+
+def test_an_incomplete_registry_is_there_with_what_was_had(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 3; the registry has its first pages and a reason; `latest` stays; `diff` calls it unknown, not removed."""
+    assert night.snapshot("--page-size", "20") == 0
+    whole = night.newest()
+    region, registry = night.account.registries()[0]
+    night.account.replaced[path_of(region, registry), 3] = TOO_LARGE
+    assert night.snapshot("--page-size", "20") == 3
+    manifest = checked(night.newest())
+    (record,) = [one for one in manifest.registries if (one.region, one.registry) == (region, registry)]
+    assert record.verdict is Verdict.INCOMPLETE
+    assert record.reason
+    assert 40 <= record.images < len(list(night.account.world.images(region, registry)))
+    assert manifest.verdict == "incomplete"
+    assert (night.folder / "latest").readlink().name == whole.name
+    assert night.remains() == set()
+    error = capsys.readouterr().err
+    assert f"{night.newest()}: incomplete" in error
+    assert "latest is not moved: --accept complete" in error
+
+
+def test_an_unknown_list_of_registries_makes_a_snapshot_incomplete(night: Night) -> None:
+    """Where discovery fails in one region the others are there, the region says why, and only partial takes it."""
+    night.account.replaced[path_of("sgn"), 1] = TOO_LARGE
+    assert night.snapshot("--accept", "100%") == 3
+    manifest = checked(night.newest())
+    assert {one.region for one in manifest.registries} == {"kr", "jpn"}
+    assert {one.region: one.verdict for one in manifest.regions}["sgn"] is Verdict.FAILED
+    assert not (night.folder / "latest").exists()
+
+
+def test_a_list_of_registries_cut_off_gives_what_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A region whose list breaks off on page 2 has the registries of page 1."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=25, images=100)) as night:
+        night.account.replaced[path_of("kr"), 2] = TOO_LARGE
+        assert night.snapshot("--page-size", "10", "--region", "kr") == 3
+        manifest = checked(night.newest())
+        assert manifest.regions[0].verdict is Verdict.INCOMPLETE
+        assert 10 <= len(manifest.registries) < 25
+        assert manifest.regions[0].registries == len(manifest.registries)
+
+
+@pytest.mark.parametrize(("policy", "moves"), [("complete", False), ("5%", False), ("10%", True), ("partial", True)])
+def test_latest_moves_as_far_as_the_policy_allows(night: Night, policy: str, moves: bool) -> None:  # noqa: FBT001
+    """One registry of twelve fails: 8.3 %. The snapshot is published either way, and the exit code is 3."""
+    region, registry = night.account.registries()[3]
+    night.account.replaced[path_of(region, registry), 1] = TOO_LARGE
+    assert night.snapshot("--accept", policy) == 3
+    assert read(night.newest()).totals.registries.failed == 1
+    assert (night.folder / "latest").is_symlink() is moves
+
+
+def test_what_is_gone_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that vanished between discovery and its listing is complete news; one that is denied is not."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=50, gone=1)) as night:
+        assert night.snapshot() == 0
+        assert checked(night.newest()).totals.registries.gone == 3
+        assert (night.folder / "latest").is_symlink()
+        assert accepts("0%", read(night.newest()))
+
+
+def test_denied_registries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 3, each with its verdict."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=50, denied=1)) as night:
+        assert night.snapshot() == 3
+        manifest = checked(night.newest())
+        denied = {(one.region, one.registry) for one in manifest.registries if one.verdict is Verdict.DENIED}
+        assert denied == night.account.gateway.denied
+
+
+# ── stopped and taken up again ──
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_stops_and_resume_goes_on(
+    night: Night, capsys: pytest.CaptureFixture[str], number: signal.Signals, code: int
+) -> None:
+    """Exit 143 or 130; what was finished is not fetched again; the data are those of an undisturbed run."""
+    assert night.snapshot() == 0
+    undisturbed = data_of(night.newest())
+    before = tree_of(night.newest())
+    night.account.on_request = kill_at(10, number, os.getpid())
+    assert night.snapshot("--concurrency", "1") == code
+    assert "unfinished: run `ncrawl snapshot" in capsys.readouterr().err
+    night.account.on_request = None
+    (unfinished,) = night.remains()
+    done = night.finished()
+    assert {registry for _, registry in done} > {None}
+    assert night.snapshot("--concurrency", "1", "--resume") == 0
+    assert not night.fetched() & done
+    assert night.fetched() | done >= set(night.account.registries())
+    said = capsys.readouterr().err
+    assert f"resuming the run of {night.names()[-1]}: {len(done)} listings are finished" in said
+    assert data_of(night.newest()) == undisturbed
+    manifest = checked(night.newest())
+    assert len(manifest.run.resumed) == 1
+    assert f".ncrawl-{manifest.run.id}" == unfinished
+    assert night.remains() == set()
+    assert tree_of(night.folder / night.names()[0]) == before
+
+
+def test_kill_9_loses_only_what_was_under_way(night: Night) -> None:
+    """The same after SIGKILL, three times over, in processes of their own; the lock dies with its owner."""
+    assert night.snapshot("--compress", "zstd") == 0
+    undisturbed = data_of(night.newest())
+    done: set[tuple[str, str | None]] = set()
+    for session in range(3):
+        night.account.forget()
+        started: list[subprocess.Popen[str]] = []
+        night.account.on_request = lambda requests, it=started: it[0].kill() if requests == 5 else None
+        started.append(night.start("--compress", "zstd", "--concurrency", "1", *(["--resume"] if session else [])))
+        started[0].communicate()
+        assert started[0].returncode == -signal.SIGKILL
+        assert not night.fetched() & done
+        assert night.finished() > done
+        done = night.finished()
+    night.account.on_request = None
+    assert night.snapshot("--compress", "zstd", "--resume") == 0
+    assert not night.fetched() & done
+    assert data_of(night.newest()) == undisturbed
+    assert len(checked(night.newest()).run.resumed) == 3
+
+
+def test_a_deadline_leaves_a_run_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 3 by the deadline, nothing published; then the rest only."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=2, images=60, latency_ms=150)) as night:
+        assert night.snapshot("--deadline", "1s", "--concurrency", "1") == 3
+        assert night.names() == []
+        done = night.finished()
+        assert done
+        assert night.snapshot("--resume") == 0
+        assert not night.fetched() & done
+        assert data_of(night.newest())[IMAGES] == expected_images(night)
+        checked(night.newest())
+
+
+def test_without_resume_a_new_run_starts_and_the_remains_go(night: Night) -> None:
+    """They stay until the new snapshot is there, and are gone then."""
+    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
+    assert night.snapshot("--concurrency", "1") == 143
+    (remains,) = night.remains()
+    assert night.snapshot("--concurrency", "1") == 143
+    assert len(night.remains()) == 2
+    assert remains in night.remains()
+    night.account.on_request = None
+    assert night.snapshot() == 0
+    assert night.fetched() >= set(night.account.registries())
+    assert night.remains() == set()
+    assert checked(night.newest()).run.resumed == ()
+
+
+def test_the_newest_unfinished_run_is_taken_up(night: Night) -> None:
+    """Of two, the later one; both are gone afterwards."""
+    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
+    assert night.snapshot("--concurrency", "1") == 143
+    assert night.snapshot("--concurrency", "1") == 143
+    newest = max(night.remains())
+    night.account.on_request = None
+    assert night.snapshot("--resume") == 0
+    assert f".ncrawl-{night.newest().name}" == newest
+    assert night.remains() == set()
+
+
+def test_resume_without_an_unfinished_run_begins_one(night: Night) -> None:
+    """So that a cron job can always say --resume."""
+    assert night.snapshot("--resume") == 0
+    assert night.snapshot("--resume") == 0
+    assert len(night.names()) == 2
+    assert {checked(night.folder / name).run.resumed for name in night.names()} == {()}
+
+
+def test_a_stop_before_anything_is_finished_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to resume, so there are no remains either."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=2, images=9, latency_ms=5000)) as night:
+        night.account.on_request = kill_at(1, signal.SIGTERM, os.getpid())
+        assert night.snapshot() == 143
+        assert night.remains() == set()
+
+
+def test_incomplete_registries_of_a_stopped_run_are_tried_again(night: Night) -> None:
+    """Only what is finished is taken over: a failure of the first session is mended in the second."""
+    region, registry = next(one for one in night.account.registries() if one[0] == "kr")
+    night.account.replaced[path_of(region, registry), 1] = TOO_LARGE
+
+    def stop(_requests: int) -> None:
+        night.account.on_request = None
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop_after_failure(_requests: int) -> None:
+        if (region, registry) in night.fetched():
+            night.account.on_request = stop
+
+    night.account.on_request = stop_after_failure
+    assert night.snapshot("--concurrency", "1", "--region", "kr") == 143
+    assert ("kr", registry) not in night.finished()
+    night.account.replaced.clear()
+    assert night.snapshot("--region", "kr", "--resume") == 0
+    assert (region, registry) in night.fetched()
+    assert checked(night.newest()).verdict == "complete"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--page-size", "50"), "--page-size was 100 and is 50"),
+        (("--compress", "gzip"), "--compress was none and is gzip"),
+        (("--region", "kr"), "--region was "),
+        (("--verify", "always"), "--verify was auto and is always"),
+    ],
+)
+def test_other_options_are_refused(
+    night: Night, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], complaint: str
+) -> None:
+    """Exit 2, the option named, nothing requested, no byte changed; with the same options it still works."""
+    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
+    assert night.snapshot("--concurrency", "1") == 143
+    night.account.on_request = None
+    (unfinished,) = night.remains()
+    before = tree_of(night.folder / unfinished)
+    capsys.readouterr()
+    assert night.snapshot("--resume", *options) == 2
+    assert complaint in capsys.readouterr().err
+    assert night.account.statistics.requests == 0
+    assert tree_of(night.folder / unfinished) == before
+    assert night.snapshot("--resume") == 0
+
+
+def test_other_keys_are_refused(
+    night: Night, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another access key may be another account; a new secret of the same key is the same."""
+    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
+    assert night.snapshot("--concurrency", "1") == 143
+    night.account.on_request = None
+    with monkeypatch.context() as other:
+        other.setenv("NCLOUD_ACCESS_KEY_ID", "another-key")
+        assert night.snapshot("--resume") == 2
+    assert "it is another account, or other keys" in capsys.readouterr().err
+    assert night.snapshot("--resume") == 0
+
+
+def test_a_run_of_another_format_is_refused(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2 and both versions, not a guess at what the other one meant."""
+    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
+    assert night.snapshot("--concurrency", "1") == 143
+    night.account.on_request = None
+    (unfinished,) = night.remains()
+    header = night.folder / unfinished / "run.json"
+    header.write_bytes(header.read_bytes().replace(b'"format":1', b'"format":2'))
+    assert night.snapshot("--resume") == 2
+    assert "has format 2, this ncrawl writes format 1" in capsys.readouterr().err
+
+
+def test_a_run_cut_off_after_publishing_is_only_tidied_up(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Killed between the snapshot's name and the removal of its remains: no request, `latest` moved, nothing twice."""
+    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
+    assert night.snapshot("--concurrency", "1") == 143
+    night.account.on_request = None
+    (unfinished,) = night.remains()
+    remains = tree_of(night.folder / unfinished)
+    assert night.snapshot("--resume") == 0
+    published = tree_of(night.newest())
+    (night.folder / unfinished).mkdir()
+    for name, data in remains.items():
+        (night.folder / unfinished / name).write_bytes(data)
+    (night.folder / "latest").unlink()
+    summary = night.home / "summary.json"
+    capsys.readouterr()
+    assert night.snapshot("--resume", "--summary", str(summary)) == 0
+    assert night.account.statistics.requests == 0
+    assert tree_of(night.newest()) == published
+    assert night.remains() == set()
+    assert (night.folder / "latest").readlink().name == night.newest().name
+    assert load(summary.read_bytes()) == read(night.newest())
+    assert "complete, 300 images; latest points to it" in capsys.readouterr().err
+
+
+def test_a_registry_that_went_while_the_run_was_stopped_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list of registries, if it had to be fetched again, decides what is in the snapshot."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=24, images=100)) as night:
+        # The list's third page is never had in the first session, so the list is fetched again in the second.
+        night.account.replaced[path_of("kr"), 3] = REFUSALS[500]
+
+        def stop_when_some_are_done(_requests: int) -> None:
+            if len(night.finished()) > 1:
+                night.account.on_request = None
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        night.account.on_request = stop_when_some_are_done
+        assert night.snapshot("--region", "kr", "--page-size", "10", "--concurrency", "1") == 143
+        night.account.replaced.clear()
+        assert ("kr", None) not in night.finished()
+        went = next(registry for _, registry in night.finished())
+        listed = night.account.world.listed("kr")
+        listed.remove(next(one for one in listed if one.registry.name == went))
+        assert night.snapshot("--region", "kr", "--page-size", "10", "--resume") == 0
+        manifest = checked(night.newest())
+        assert went not in {one.registry for one in manifest.registries}
+        assert len(manifest.registries) == 23
+
+
+# ── refused before the first request ──
+
+
+def test_resume_and_retry_failed_contradict_each_other(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """One takes a run up, the other begins one."""
+    assert night.snapshot("--resume", "--retry-failed", "x") == 2
+    assert "contradict each other" in capsys.readouterr().err
+
+
+def test_no_request_without_a_folder(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is missing is named, with the command that makes it."""
+    night.folder.rmdir()
+    assert night.snapshot() == 2
+    assert f"mkdir -p {night.folder}" in capsys.readouterr().err
+    assert night.account.statistics.requests == 0
+
+
+def test_a_refused_key_ends_with_4(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is published, nothing is left over, earlier snapshots are as they were."""
+    assert night.snapshot() == 0
+    before = tree_of(night.folder)
+    monkeypatch.setenv("NCLOUD_SECRET_KEY", "wrong")
+    assert night.snapshot() == 4
+    before.pop(".ncrawl.lock")
+    assert {name: data for name, data in tree_of(night.folder).items() if name != ".ncrawl.lock"} == before
+
+
+def test_a_quota_that_ends_leaves_a_run_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 4; nothing is published; what was had is kept for --resume."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=60, quota=9)) as night:
+        assert night.snapshot("--concurrency", "1") == 4
+        assert night.names() == []
+        assert len(night.remains()) == 1
+
+
+def test_a_key_file_that_others_can_read_is_warned_of(
+    night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As by every command that signs; the job goes on."""
+    monkeypatch.delenv("NCLOUD_ACCESS_KEY_ID")
+    monkeypatch.delenv("NCLOUD_SECRET_KEY")
+    file = night.home / ".ncloud" / "configure"
+    file.parent.mkdir()
+    keys = {"ncloud_access_key_id": night.account.access_key, "ncloud_secret_access_key": night.account.secret_key}
+    file.write_text("[DEFAULT]\n" + "".join(f"{name} = {value}\n" for name, value in keys.items()))
+    file.chmod(0o644)
+    assert night.snapshot() == 0
+    assert "warning" in capsys.readouterr().err
+
+
+def test_quiet_says_nothing_of_a_good_night(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """No mail from cron."""
+    assert night.snapshot("--quiet") == 0
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "")
+
+
+def test_retention_says_what_it_removed(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """--keep 2 of four: the two oldest are named and gone."""
+    for _ in range(3):
+        assert night.snapshot() == 0
+    names = night.names()
+    capsys.readouterr()
+    assert night.snapshot("--keep", "2") == 0
+    assert re.findall(r"removed (.*)", capsys.readouterr().err) == [str(night.folder / name) for name in names[1::-1]]
+    assert night.names()[0] == names[2]
+    assert len(night.names()) == 2
+
+
+def test_the_share_of_missing_registries_is_exact(tmp_path: Path) -> None:
+    """At most so many percent: equal is accepted; gone is not missing; an unknown list of registries never is."""
+    contents: dict[Place, list[bytes]] = {("default", "kr", f"r{number}"): [] for number in range(38)}
+    verdicts = {("default", "kr", "lost"): Verdict.FAILED, ("default", "kr", "went"): Verdict.GONE}
+    made = read(make_snapshot(tmp_path / "made", contents, verdicts=verdicts))
+    assert accepts("2.5%", made)
+    assert not accepts("2.4%", made)
+    assert not accepts("complete", made)
+    unknown = read(make_snapshot(tmp_path / "unknown", contents, regions={"kr": Verdict.INCOMPLETE}))
+    assert not accepts("100%", msgspec.structs.replace(unknown, verdict="incomplete"))

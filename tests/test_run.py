@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -238,6 +239,48 @@ def test_a_disk_that_refuses_is_an_output_error(tmp_path: Path) -> None:
     shutil.rmtree(run.path)
     with pytest.raises(OutputError, match="No such file"):
         run.remove()
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path, which: int) -> None:
+    """Others may have waited for their turn: a line after a torn one would spoil the journal."""
+    run = UnfinishedRun.begin(tmp_path, header())
+    commit(run, "one", "ab")
+    files = list(run._fds)
+    run._fds[which] = os.open("/dev/full", os.O_RDWR)
+    with pytest.raises(OutputError, match="No space left"):
+        commit(run, "two", "c")
+    os.close(run._fds[which])
+    run._fds = files
+    before = tree_of(run.path)
+    with pytest.raises(OutputError, match="No space left"):
+        commit(run, "three", "d")
+    run.close()
+    assert tree_of(run.path) == before
+    assert resume(run)[1] == {"one": LINES["one"]}
+
+
+def test_a_commit_cut_off_does_not_disturb_the_next(tmp_path: Path) -> None:
+    """Cancelled in the middle of its lines, a large registry leaves bytes that belong to nobody."""
+    run = UnfinishedRun.begin(tmp_path, header())
+
+    async def cut_off() -> None:
+        spool = Spool(run.path, b"{")
+        names = [f"{number:05}" for number in range(8000)]
+        spool.add(names, [b'{"name":"%b","x":"%b"}' % (name.encode(), b"x" * 300) for name in names])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run.commit, spool, result("large"))
+            await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+        spool.close()
+
+    anyio.run(cut_off)
+    assert run.parts == {}
+    assert (run.path / "parts").stat().st_size > 1_000_000
+    commit(run, "one", "ab")
+    assert lines_of(run) == {"one": LINES["one"]}
+    run.close()
+    assert resume(run)[1] == {"one": LINES["one"]}
 
 
 # ── any damage, from the command line ──

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from faults.harness import Outcome
     from faults.server import Meddle
 
-ATTEMPTS = int(os.environ.get("WIRE_ATTEMPTS", "5000"))
+ATTEMPTS = int(os.environ.get("WIRE_ATTEMPTS", "3000"))
 RATE = 1000
 BURST = RATE // 10
 SHARE = 0.2

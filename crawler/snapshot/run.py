@@ -24,7 +24,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
-from crawler.errors import UsageError
+from crawler.errors import OutputError, UsageError
 from crawler.model import ListingResult, Verdict
 from crawler.sinks import compressor
 from crawler.snapshot.files import replace_file, sync_folder, write_all, writing
@@ -86,8 +86,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class UnfinishedRun:
     """A run's folder, open for writing.
 
-    Mutable state: the finished parts by (region, registry), the end of ``parts``, and what is synced. Parts are
-    written one at a time, for which there is a lock.
+    Mutable state: the finished parts by (region, registry), the first failure, and what is synced. Parts are written
+    one at a time, for which there is a lock.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -96,7 +96,7 @@ class UnfinishedRun:
         self.parts: dict[tuple[str, str | None], Part] = {}
         self.suffix = SUFFIXES[str(header.options["compress"])]
         self._fds: list[int] = []
-        self._end = 0
+        self._failure: OutputError | None = None
         self._is_synced = True
         self._synced_at_s = time.monotonic()
         self._lock = anyio.Lock()
@@ -141,8 +141,14 @@ class UnfinishedRun:
             OutputError: it cannot be written.
         """
         async with self._lock:
-            for _ in self._appending(result, spool.sorted_lumps(), spool.count):
-                await anyio.lowlevel.checkpoint()
+            if self._failure is not None:  # whoever waited for its turn must not write after a torn line
+                raise self._failure
+            try:
+                for _ in self._appending(result, spool.sorted_lumps(), spool.count):
+                    await anyio.lowlevel.checkpoint()
+            except OutputError as error:
+                self._failure = error
+                raise
 
     def adopt(self, result: ListingResult, lumps: Iterable[bytes], lines: int) -> None:
         """Take over a finished listing of an earlier snapshot, lines sorted as they are."""
@@ -204,6 +210,7 @@ class UnfinishedRun:
         sha256, length, pause_at = hashlib.sha256(), 0, PAUSE_EVERY_BYTES
         compress = compressor(self.suffix)
         with writing(self.path):
+            offset = os.fstat(parts).st_size  # a commit that was cut off may have left bytes of nobody's
             for lump in lumps:
                 sha256.update(lump)
                 packed = compress.compress(lump)
@@ -216,22 +223,19 @@ class UnfinishedRun:
                 rest = compress.flush()
                 write_all(parts, rest)
                 length += len(rest)
-            part = Part(result=result, offset=self._end, length=length, sha256=sha256.hexdigest(), lines=lines)
+            part = Part(result=result, offset=offset, length=length, sha256=sha256.hexdigest(), lines=lines)
             write_all(journal, _journal_line(part))
-        self._end += length
         self.parts[result.region, result.registry] = part
         self._is_synced = False
 
     def _take_over(self, entries: list[Part], valid_bytes: int) -> None:
         """Take up what the journal says: what is finished and whole stays, a torn end is cut off."""
-        parts, journal = self._fds
         for part in entries:
             self.parts[part.result.region, part.result.registry] = part
         kept = {key: part for key, part in self.parts.items() if part.result.verdict in FINISHED}
         self.parts = {key: part for key, part in kept.items() if self._is_intact(part)}
         with writing(self.path):
-            os.ftruncate(journal, valid_bytes)
-            self._end = os.fstat(parts).st_size
+            os.ftruncate(self._fds[1], valid_bytes)
 
     def _is_intact(self, part: Part) -> bool:
         sha256 = hashlib.sha256()

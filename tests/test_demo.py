@@ -1,0 +1,51 @@
+"""What a newcomer runs first."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from crawler.cli import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in, without keys and settings anywhere near."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    return tmp_path
+
+
+def test_demo_needs_nothing_and_leaves_a_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without keys it crawls three regions, leaves demo.ndjson and says what it is and what to do next."""
+    assert run(["demo"]) == 0
+    images = [json.loads(line) for line in (here / "demo.ndjson").read_text().splitlines()]
+    assert len({(one["region"], one["registry"], one["name"]) for one in images}) == len(images) == 3000
+    assert {one["region"] for one in images} == {"kr", "sgn", "jpn"}
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert all(word in err for word in ("kr ", "sgn ", "jpn ", "demo.ndjson holds one image a line", "With your own"))
+
+
+def test_demo_to_a_compressed_file_shows_its_name_only(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that cannot be read as it is is only named; --quiet says nothing at all."""
+    assert run(["demo", "-o", "demo.ndjson.zst"]) == 0
+    assert "holds one image a line" not in capsys.readouterr().err
+    assert run(["demo", "-q", "-o", "demo.ndjson.zst"]) == 0
+    assert capsys.readouterr().err == ""
+    assert (here / "demo.ndjson.zst").stat().st_size > 1000
+
+
+def test_demo_to_standard_output(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """`-o -` gives lines to pipe on, and nothing but lines."""
+    assert run(["demo", "-q", "-o", "-"]) == 0
+    out, err = capfd.readouterr()
+    assert len([json.loads(line) for line in out.splitlines()]) == 3000
+    assert err == ""
+    assert list(here.iterdir()) == []

@@ -366,7 +366,7 @@ def test_a_stop_before_anything_is_finished_leaves_nothing(tmp_path: Path, monke
 
 def test_incomplete_registries_of_a_stopped_run_are_tried_again(night: Night) -> None:
     """Only what is finished is taken over: a failure of the first session is mended in the second."""
-    region, registry = next(one for one in night.account.registries() if one[0] == "kr")
+    region, registry = "kr", night.account.world.listed("kr")[0].registry.name  # asked for first: others are left
     night.account.replaced[path_of(region, registry), 1] = TOO_LARGE
 
     def stop(_requests: int) -> None:

@@ -11,6 +11,7 @@ import os
 import random
 from typing import TYPE_CHECKING
 
+import pytest
 import uvloop
 from faults import misdeeds
 from faults.harness import crawl_at, problems
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    import pytest
     from faults.harness import Outcome
     from faults.server import Meddle
+
+pytestmark = pytest.mark.no_cover  # tracing would make it twice as slow and shows nothing new: thousands of attempts
 
 ATTEMPTS = int(os.environ.get("WIRE_ATTEMPTS", "3000"))
 RATE = 1000

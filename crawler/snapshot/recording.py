@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from crawler.scheduling import Walk
     from crawler.snapshot.run import UnfinishedRun
 
-MEMORY_BYTES = 128 * 1024 * 1024
+MEMORY_BYTES = 64 * 1024 * 1024
 
 
 class Recorder:

@@ -99,7 +99,7 @@ class UnfinishedRun:
         self._failure: OutputError | None = None
         self._is_synced = True
         self._synced_at_s = time.monotonic()
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)
 
     @classmethod
     def begin(cls, folder: Path, header: Header) -> Self:

@@ -10,7 +10,8 @@ import marshal
 import os
 import tempfile
 from bisect import bisect_right
-from operator import itemgetter
+from itertools import chain, islice
+from operator import lt
 from typing import IO, TYPE_CHECKING
 
 from crawler.decoding import lines
@@ -25,8 +26,7 @@ BLOCK_BYTES = 32 * 1024
 RECORD_OVERHEAD_BYTES = 200
 """What Python's objects around a record take."""
 
-_Record = tuple[str, bytes]
-_NAME = itemgetter(0)
+_Block = tuple[list[str], list[bytes]]  # names in order, and their records
 _HEAD = 4
 _MARSHAL_VERSION = 2  # without references: faster, and nothing is shared between records
 
@@ -48,7 +48,7 @@ class Spool:
         self.bytes = 0
         self._folder = folder
         self._prefix = prefix
-        self._records: list[_Record] = []
+        self._pages: list[_Block] = []
         self._file: IO[bytes] | None = None
         self._runs: list[tuple[int, int]] = []
 
@@ -57,7 +57,7 @@ class Spool:
         self.count += len(names)
         # Joining is the fastest way to measure records that have no len(), such as msgspec.Raw.
         self.bytes += len(b"".join(records)) + RECORD_OVERHEAD_BYTES * len(names)
-        self._records += zip(names, records, strict=True)
+        self._pages.append((names, records))
 
     def put_aside(self) -> None:
         """Write what is in memory to the temporary file.
@@ -73,29 +73,30 @@ class Spool:
                 frame = marshal.dumps(block, _MARSHAL_VERSION)
                 write_all(self._file.fileno(), len(frame).to_bytes(_HEAD) + frame)
             self._runs.append((start, self._file.tell()))
-        self._records, self.bytes = [], 0
+        self._pages, self.bytes = [], 0
 
     def sorted_lumps(self) -> Iterator[bytes]:
         """Yield whole lines in the order of their names (code points: that is UTF-8's order too), in lumps."""
         blocks = self._blocks_in_memory()
         if self._runs:
             blocks = _merged([blocks, *(self._blocks_of_run(*run) for run in self._runs)])
-        for block in blocks:
-            yield lines(self._prefix, [record for _, record in block])
+        for _, records in blocks:
+            yield lines(self._prefix, records)
 
     def close(self) -> None:
         """Let go of everything."""
         if self._file is not None:
             self._file.close()
-        self._file, self._records, self._runs = None, [], []
+        self._file, self._pages, self._runs = None, [], []
 
-    def _blocks_in_memory(self) -> Iterator[list[_Record]]:
-        self._records.sort(key=_NAME)
-        size = max(1, BLOCK_BYTES * len(self._records) // max(1, self.bytes))
-        for start in range(0, len(self._records), size):
-            yield self._records[start : start + size]
+    def _blocks_in_memory(self) -> Iterator[_Block]:
+        self._pages.sort(key=lambda page: page[0][:1])
+        names, records = _joined(self._pages)
+        size = max(1, BLOCK_BYTES * len(names) // max(1, self.bytes))
+        for start in range(0, len(names), size):
+            yield names[start : start + size], records[start : start + size]
 
-    def _blocks_of_run(self, position: int, end: int) -> Iterator[list[_Record]]:
+    def _blocks_of_run(self, position: int, end: int) -> Iterator[_Block]:
         assert self._file is not None
         while position < end:
             length = int.from_bytes(os.pread(self._file.fileno(), _HEAD, position))
@@ -103,23 +104,29 @@ class Spool:
             position += _HEAD + length
 
 
-def _merged(runs: list[Iterator[list[_Record]]]) -> Iterator[list[_Record]]:
+def _joined(blocks: list[_Block]) -> _Block:
+    """Return the records of several blocks as one block in order; most come in order already."""
+    names = list(chain.from_iterable(names for names, _ in blocks))
+    records = list(chain.from_iterable(records for _, records in blocks))
+    if all(map(lt, names, islice(names, 1, None))):
+        return names, records
+    order = sorted(range(len(names)), key=names.__getitem__)
+    return [names[at] for at in order], [records[at] for at in order]
+
+
+def _merged(runs: list[Iterator[_Block]]) -> Iterator[_Block]:
     """Merge sorted runs: what is not above the lowest of their blocks' last names can be sorted and given out.
 
-    Sorting the ends of a few blocks, which are sorted in themselves, costs a tenth of `heapq.merge`.
+    Sorting the ends of a few blocks, which are sorted in themselves, costs a tenth of `heapq.merge`. O(blocks * runs)
+    beside that: there are few runs, unless hundreds of large listings are under way at once.
     """
-    blocks: dict[int, list[_Record]] = {}
+    blocks: list[_Block] = [([], [])] * len(runs)
     while True:
-        for number in range(len(runs)):
-            if not blocks.get(number):
-                blocks[number] = next(runs[number], [])
-        lowest = min((block[-1][0] for block in blocks.values() if block), default=None)
+        blocks = [block if block[0] else next(run, block) for block, run in zip(blocks, runs, strict=True)]
+        lowest = min((names[-1] for names, _ in blocks if names), default=None)
         if lowest is None:
             return
-        ready: list[_Record] = []
-        for number, block in blocks.items():
-            cut = bisect_right(block, lowest, key=_NAME)
-            ready += block[:cut]
-            blocks[number] = block[cut:]
-        ready.sort(key=_NAME)
-        yield ready
+        cuts = [bisect_right(names, lowest) for names, _ in blocks]
+        pairs = list(zip(blocks, cuts, strict=True))
+        yield _joined([(names[:cut], records[:cut]) for (names, records), cut in pairs if cut])
+        blocks = [(names[cut:], records[cut:]) for (names, records), cut in pairs]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from faults.server import Fault
 
+pytestmark = pytest.mark.no_cover  # tracing would make it twice as slow and shows nothing new: eight hundred runs
+
 USUAL_ATTEMPTS = 30
 REPOSITORY = Path(__file__).parents[2]
 

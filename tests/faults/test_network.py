@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from faults.server import Fault
 
+pytestmark = pytest.mark.no_cover  # tracing would make it twice as slow and shows nothing new: thousands of pages
+
 USUAL_ATTEMPTS = 30
 NOT_ON_THE_WIRE = "counted"
 

@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 TOOLS := .venv-tools
+LONG := tests/faults tests/test_crash.py tests/test_wire.py
 
-.PHONY: help demo test check format lock audit sbom faults wire fuzz soak torture clean
+.PHONY: help demo test test-long check format lock audit sbom faults wire fuzz soak torture clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in three regions (no keys needed)"
 	@echo "make test    set up, then run the tests with branch coverage"
+	@echo "make test-long  the fault catalogue, a crash at every system call, the wire: what CI runs besides"
 	@echo "make check   format, lint, types, import rules, lock files current"
 	@echo "make format  let the formatter and the linter mend what they can"
 	@echo "make lock    resolve the dependencies anew and write requirements/*.lock"
@@ -26,7 +28,10 @@ demo: $(VENV)/runtime
 	@$(BIN)/ncrawl demo --output demo.ndjson --summary demo.summary.json
 
 test: $(VENV)/dev
-	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report term $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report term $(addprefix --ignore ,$(LONG)) $(ARGS)
+
+test-long: $(VENV)/dev
+	@$(BIN)/python -m pytest --numprocesses 2 $(LONG) $(ARGS)
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -291,10 +291,10 @@ def damaged_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ni
     """An account, a run of it that was stopped, and the data of an undisturbed run."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         home = tmp_path_factory.mktemp("damaged")
-        with a_night_here(home, monkeypatch, EmulatorOptions(registries=3, images=40)) as night:
+        with a_night_here(home, monkeypatch, EmulatorOptions(registries=6, images=40)) as night:
             assert night.snapshot("--region", "kr") == 0
             undisturbed = data_of(night.newest())
-            night.account.on_request = lambda requests: os.kill(os.getpid(), 15) if requests == 4 else None
+            night.account.on_request = lambda requests: os.kill(os.getpid(), 15) if requests == 4 else None  # of 7
             assert night.snapshot("--region", "kr", "--concurrency", "1") == 143
             night.account.on_request = None
             (unfinished,) = night.remains()

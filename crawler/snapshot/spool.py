@@ -26,7 +26,7 @@ BLOCK_BYTES = 32 * 1024
 RECORD_OVERHEAD_BYTES = 200
 """What Python's objects around a record take."""
 
-_Block = tuple[list[str], list[bytes]]  # names in order, and their records
+_Block = tuple[list[str], list[bytes]]  # names, and their records
 _HEAD = 4
 _MARSHAL_VERSION = 2  # without references: faster, and nothing is shared between records
 

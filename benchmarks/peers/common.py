@@ -1,0 +1,75 @@
+"""What all peers share: the command line, signing, and the two ways to turn a body into lines."""
+
+# mypy: ignore-errors
+# It runs in an environment of its own, which the type checker does not see.
+
+from __future__ import annotations
+
+import argparse
+import hmac
+import time
+from base64 import b64encode
+from typing import Any
+
+import orjson
+
+ACCESS_KEY, SECRET_KEY = "BENCHMARK-ACCESS-KEY", "benchmark-secret-key-of-no-account"
+_SECRET = SECRET_KEY.encode()
+BASE = "/ncr/api/v2/repositories"
+LUMP_BYTES = 256 * 1024
+
+
+def ask() -> argparse.Namespace:
+    """Return the command line's choices, the same for every peer."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("origin", help="http://127.0.0.1:PORT")
+    parser.add_argument("output")
+    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--page-size", type=int, default=100)
+    parser.add_argument("--ours", action="store_true", help="turn bodies into lines by ncrawl's functions")
+    return parser.parse_args()
+
+
+def target(registry: str | None, page: int, page_size: int) -> str:
+    """Return path and query of one page; None is the list of registries."""
+    return f"{BASE}{'/' + registry if registry else ''}?page={page}&pagesize={page_size}"
+
+
+def signed(what: str) -> dict[str, str]:
+    """Return the headers that authenticate ``GET what``."""
+    timestamp = str(int(time.time() * 1000))
+    text = f"GET {what}\n{timestamp}\n{ACCESS_KEY}".encode()
+    return {
+        "x-ncp-apigw-timestamp": timestamp,
+        "x-ncp-iam-access-key": ACCESS_KEY,
+        "x-ncp-apigw-signature-v2": b64encode(hmac.digest(_SECRET, text, "sha256")).decode(),
+    }
+
+
+def by_orjson(body: bytes, registry: str) -> tuple[int | None, bytes]:
+    """Return the next page's number and the lines, the way somebody writes who cares: loads, add fields, dumps."""
+    page = orjson.loads(body)
+    ours = {"account": "default", "region": "kr", "registry": registry}
+    lines = bytearray()
+    for record in page["results"]:
+        lines += orjson.dumps({**ours, **record}, None, orjson.OPT_APPEND_NEWLINE)
+    return page["next"], lines
+
+
+def by_ncrawl(body: bytes, registry: str) -> tuple[int | None, bytes]:
+    """Return the same by ncrawl's own functions: like for like in all but HTTP, verdicts and uniqueness."""
+    from crawler.decoding import (  # noqa: PLC0415 - only this way needs ncrawl
+        IMAGE_FIELDS,
+        decode_page,
+        line_prefix,
+        lines,
+    )
+
+    page = decode_page(body, IMAGE_FIELDS)
+    return page.next, lines(line_prefix(IMAGE_FIELDS, ("default", "kr", registry)), page.records)
+
+
+def names_of(body: bytes) -> tuple[int | None, list[str]]:
+    """Return the next page's number and the registries that a page of their list names."""
+    page: dict[str, Any] = orjson.loads(body)
+    return page["next"], [record["name"] for record in page["results"]]

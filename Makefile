@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+# A lock is whole, so nothing is resolved: some pips would look for newer releases of what is asked for with an extra.
+LOCKED := --no-deps --require-hashes -r
 TOOLS := .venv-tools
 LONG := tests/faults tests/test_crash.py tests/test_wire.py
 
@@ -80,17 +82,17 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/runtime: requirements/runtime.lock requirements/build.lock pyproject.toml | $(BIN)/python
-	@$(PIP) install --require-hashes -r requirements/runtime.lock
-	@$(PIP) install --require-hashes -r requirements/build.lock
+	@$(PIP) install $(LOCKED) requirements/runtime.lock
+	@$(PIP) install $(LOCKED) requirements/build.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev: requirements/dev.lock $(VENV)/runtime
-	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@$(PIP) install $(LOCKED) requirements/dev.lock
 	@touch $@
 
 $(TOOLS)/installed: requirements/tools.lock requirements/build.lock pyproject.toml
 	@$(PYTHON) -m venv $(TOOLS)
-	@$(TOOLS)/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements/tools.lock
+	@$(TOOLS)/bin/python -m pip --disable-pip-version-check -qq install $(LOCKED) requirements/tools.lock
 	@$(TOOLS)/bin/python -m pip --disable-pip-version-check -qq install --no-deps --no-build-isolation --editable .
 	@touch $@

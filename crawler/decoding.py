@@ -37,7 +37,7 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(rb"[\[{]|[\]}]")
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, gc=False):
     results: list[msgspec.Raw]
     next: int | None
     count: msgspec.Raw = msgspec.Raw(b"null")
@@ -51,7 +51,7 @@ _Absent = Annotated[str, msgspec.Meta(pattern="(?!)")]
 """No text matches, so a field of this type cannot be there."""
 
 
-class _Plain(msgspec.Struct):
+class _Plain(msgspec.Struct, gc=False):
     """A record that has a name and no field of ours, however its key is escaped: nearly every one."""
 
     name: str
@@ -60,7 +60,7 @@ class _Plain(msgspec.Struct):
     registry: _Absent = ""
 
 
-class _PlainRecords(msgspec.Struct):
+class _PlainRecords(msgspec.Struct, gc=False):
     results: list[_Plain]
 
 

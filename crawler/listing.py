@@ -69,7 +69,8 @@ class Listing:
         self.outcome: Outcome | None = None
         self._page_size = page_size
         self._verify = verify
-        self._seen: dict[str, int] = {}
+        self._names: set[str] = set()  # of the first pass, while it is the only one
+        self._seen: dict[str, int] = {}  # name to the bits of the passes that saw it, once there are more
         self._passes: list[Pass] = []
         self._pages = 0
         self._count: int | None = None
@@ -124,23 +125,46 @@ class Listing:
     def abandon(self, reason: str) -> Outcome:
         """End the listing now, because the run ends, and return what can be said of it."""
         if self.outcome is None:
-            verdict = Verdict.INCOMPLETE if self._seen else Verdict.FAILED
+            verdict = Verdict.INCOMPLETE if self._known else Verdict.FAILED
             self._end(verdict, reason)
         assert self.outcome is not None
         return self.outcome
 
+    @property
+    def _known(self) -> int:
+        return len(self._seen) or len(self._names)
+
     def _begin_pass(self, size: int | None) -> Pass:
+        if self._passes and not self._seen:
+            self._seen, self._names = dict.fromkeys(self._names, 1), set()
         self._current = Pass(bit=1 << len(self._passes), size=size)
         self._passes.append(self._current)
         return self._current
 
     def _sift(self, page: Page) -> tuple[list[str], list[bytes]]:
-        """Mark the page's names as seen in this pass; return those that no pass saw before, with their records."""
+        """Take the page's names in; return those that no page held before, with their records."""
+        return self._sift_first(page) if len(self._passes) == 1 else self._sift_again(page)
+
+    def _sift_first(self, page: Page) -> tuple[list[str], list[bytes]]:
+        current, known = self._current, self._names
+        before = len(known)
+        if known.isdisjoint(page.names):
+            known.update(page.names)
+            if len(known) - before == len(page.names):
+                current.names += len(page.names)
+                return page.names, page.records
+            known.difference_update(page.names)
+        fresh: dict[str, bytes] = {}
+        for name, record in zip(page.names, page.records, strict=True):
+            if name not in known:
+                fresh.setdefault(name, record)
+        known.update(fresh)
+        current.names += len(fresh)
+        current.twice += len(page.names) - len(fresh)
+        return list(fresh), list(fresh.values())
+
+    def _sift_again(self, page: Page) -> tuple[list[str], list[bytes]]:
         current, seen, bit = self._current, self._seen, self._current.bit
-        if bit == 1 and seen.keys().isdisjoint(page.names) and len(set(page.names)) == len(page.names):
-            seen.update(dict.fromkeys(page.names, bit))
-            current.names += len(page.names)
-            return page.names, page.records
         names: list[str] = []
         records: list[bytes] = []
         for name, record in zip(page.names, page.records, strict=True):
@@ -198,10 +222,10 @@ class Listing:
 
     def _verdict_without_first_page(self, failure: Failure) -> tuple[Verdict, str]:
         if failure.kind is FailureKind.NOT_FOUND:
-            if self._seen:
+            if self._known:
                 return Verdict.INCOMPLETE, f"vanished while it was listed: {failure.reason}"
             return Verdict.GONE, failure.reason
-        if self._seen:
+        if self._known:
             return Verdict.INCOMPLETE, f"pass {len(self._passes)}, page 1: {failure.reason}"
         denied = failure.kind is FailureKind.DENIED
         return (Verdict.DENIED if denied else Verdict.FAILED), failure.reason
@@ -209,13 +233,13 @@ class Listing:
     def _judge_proof(self) -> bool:
         """End the listing when the passes so far prove enough, or when no further pass is to be taken."""
         last = self._passes[-1]
-        signs = signs_of_change(self._passes, len(self._seen))
+        signs = signs_of_change(self._passes, self._known)
         defects = max(p.defects for p in self._passes)
         if defects:
             self._end(Verdict.INCOMPLETE, f"{defects} records without a usable name")
         elif self._verify is VerifyMode.NEVER or (self._is_first_enough() and not signs):
             self._end_unverified(signs)
-        elif self._seen and not last.names and last.is_closed:
+        elif self._known and not last.names and last.is_closed:
             self._end(Verdict.INCOMPLETE, "fell empty while it was listed")
         elif self._is_proved():
             self._end_proved(signs)
@@ -243,7 +267,7 @@ class Listing:
     def _is_proved(self) -> bool:
         """Whether nothing that was there throughout can be missing; `proof` gives the three grounds."""
         passes = self._passes
-        if one_pass_was_atomic(passes, len(self._seen)):
+        if one_pass_was_atomic(passes, self._known):
             return len(passes) > 1 or self._is_first_enough()
         return passes_agree(passes) or expected_loss(passes, self._seen) <= ACCEPTED_LOSS
 
@@ -262,7 +286,7 @@ class Listing:
         A little smaller each pass; but the third asks for one page that holds all that is known and some more: if the
         gateway gives that much, the answer is atomic and proves the listing, whatever moves.
         """
-        known = len(self._seen)
+        known = self._known
         one_page = known + known // 8 + 8
         if len(self._passes) == STRETCHED_PASS and one_page <= LARGEST_STRETCH:
             return max(one_page, self._first_page_size())
@@ -278,10 +302,10 @@ class Listing:
         self.outcome = Outcome(
             verdict=verdict,
             reason=reason,
-            images=len(self._seen),
+            images=self._known,
             count=self._count,
             pages=self._pages,
             passes=len(self._passes),
             page_size=first.given or first.size,
         )
-        self._seen = {}
+        self._seen, self._names = {}, set()

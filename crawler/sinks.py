@@ -92,7 +92,8 @@ class Sink:
         self.is_whole = False
         self._fd = fd
         self._compressor = compress
-        self._lump = bytearray()
+        self._lump: list[bytes] = []
+        self._lump_bytes = 0
         self._unwritten = memoryview(b"")
         self._lock = asyncio.Lock()
         self._sha256 = hashlib.sha256()
@@ -108,9 +109,10 @@ class Sink:
         Raises:
             OutputError: they cannot be written; a ClosedPipeError if the reader went away.
         """
-        self._lump += lines
+        self._lump.append(lines)
+        self._lump_bytes += len(lines)
         self.lines += count
-        if len(self._lump) >= LUMP_BYTES:
+        if self._lump_bytes >= LUMP_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
@@ -118,7 +120,7 @@ class Sink:
         async with self._lock:
             await self._drain()
             if self._lump:
-                lump, self._lump = bytes(self._lump), bytearray()
+                lump, self._lump, self._lump_bytes = b"".join(self._lump), [], 0
                 self._unwritten = memoryview(self._compressor.compress(lump))
                 await self._drain()
 
@@ -146,7 +148,7 @@ class Sink:
     def _forget_unwritten(self) -> None:
         """Count no line that did not get out; in a compressed stream nobody can tell which did."""
         if isinstance(self._compressor, _Plain):
-            self.lines -= bytes(self._unwritten).count(b"\n") + self._lump.count(b"\n")
+            self.lines -= bytes(self._unwritten).count(b"\n") + b"".join(self._lump).count(b"\n")
 
     def _publish(self) -> None:
         """Give what is whole its name."""

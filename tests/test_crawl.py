@@ -34,6 +34,8 @@ from crawler.report import is_complete, manifest
 from crawler.secret import KeyPair, Secret
 from crawler.snapshot.manifest import Run, dump, load
 from crawler.transport import Timeouts, Transport
+from crawler.transport.direct import DirectWire
+from crawler.transport.session import SessionWire
 from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from crawler.model import ListingResult, PageRequest
     from crawler.plan import CrawlResult
     from crawler.scheduling import Walk
+    from crawler.transport.wires import Wire
 
 REGIONS = ZONES["public"].regions
 KR, SGN, JPN = REGIONS
@@ -133,10 +136,11 @@ async def transport_to(
     rate: float = inf,
     region_rate: float = inf,
     timeouts: Timeouts = IMPATIENT,
+    open_: Callable[[str, Timeouts], Wire] = DirectWire,
 ) -> AsyncIterator[Transport]:
     pair = KeyPair(Secret(keys[0]), Secret(keys[1]), "the test")
     turnstile = Turnstile(Pace(rate, region_rate, CODES), CODES)
-    async with Transport(url, Credentials(pair), turnstile, trust_env=False, timeouts=timeouts) as transport:
+    async with Transport(Credentials(pair), turnstile, open_(url, timeouts)) as transport:
         yield transport
 
 
@@ -763,7 +767,7 @@ async def test_mocked_pages_in_any_order_of_count_and_next() -> None:
         serve("?page=1&pagesize=2", page({"name": "team-a"}, count=99))
         serve("/team-a?page=1&pagesize=2", page({"name": "a", "new": 1.10}, {"name": "b"}, following=2, count=1))
         serve("/team-a?page=2&pagesize=2", page({"name": "c"}, count=1))
-        async with transport_to("http://127.0.0.1:1") as transport:
+        async with transport_to("http://127.0.0.1:1", open_=SessionWire) as transport:
             outcome = await crawl_with(transport, plan(regions=(KR,), page_size=2, verify=VerifyMode.NEVER))
     assert [json.loads(line)["name"] for line in outcome.output.lines] == ["a", "b", "c"]
     assert outcome.verdicts == {"kr/team-a": Verdict.COMPLETE}
@@ -775,7 +779,7 @@ async def test_mocked_refusal() -> None:
     with aioresponses() as mocked:
         body = json.dumps({"error": {"errorCode": 210, "message": "Permission Denied"}})
         mocked.get(f"{base}/x?page=1&pagesize=100", status=401, body=body, response_class=MendedResponse)
-        async with transport_to("http://127.0.0.1:1") as transport:
+        async with transport_to("http://127.0.0.1:1", open_=SessionWire) as transport:
             outcome = await crawl_with(transport, plan(regions=(KR,), registries=named("kr/x")))
     assert outcome.verdicts == {"kr/x": Verdict.DENIED}
 

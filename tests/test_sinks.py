@@ -388,7 +388,7 @@ async def test_sleeping_reader_of_a_run_at_its_end(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sinks, "LAST_WORDS_S", 0.1)
     with pipe() as (_, writing):
         sink = stream(writing)
-        sink._lump += LINES
+        sink._lump.append(LINES)
         sink.is_whole = True
         with pytest.raises(OutputError, match="timed out"):
             await sink.__aexit__(None, None, None)

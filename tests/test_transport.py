@@ -1,4 +1,7 @@
-"""The transport: what goes onto the wire, what may come back, and that nothing of a key ever leaves it in an error."""
+"""The transport: what goes onto the wire, what may come back, and that nothing of a key ever leaves it in an error.
+
+Everything here runs over both wires: what one promises the other keeps.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_server import RawServer, answer, in_pieces, page, refusal, then_close, then_reset, zipped
 
-from crawler import transport as room
 from crawler.credentials import Credentials
 from crawler.decoding import IMAGE_FIELDS, decode_page
 from crawler.emulator import Emulator, EmulatorOptions
@@ -49,11 +51,13 @@ from crawler.errors import (
 from crawler.model import PageRequest
 from crawler.pacing import Pace
 from crawler.secret import KeyPair, Secret
-from crawler.transport import MAX_BODY_BYTES, Timeouts, Transport, fetch_metadata
+from crawler.transport import MAX_BODY_BYTES, Timeouts, Transport, failures, fetch_metadata
+from crawler.transport.direct import DirectWire
+from crawler.transport.session import SessionWire
 from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from raw_server import Answer, Request
@@ -64,6 +68,17 @@ FIRST = PageRequest(KR, "team-a", 1, 100)
 BODY = page({"name": "nginx", "pull_count": 3}, {"name": "한글", "pull_count": 2**70})
 OK = answer(BODY)
 QUICK = Timeouts(connect_s=0.2, stall_s=0.2, a_try_s=0.2)
+
+
+@pytest.fixture(params=[DirectWire, SessionWire], autouse=True, scope="module")
+def wire_in_use(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run the whole module over each wire."""
+    request.module.Wire = request.param
+    yield
+    request.module.Wire = DirectWire
+
+
+Wire: type[DirectWire | SessionWire] = DirectWire
 
 
 @dataclass
@@ -80,7 +95,8 @@ async def transport_to(
     turnstile = Turnstile(Pace(rate, inf, [KR.code]), [KR.code])
     credentials = Credentials(KeyPair(Secret(ACCESS), Secret(SECRET), "the test"))
     timeouts = timeouts or Timeouts()
-    async with Transport(url, credentials, turnstile, trust_env=trust_env, timeouts=timeouts) as transport:
+    wire = SessionWire(url, timeouts, trust_env=True) if trust_env else Wire(url, timeouts)
+    async with Transport(credentials, turnstile, wire) as transport:
         yield transport
 
 
@@ -159,7 +175,7 @@ async def test_many_hidden_resends_are_counted() -> None:
     async with Emulator(options) as emulator:
         keys = KeyPair(Secret(emulator.access_key), Secret(emulator.secret_key), "the emulator")
         turnstile = Turnstile(Pace(inf, inf, ["kr"]), ["kr"])
-        async with Transport(emulator.url, Credentials(keys), turnstile, trust_env=False) as transport:
+        async with Transport(Credentials(keys), turnstile, Wire(emulator.url, Timeouts())) as transport:
             count, pages = Count(), 0
             for _ in range(60):
                 try:
@@ -264,7 +280,7 @@ async def test_expired_keys_send_nothing() -> None:
     count = Count()
     async with (
         RawServer(OK) as server,
-        Transport(server.url, Credentials(keys), turnstile, trust_env=False) as transport,
+        Transport(Credentials(keys), turnstile, Wire(server.url, Timeouts())) as transport,
     ):
         with pytest.raises(CredentialsError):
             await transport.fetch(FIRST, count)
@@ -662,7 +678,7 @@ async def test_retry_after_date_without_a_date_is_by_our_clock() -> None:
 @given(text=st.text(max_size=40) | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ [\d:]+ \S+", fullmatch=True))
 def test_no_text_breaks_a_date(text: str) -> None:
     """Any text is a time within bounds, or ignored."""
-    asked_s = room._retry_after(text, None)
+    asked_s = failures._retry_after(text, None)
     assert asked_s is None or 0 <= asked_s <= 60
 
 

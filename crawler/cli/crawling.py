@@ -27,7 +27,7 @@ from crawler.report import is_complete, iso, manifest, run_id, tables
 from crawler.settings import CRAWL_KEYS
 from crawler.sinks import FileSink, check_place, open_sink, write_file
 from crawler.snapshot.manifest import Run, StoredFile, dump
-from crawler.transport import Transport, fetch_metadata
+from crawler.transport import Transport, fetch_metadata, open_wire
 from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
@@ -170,7 +170,8 @@ async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output
     """Crawl the plan while signals are listened to and progress is shown."""
     regions = [region.code for region in settings.region]
     turnstile = Turnstile(Pace(settings.rate, settings.region_rate, regions), regions)
-    async with Transport(settings.gateway, found.credentials, turnstile, trust_env=settings.trust_env) as transport:
+    wire = open_wire(settings.gateway, trust_env=settings.trust_env)
+    async with Transport(found.credentials, turnstile, wire) as transport:
         one = Crawl(plan, transport, output, log_event)
         with one_error(), anyio.open_signal_receiver(*_SIGNALS) as signals:
             async with anyio.create_task_group() as beside:

@@ -1,0 +1,135 @@
+"""Fetch the body of one page: paced, signed and counted on every attempt. The only room that imports aiohttp.
+
+An attempt passes the turnstile, is signed and goes out over a `Wire`, once; nothing below sends it again by itself.
+aiohttp's exceptions hold the request's headers and never leave this room: ours take their place, without a cause.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol, Self
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from crawler.endpoints import request_target
+from crawler.errors import NetworkError, RequestError
+from crawler.signing import GatewayClock
+from crawler.transport.attempt import Attempt
+from crawler.transport.bodies import MAX_BODY_BYTES, read_body
+from crawler.transport.direct import DirectWire, works_here
+from crawler.transport.failures import refusal, translate
+from crawler.transport.metadata import fetch_metadata
+from crawler.transport.session import SessionWire
+from crawler.transport.wires import SLOWEST_BYTES_PER_S, StaleConnectionError, Timeouts
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from crawler.credentials import Credentials
+    from crawler.errors import GatewayError
+    from crawler.model import PageRequest
+    from crawler.transport.wires import Wire
+    from crawler.turnstile import Turnstile
+
+__all__ = ["MAX_BODY_BYTES", "SLOWEST_BYTES_PER_S", "Timeouts", "Transport", "fetch_metadata", "open_wire"]
+
+
+class Counter(Protocol):
+    """Counts the wire attempts that are made on its behalf."""
+
+    requests: int
+
+
+class Transport:
+    """Sends page requests to one gateway.
+
+    Args:
+        credentials: asked for keys at every attempt, after every wait.
+        turnstile: entered by every attempt.
+        wire: what attempts are sent over; closed in the end.
+    """
+
+    def __init__(self, credentials: Credentials, turnstile: Turnstile, wire: Wire) -> None:
+        self._credentials = credentials
+        self._turnstile = turnstile
+        self._wire = wire
+        self._clock = GatewayClock()
+        self._epoch_s = time.time() - time.monotonic()  # a wall clock that jumps in mid-run changes no signature
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._wire.close()
+
+    @property
+    def clock_offset_s(self) -> float:
+        """How far the gateway's clock was found to be ahead of ours; 0 if nobody had reason to look."""
+        return self._clock.offset_s
+
+    def clock_explains(self, error: GatewayError) -> bool:
+        """Whether a refused signature was the clock's fault; from then on requests are signed with the gateway's."""
+        return self._clock.explains(skew_s=error.clock_skew_s, signed_offset_s=error.signed_offset_s)
+
+    def send_back(self, region: str) -> None:
+        """Send nothing of what waits for its turn in ``region``."""
+        self._turnstile.send_back(region)
+
+    def refuse(self, pause_s: float) -> float:
+        """Slow every request down: the gateway said that they come too fast. Return the new rate a second."""
+        return self._turnstile.refuse(pause_s)
+
+    async def fetch(self, request: PageRequest, counter: Counter) -> bytes:
+        """Return the whole decoded body of a 200 answer.
+
+        Raises:
+            GatewayError: another status, with the gateway's code.
+            NetworkError: no whole answer in time.
+            CertificateError: the gateway could not be authenticated; nothing signed was sent.
+            ProtocolError: no proper HTTP, or a body above MAX_BODY_BYTES.
+            CredentialsError: the keys ran out and could not be renewed.
+        """
+        target, region = request_target(request), request.region.code
+        failure: RequestError
+        try:
+            try:
+                return await self._attempt(target, region, counter, fresh=False)
+            except StaleConnectionError:
+                return await self._attempt(target, region, counter, fresh=True)
+        except RequestError as error:
+            failure = error.with_traceback(None)  # its frames hold the request's headers, and so may its context
+            failure.__context__ = failure.__cause__ = None
+        except TimeoutError:
+            failure = NetworkError("timed out")
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            failure = translate(error)
+        raise failure
+
+    async def _attempt(self, target: str, region: str, counter: Counter, *, fresh: bool) -> bytes:
+        await self._turnstile.enter(region)
+        now_s = time.monotonic() + self._epoch_s
+        keys = self._credentials.peek(now_s) or await self._credentials.current(now_s)
+        attempt = Attempt(target, keys, self._clock, self._epoch_s)
+        counter.requests += 1
+        answer = await self._wire.send(attempt, fresh=fresh)
+        try:
+            if answer.status == 200:
+                return await read_body(answer)
+            raise await refusal(answer, attempt)
+        finally:
+            answer.release()
+
+
+def open_wire(origin: str, *, trust_env: bool) -> Wire:
+    """Return the fastest wire to ``origin`` that works here; proxies are left to `session.get`.
+
+    Args:
+        origin: scheme, host and port of the gateway.
+        trust_env: use the proxy variables and .netrc of the environment.
+    """
+    if trust_env or not works_here():
+        return SessionWire(origin, trust_env=trust_env)
+    return DirectWire(origin)

@@ -1,0 +1,42 @@
+"""One attempt on the wire: what it asks for, and how and when it was signed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from crawler.signing import sign
+
+if TYPE_CHECKING:
+    from crawler.secret import KeyPair
+    from crawler.signing import GatewayClock
+
+
+class Attempt:
+    """Signed when a wire asks for its headers, which is after every wait that the wire can foresee.
+
+    Attributes:
+        target: path and query.
+        headers: those that authenticate it; empty until it is signed.
+        signed_at_s: our clock then, seconds since 1970, uncorrected.
+        offset_s: the correction of our clock that it was signed with.
+    """
+
+    __slots__ = ("_clock", "_epoch_s", "_keys", "headers", "offset_s", "signed_at_s", "target")
+
+    def __init__(self, target: str, keys: KeyPair, clock: GatewayClock, epoch_s: float) -> None:
+        self.target = target
+        self.headers: dict[str, str] = {}
+        self.signed_at_s = 0.0
+        self.offset_s = 0.0
+        self._keys = keys
+        self._clock = clock
+        self._epoch_s = epoch_s
+
+    def sign(self) -> dict[str, str]:
+        """Return the headers that authenticate it, as of now."""
+        self.offset_s = self._clock.offset_s
+        self.signed_at_s = time.monotonic() + self._epoch_s
+        now_ms = int((self.signed_at_s + self.offset_s) * 1000)
+        self.headers = sign(self.target, self._keys, now_ms=now_ms)
+        return self.headers

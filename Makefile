@@ -8,7 +8,7 @@ LOCKED := --no-deps --require-hashes -r
 TOOLS := .venv-tools
 LONG := tests/faults tests/test_crash.py tests/test_wire.py
 
-.PHONY: help demo test test-long check format lock audit sbom faults wire fuzz soak torture clean
+.PHONY: help demo test test-long check format lock audit sbom faults wire fuzz soak torture mutants clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in three regions (no keys needed)"
@@ -24,6 +24,7 @@ help:
 	@echo "make fuzz    1,000,000 fuzzed bodies through decoding and writing"
 	@echo "make soak    200,000 pages: memory, file descriptors and tasks stay as they are"
 	@echo "make torture crash a snapshot at every system call, and kill it 200 times at random"
+	@echo "make mutants change the rooms that decide in every small way; at least 80 % must fail a test"
 	@echo "make clean   remove the virtual environment and every cache"
 
 demo: $(VENV)/runtime
@@ -72,8 +73,11 @@ soak: $(VENV)/dev
 torture: $(VENV)/dev
 	@$(BIN)/python tests/torture.py $(ARGS)
 
+mutants: $(TOOLS)/installed
+	@$(TOOLS)/bin/python tests/mutants.py
+
 clean:
-	rm -rf $(VENV) $(TOOLS) sbom.json .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(TOOLS) sbom.json mutants .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import uvloop
+from hypothesis import Phase, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,5 +31,6 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known."""
+    settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate])
     config.addinivalue_line("markers", "on_both_loops: run on asyncio's event loop as well as on uvloop's")
     config.addinivalue_line("markers", "world(**options): options of the emulator that a test of the program runs on")

@@ -43,14 +43,11 @@ class GatewayClock:
             skew_s: the gateway's clock minus ours, uncorrected, as its Date says; None if it said nothing sensible.
             signed_offset_s: the correction that the refused request was signed with.
         """
-        if skew_s is None or abs(skew_s) > ABSURD_DIFFERENCE_S:
+        if skew_s is None or not TOLERATED_DIFFERENCE_S < abs(skew_s) <= ABSURD_DIFFERENCE_S:
             return False
-        if abs(skew_s - signed_offset_s) <= TOLERATED_DIFFERENCE_S:
-            return False
-        if self.offset_s == signed_offset_s and self._is_corrected:
-            return False
-        if not self._is_corrected:
-            self.offset_s, self._is_corrected = skew_s, True
+        if self._is_corrected:
+            return signed_offset_s != self.offset_s
+        self.offset_s, self._is_corrected = skew_s, True
         return True
 
 

@@ -48,8 +48,7 @@ class Limit:
         """Count a request that starts at ``now_s``, which is not before `earliest`."""
         self._climb(now_s)
         self._count(now_s)
-        if self._rate < inf:
-            self._next = max(self._next, now_s) + 1 / self._rate
+        self._next = max(self._next, now_s) + 1 / self._rate
 
     def refuse(self, now_s: float, pause_s: float = 0.0) -> None:
         """Slow down after a refusal: half the rate, at most once a second, and nothing at all for ``pause_s``."""

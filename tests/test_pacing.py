@@ -166,15 +166,17 @@ def test_unlimited_stays_unlimited_until_refused() -> None:
         ([], 10),
     ],
 )
-def test_unlimited_is_halved_from_what_was_really_sent(counts: list[int], half: float) -> None:
+@pytest.mark.parametrize("start_s", [0.0, 4e6])
+def test_unlimited_is_halved_from_what_was_really_sent(counts: list[int], half: float, start_s: float) -> None:
     """The first refusal without a limit sets half of the fuller of the last two seconds; from there it grows by 5 %."""
     limit = Limit(inf)
     for second, count in enumerate(counts):
         for number in range(count):
-            limit.take(second + number / max(counts))
-    limit.refuse(len(counts) - 0.001)
+            limit.take(start_s + second + number / max(counts))
+    refused_s = start_s + len(counts) - 0.001
+    limit.refuse(refused_s)
     assert limit.rate_per_s == half
-    limit.earliest(len(counts) - 0.001 + 14.2)
+    limit.earliest(refused_s + 14.2)
     assert limit.rate_per_s == pytest.approx(2 * half, rel=0.01)
 
 
@@ -252,3 +254,10 @@ def test_a_refusal_slows_all_regions() -> None:
     pace.refuse(0.0, 3.0)
     assert pace.rate_per_s == 20
     assert pace.earliest("sgn", 0.0) == pace.earliest("kr", 0.0) == 3.0
+
+
+def test_a_refusal_that_asks_for_no_pause_makes_none() -> None:
+    """Without Retry-After only the rate is halved: the next request may go as soon as that allows."""
+    pace = Pace(40.0, inf, ["kr"])
+    pace.refuse(0.0)
+    assert pace.earliest("kr", 0.0) <= 1 / pace.rate_per_s

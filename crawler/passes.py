@@ -49,7 +49,7 @@ class Pass:
     pending: int = 0
     expected: int = 1
     demanded: int = 1
-    past_end: int | None = None
+    is_past_end: bool = False
     end: int | None = None
     contiguous: int = 0
     ahead: set[int] = field(default_factory=set)
@@ -73,11 +73,10 @@ class Pass:
             return 1
         if self.contiguous == 0:
             return None
-        last = self.demanded if self.stale >= MAX_STALE_PAGES else max(self.expected, self.demanded)
+        looks_ahead = self.stale < MAX_STALE_PAGES and not self.is_past_end
+        last = max(self.expected, self.demanded) if looks_ahead else self.demanded
         if self.end is not None:
             last = min(last, self.end)
-        if self.past_end is not None:
-            last = min(last, max(self.demanded, self.past_end - 1))
         return self.asked + 1 if self.asked < last else None
 
     def note(self, number: int, page: Page) -> None:
@@ -121,7 +120,7 @@ class Pass:
         """Take down that page ``number`` could not be had."""
         self.failures[number] = failure
         if failure.kind in (FailureKind.NOT_FOUND, FailureKind.BAD_REQUEST):
-            self.past_end = number if self.past_end is None else min(self.past_end, number)
+            self.is_past_end = True
 
     @property
     def is_closed(self) -> bool:
@@ -155,7 +154,7 @@ class Pass:
             found.append(f"{self.irregular} pages in the middle were not full")
         if self.end is not None and self.last_filled > self.end:
             found.append(f"page {self.last_filled} had images although page {self.end} was the last")
-        found += [f"page {n} was demanded and not there ({f.reason})" for n, f in self.missing()[:3] if n > 1]
+        found += [f"page {n} was demanded and not there ({f.reason})" for n, f in self.missing()[:3]]
         return found
 
     def doubts(self) -> bool:

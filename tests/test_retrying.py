@@ -192,6 +192,20 @@ def test_an_answer_ends_the_hold_and_refills_the_budget() -> None:
     assert failures == BUDGET
 
 
+def test_the_first_answer_gives_the_whole_budget_and_later_ones_a_little() -> None:
+    """A region that answered has its whole budget at once; if then half of all tries fail it is used up in the end."""
+    health = RegionHealth()
+    health.failed(0.0, 0.0)
+    assert not health.answered()
+    assert [health.failed(0.0, 0.0) for _ in range(int(BUDGET))] == [False] * (int(BUDGET) - 1) + [True]
+    assert health.answered()
+    pairs = 1
+    while not health.failed(0.0, 0.0):
+        health.answered()
+        pairs += 1
+    assert pairs == pytest.approx(BUDGET / (1 - REFILL), abs=1)
+
+
 def test_scattered_failures_hold_nothing() -> None:
     """A third of all tries may fail for ever: two answers pay for one failure."""
     health = RegionHealth()
@@ -218,3 +232,41 @@ def test_probes_come_at_growing_and_bounded_pauses(chances: list[float]) -> None
         now_s = probe_at_s
         assert not health.failed(now_s, chance, is_probe=True)
         assert health.is_held
+
+
+def hold(health: RegionHealth, chance: float) -> list[float]:
+    """Let a region fail until it is held, and then each probe; return the pauses before the first six probes."""
+    now_s, pauses = 50.0, list[float]()
+    while not health.failed(now_s, chance):
+        assert not health.is_held
+    for _ in range(6):
+        pauses.append(health.probe_at_s - now_s)
+        now_s = health.probe_at_s
+        health.failed(now_s, chance, is_probe=True)
+    return pauses
+
+
+@pytest.mark.parametrize(
+    ("chance", "pauses"),
+    [
+        (0.0, [5, 7.5, 11.25, 16.875, 25.3125, 30]),
+        (0.5, [6.25, 9.375, 14.0625, 21.09375, 30, 30]),
+        (1 - 1e-12, [7.5, 11.25, 16.875, 25.3125, 30, 30]),
+    ],
+)
+def test_probes_are_spread_and_put_off_by_half_each_time(chance: float, pauses: list[float]) -> None:
+    """Each pause is half as long again as the one before, with up to half of jitter; a new hold begins anew."""
+    health = RegionHealth()
+    assert hold(health, chance) == pytest.approx(pauses)
+    assert health.answered()
+    assert hold(health, chance) == pytest.approx(pauses)
+
+
+def test_probes_never_stop() -> None:
+    """An outage of a month is probed at the same pace as one of a minute."""
+    health, now_s = RegionHealth(), 0.0
+    hold(health, 0.0)
+    for _ in range(100_000):
+        now_s = health.probe_at_s
+        health.failed(now_s, 0.0, is_probe=True)
+    assert health.probe_at_s - now_s == pytest.approx(LONGEST_HOLD_S)

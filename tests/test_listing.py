@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count as counted
-from math import ceil
+from math import ceil, exp, lgamma, prod
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -230,6 +230,60 @@ def test_refused_page_sizes(refused_above: int, asked: list[int | None], accepte
     assert listing.outcome.verdict is Verdict.COMPLETE
 
 
+def test_the_smallest_page_size_that_is_asked_for() -> None:
+    """Ten is still asked for; nothing smaller is."""
+    assert [size for _, size in run(Shelf(7, refused_above=10), page_size=20).asked] == [20, 10]
+
+
+def never_still(number: int, size: int | None) -> Page:
+    """Answer with a page of a registry in which nothing stays where it was: no pass proves anything."""
+    names = random.Random(number * 1000 + (size or 0)).sample(images_of(0, 1000), min(size or 100, 100))
+    return page(names, number + 1 if number < 3 else None)
+
+
+def first_pages(found: Run) -> list[int | None]:
+    """Return the page size of each page 1 that was asked for."""
+    return [size for number, size in found.asked if number == 1]
+
+
+def test_every_pass_has_boundaries_of_its_own() -> None:
+    """What hides at a boundary of one pass is inside of a page of every other."""
+    sizes = first_pages(run(never_still))
+    assert len(set(sizes)) == len(sizes) == MAX_PASSES
+
+
+@pytest.mark.parametrize("refused", [2, 3, 4, MAX_PASSES - 1])
+def test_a_later_pass_whose_page_size_is_refused(refused: int) -> None:
+    """It asks for somewhat less than the first pass had, not for half and not for whatever the gateway likes."""
+    first_asked = counted(1)
+    found = run(lambda n, size: REFUSED if n == 1 and next(first_asked) == refused else never_still(n, size))
+    sizes = first_pages(found)
+    assert found.outcome.passes == MAX_PASSES
+    assert len(sizes) == MAX_PASSES + 1
+    assert 60 <= (sizes[refused] or 0) < 100
+
+
+def test_the_last_pass_whose_page_size_is_refused() -> None:
+    """No smaller size is left: the gateway may choose, and the listing ends."""
+    first_asked = counted(1)
+    found = run(lambda n, size: REFUSED if n == 1 and next(first_asked) == MAX_PASSES else never_still(n, size))
+    assert first_pages(found)[-1] is None
+    assert found.reason.startswith("kept changing in 8 passes")
+
+
+@pytest.mark.parametrize(("images", "size"), [(9, 18), (250, 289), (882, 1000), (883, 93)])
+def test_the_page_for_everything_has_some_room_and_a_limit(images: int, size: int) -> None:
+    """It holds what is known, an eighth and eight more, as long as that is no more than 1,000 records."""
+    counts = counted(images)
+    shelf = Shelf(images, largest=100)
+
+    def gateway(number: int, asked: int | None) -> Page | Failure:
+        shelf.says = next(counts)
+        return shelf(number, asked)
+
+    assert first_pages(run(gateway, page_size=min(images // 2, 100)))[2] == size
+
+
 @pytest.mark.parametrize("page_size", [1, 2, 3, 5, 11, 100, None])
 @pytest.mark.parametrize("accepted", [0, 1, 2, 7, 50, 10_000])
 @EVERY_MODE
@@ -413,20 +467,36 @@ def test_a_registry_vanishes_and_count_is_large(verify: VerifyMode) -> None:
 @pytest.mark.parametrize("verify", [AUTO, ALWAYS])
 def test_a_hole_in_the_middle(verify: VerifyMode) -> None:
     """A page that is never there although those around it are: three passes do not close, and that is enough."""
-    found = run(Shelf(250, says=250, largest=100, instead={2: NOT_FOUND}), verify)
+    last = page(images_of(200, 250), None, 249)
+    found = run(Shelf(250, says=250, largest=100, instead={2: NOT_FOUND, 3: last}), verify)
     assert (found.verdict, found.outcome.passes) == (Verdict.INCOMPLETE, 3)
-    assert found.reason.startswith("the listing does not close in 3 passes: page 2 was demanded and not there")
+    signs = "count went from 249 to 250; page 2 was demanded and not there (404/300 Not Found Exception)"
+    assert found.reason == f"the listing does not close in 3 passes: {signs}"
+
+
+def test_many_holes_are_not_all_named() -> None:
+    """Three say enough; the reason stays short however many pages are gone."""
+    found = run(Shelf(950, says=950, largest=100, instead=dict.fromkeys((2, 4, 6, 8), NOT_FOUND)), NEVER)
+    assert [f"page {n} " in found.reason for n in (2, 4, 6, 8)] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(
-    "page_one", [NOT_FOUND, DENIED, LOST, page([], None, 0)], ids=["404", "denied", "lost", "empty"]
+    ("page_one", "reason"),
+    [
+        (NOT_FOUND, "vanished while it was listed: 404/300 Not Found Exception"),
+        (DENIED, "pass 2, page 1: 401/210 Permission Denied"),
+        (LOST, "pass 2, page 1: timed out (10 tries)"),
+        (page([], None, 0), "fell empty while it was listed"),
+    ],
+    ids=["404", "denied", "lost", "empty"],
 )
-def test_a_registry_vanishes_between_two_passes(page_one: Page | Failure) -> None:
+def test_a_registry_vanishes_between_two_passes(page_one: Page | Failure, reason: str) -> None:
     """The first pass was good, the second finds nothing: what was had stays, and the verdict says what happened."""
     requests = counted(1)
     shelf = Shelf(250, says=250)
     found = run(lambda n, size: shelf(n, size) if next(requests) < 4 else page_one, ALWAYS)
-    assert (found.verdict, len(found.written)) == (Verdict.INCOMPLETE, 250)
+    assert (found.verdict, found.reason) == (Verdict.INCOMPLETE, reason)
+    assert found.written == images_of(0, 250)
 
 
 @pytest.mark.parametrize(("verify", "says"), [(AUTO, 450), (ALWAYS, None)])
@@ -455,6 +525,7 @@ def test_an_empty_answer_does_not_prove_what_came_later(verify: VerifyMode, says
         ({2: page(images_of(100, 200), 4, 250)}, "page 2 names page 4 as the next"),
         ({2: page(images_of(100, 200), None, 250)}, "page 3 had images although page 2 was the last"),
         ({3: NOT_FOUND}, "page 3 was demanded and not there (404/300 Not Found Exception)"),
+        ({2: page(images_of(99, 199), 3, 249)}, "1 name came twice; count went from 249 to 250"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -772,6 +843,39 @@ def test_the_estimate_knows_when_some_are_missed_more_often() -> None:
     assert _loss_of_unlike(spread, bits) == 0
     assert _loss_of_unlike(on_a_few, bits) > 1e-4
     assert _loss_of_unlike({everywhere: 995, 0b01110: 5}, bits) > 1e-4  # by the first and by the last
+
+
+def names_by_passes(total: int, passes: int, alpha: float, mean: float) -> dict[int, int]:
+    """Return the names that each set of passes held if the chance to be missed is spread as a beta distribution."""
+    beta = alpha / mean - alpha
+
+    def weight(missed: int) -> float:
+        held = passes - missed
+        spread = lgamma(alpha + missed) - lgamma(alpha) + lgamma(beta + held) - lgamma(beta)
+        return exp(spread + lgamma(alpha + beta) - lgamma(alpha + beta + passes))
+
+    return {held: round(total * weight(passes - held.bit_count())) for held in range(1, 2**passes)}
+
+
+@pytest.mark.parametrize("passes", [5, 6, MAX_PASSES])
+@pytest.mark.parametrize("alpha", [0.3, 1.0, 4.0])
+def test_the_estimate_finds_how_unlike_the_chances_are(passes: int, alpha: float) -> None:
+    """From what was seen, and with every kind of spread, it comes to the expected number of those that were not."""
+    total, mean = 10**13, 1e-4
+    beta = alpha / mean - alpha
+    unseen = total * prod((alpha + n) / (alpha + beta + n) for n in range(passes))
+    estimate = _loss_of_unlike(names_by_passes(total, passes, alpha, mean), [1 << n for n in range(passes)])
+    assert estimate == pytest.approx(unseen, rel=0.02)
+
+
+def test_the_estimate_by_hand() -> None:
+    """Ten of a thousand are missed three times, far more than chance; or hundreds once and one of them twice, less."""
+    bits = [1, 2, 4, 8, 16]
+    mean, square = 30 / (1000 * 3), 30 / (1000 * 8)
+    by_hand = 1000 * mean**5 * prod(1 + n * (square / mean**2 - 1) for n in (1, 2, 3, 4))
+    assert _loss_of_unlike({31: 990, 0b10001: 10}, bits) == pytest.approx(by_hand)
+    alike = {31: 699, 0b11101: 100, 0b11011: 100, 0b10111: 100, 0b10101: 1}
+    assert _loss_of_unlike(alike, bits) == pytest.approx(1000 * (302 / 3000) ** 5)
 
 
 def test_the_estimate_does_not_take_newcomers_for_misses() -> None:

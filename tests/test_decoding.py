@@ -305,11 +305,14 @@ def test_nesting(opening: bytes, closing: bytes) -> None:
             decode(nested(levels))
 
 
-def test_the_exact_depth() -> None:
-    """The record itself is the first level."""
-    assert decode(body(b'{"name":"a","v":' + b"[" * 127 + b"]" * 127 + b"}")).names == ["a"]
+@pytest.mark.parametrize(
+    "beside", [b"", b'"wide":[[]],', b'"wide":[' + b"[{}]," * 300 + b"0],"], ids=["", "one", "300"]
+)
+def test_the_exact_depth(beside: bytes) -> None:
+    """The record itself is the first level, and what stands beside a nested value adds nothing to it."""
+    assert decode(body(b'{"name":"a",' + beside + b'"v":' + b"[" * 127 + b"]" * 127 + b"}")).names == ["a"]
     with pytest.raises(PageError, match="nested more than 128 deep"):
-        decode(body(b'{"name":"a","v":' + b"[" * 128 + b"]" * 128 + b"}"))
+        decode(body(b'{"name":"a",' + beside + b'"v":' + b"[" * 128 + b"]" * 128 + b"}"))
 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 100_000, b'{"results":' * 100_000])
@@ -425,6 +428,19 @@ def test_any_prefix_is_json(values: tuple[str, str, str]) -> None:
     assert b"\n" not in prefix
 
 
+def test_a_prefix_is_short_and_readable() -> None:
+    """Texts stand in UTF-8 as they are; only where that cannot be they are escaped, and nothing is padded."""
+    assert line_prefix(REGISTRY_FIELDS, ("팀", "kr")) == '{"account":"팀","region":"kr",'.encode()
+    assert line_prefix(REGISTRY_FIELDS, ("\ud800", "kr")) == rb'{"account":"\ud800","region":"kr",'
+
+
+def test_a_prefix_holds_every_field() -> None:
+    """A value too few or too many is no prefix."""
+    for values in (("default",), ("default", "kr", "team-a")):
+        with pytest.raises(ValueError, match="argument 2"):
+            line_prefix(REGISTRY_FIELDS, values)
+
+
 # ── records that cannot be taken, and fields of our names (P7) ──
 
 
@@ -481,6 +497,11 @@ def test_only_their_own_fields_give_way() -> None:
     assert (page.overridden, bytes(page.records[0])) == (0, record)
     page = decode_page(body(b'{"name":"a","registry":"b"}'), REGISTRY_FIELDS)
     assert (page.overridden, bytes(page.records[0])) == (0, b'{"name":"a","registry":"b"}')
+
+
+def test_every_record_that_gives_way_is_counted() -> None:
+    """Records, not fields: one with two of our names counts once."""
+    assert decode(body(b'{"name":"a","account":1,"region":2},{"name":"b"},{"name":"c","region":3}')).overridden == 2
 
 
 def test_overridden_records_keep_everything_else() -> None:

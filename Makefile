@@ -23,7 +23,7 @@ help:
 	@echo "make wire    100,000 attempts under faults: never above the rate, nothing signed long before it is sent"
 	@echo "make fuzz    1,000,000 fuzzed bodies through decoding and writing"
 	@echo "make soak    200,000 pages: memory, file descriptors and tasks stay as they are"
-	@echo "make torture crash a snapshot at every system call, and kill it 200 times at random"
+	@echo "make torture crash a snapshot at every system call, lose power there, and kill it 200 times at random"
 	@echo "make mutants change the rooms that decide in every small way; at least 80 % must fail a test"
 	@echo "make clean   remove the virtual environment and every cache"
 
@@ -72,6 +72,7 @@ soak: $(VENV)/dev
 
 torture: $(VENV)/dev
 	@$(BIN)/python tests/torture.py $(ARGS)
+	@$(BIN)/python tests/blackout.py
 
 mutants: $(TOOLS)/installed
 	@$(TOOLS)/bin/python tests/mutants.py

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from anyio.from_thread import start_blocking_portal
 
 from crawler.cli import run
@@ -22,7 +22,7 @@ from crawler.emulator.wire import Answer
 from crawler.snapshot.diff import diff, open_side
 from crawler.snapshot.manifest import Manifest, read
 from crawler.snapshot.publishing import snapshot_names
-from crawler.snapshot.run import FINISHED
+from crawler.snapshot.run import FINISHED, Part
 from crawler.snapshot.verify import verify
 
 if TYPE_CHECKING:
@@ -145,12 +145,16 @@ class Night:
         """Return the newest snapshot."""
         return self.folder / self.names()[-1]
 
-    def finished(self) -> set[tuple[str, str | None]]:
-        """Return what the newest unfinished run has finished, by its journal; None is a list of registries."""
+    def parts(self) -> dict[tuple[str, str | None], Part]:
+        """Return what the newest unfinished run has put down by its journal; None is a list of registries."""
         journals = [path.with_name("journal") for path in sorted(self.folder.glob(".ncrawl-2*/run.json"))]
         lines = journals[-1].read_bytes().split(b"\n")[:-1] if journals and journals[-1].exists() else []
-        results = [json.loads(line[9:])["result"] for line in lines]
-        return {(one["region"], one["registry"]) for one in results if one["verdict"] in FINISHED}
+        parts = [msgspec.json.decode(line[9:], type=Part) for line in lines]
+        return {(part.result.region, part.result.registry): part for part in parts}
+
+    def finished(self) -> set[tuple[str, str | None]]:
+        """Return what the newest unfinished run has finished by its journal."""
+        return {key for key, part in self.parts().items() if part.result.verdict in FINISHED}
 
     def fetched(self) -> set[tuple[str, str | None]]:
         """Return what was asked for since the last `forget`; None is a list of registries."""

@@ -12,8 +12,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from blackout import Blackouts, blackouts
 from night import Night, a_night_here, checked, data_of, tree_of
-from torture import EIO, ENOSPC, KILL, Laboratory, NotRunError, Situation, laboratory
+from torture import EIO, ENOSPC, HALF, KILL, Injection, Laboratory, NotRunError, Situation, laboratory
 
 from crawler.emulator import EmulatorOptions
 from crawler.errors import OutputError
@@ -59,6 +60,60 @@ def test_a_fault_at_any_call_costs_nothing(lab: tuple[Laboratory, dict[str, Situ
             hits += one.spoil(situations[name], call, effect)
     assert one.figures.examples == []
     assert hits >= 8
+
+
+# ── power loss ──
+
+
+@pytest.fixture(scope="module")
+def dark() -> Iterator[tuple[Blackouts, dict[str, Situation]]]:
+    try:
+        with blackouts(WORLD, "--region", "kr") as one:
+            yield one, {situation.name: situation for situation in one.situations()}
+    except NotRunError as error:
+        pytest.skip(f"not run: {error}")
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_a_power_loss_at_any_call_costs_nothing(dark: tuple[Blackouts, dict[str, Situation]], name: str) -> None:
+    """At every k-th call of those, whatever the kernel has written back by then: the old or the whole new snapshot.
+
+    A file system comes up from a copy of the disk. Earlier snapshots are byte-identical, each that has a name is
+    whole, `latest` points to one; resumed, the data of an undisturbed run, without fetching again what the disk kept.
+    """
+    one, situations = dark
+    one.figures.wrong.clear()
+    one.figures.examples.clear()
+    one.figures.losses = 0
+    for call in situations[name].calls:
+        if call != "open":
+            one.spoil(situations[name], call, KILL)
+    assert one.figures.examples == []
+    assert one.figures.losses >= 20
+
+
+@pytest.mark.parametrize("name", ["begin and fetch", "publish"])
+def test_what_is_published_outlasts_a_power_loss(dark: tuple[Blackouts, dict[str, Situation]], name: str) -> None:
+    """Once the job has exited with 0, its snapshot and `latest` are on the disk, whole."""
+    one, situations = dark
+    one.figures.examples.clear()
+    one.reset(situations[name].start)
+    assert one.run(*situations[name].options).code == 0
+    one.judge_lasting("power lost after the end")
+    assert one.figures.examples == []
+
+
+def test_a_program_that_does_not_sync_is_caught(dark: tuple[Blackouts, dict[str, Situation]]) -> None:
+    """Power losses after a run whose every fsync did nothing leave half a snapshot: the test above can fail."""
+    one, situations = dark
+    situation = situations["publish"]
+    one.reset(situation.start)
+    outcome = one.run(*situation.options, inject=Injection("fsync", "retval=0", "1+", situation.paths))
+    assert (outcome.code, outcome.was_hit) == (0, True)
+    one.figures.wrong.clear()
+    one.figures.examples.clear()
+    one.judge(outcome, "nothing synced")
+    assert one.figures.wrong[HALF]
 
 
 # ── a disk that is really full ──

@@ -89,7 +89,7 @@ class Injection:
 
     call: str
     effect: str
-    when: int
+    when: int | str
     paths: tuple[str, ...]
 
 
@@ -120,6 +120,7 @@ class Figures:
     runs: int = 0
     errors: int = 0
     kills: int = 0
+    losses: int = 0
     resumes: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
@@ -136,7 +137,8 @@ HALF = "half snapshots under a final name"
 DIFFERING = "resumed runs with differing bytes"
 MISLED = "wrong exit codes or words"
 LEFT_OVER = "remains after a resumed run"
-KINDS = (REFETCHED, DAMAGED, HALF, DIFFERING, MISLED, LEFT_OVER)
+LOST = "published snapshots lost with the power"
+KINDS = (REFETCHED, DAMAGED, HALF, DIFFERING, MISLED, LEFT_OVER, LOST)
 
 
 def _victim(arguments: list[str], environment: dict[str, str], said: str, told: Connection) -> None:
@@ -265,11 +267,15 @@ class Laboratory:
     def resume(self, what: str, *, kill_after_s: float | None = None) -> Outcome:
         """Take up what is left, and look whether anything that was finished is fetched again."""
         self.figures.resumes += 1
-        done = self.night.finished()
+        done = self.finished()
         outcome = self.run("--resume", kill_after_s=kill_after_s)
         if again := self.night.fetched() & done:
             self.figures.note(REFETCHED, f"{what}: {again}", len(again))
         return outcome
+
+    def finished(self) -> set[tuple[str, str | None]]:
+        """Return what must not be fetched again."""
+        return self.night.finished()
 
     def _judge_words(self, outcome: Outcome, code: int, what: str) -> None:
         if outcome.code == -9:
@@ -324,8 +330,8 @@ def _watched(pid: int, log: Path, words: list[str]) -> Iterator[None]:
 
 
 @contextmanager
-def laboratory(options: EmulatorOptions, *arguments: str) -> Iterator[Laboratory]:
-    """Set up an account and a folder for it, in memory where that is to be had: nothing here needs a disk.
+def a_home() -> Iterator[Path]:
+    """Make a folder in memory where that is to be had: nothing here needs a disk.
 
     Raises:
         NotRunError: there is no strace.
@@ -333,10 +339,18 @@ def laboratory(options: EmulatorOptions, *arguments: str) -> Iterator[Laboratory
     if shutil.which("strace") is None:
         raise NotRunError("there is no strace here (Debian package strace)")
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
-    with (
-        tempfile.TemporaryDirectory(prefix="ncrawl-torture-", dir=memory) as home,
-        a_night(Path(home), options) as night,
-    ):
+    with tempfile.TemporaryDirectory(prefix="ncrawl-torture-", dir=memory) as home:
+        yield Path(home)
+
+
+@contextmanager
+def laboratory(options: EmulatorOptions, *arguments: str) -> Iterator[Laboratory]:
+    """Set up an account and a folder for it.
+
+    Raises:
+        NotRunError: there is no strace.
+    """
+    with a_home() as home, a_night(home, options) as night:
         yield Laboratory(night, *arguments)
 
 
@@ -391,7 +405,8 @@ def main() -> None:
 
 def print_figures(figures: Figures, title: str) -> None:
     """Print a table, and a few examples of what was wrong."""
-    rows = {"runs": figures.runs, "injected errors": figures.errors, "kills": figures.kills, "resumes": figures.resumes}
+    rows = {"runs": figures.runs, "injected errors": figures.errors, "kills": figures.kills}
+    rows |= {"power losses": figures.losses, "resumes": figures.resumes}
     rows |= {kind: figures.wrong[kind] for kind in KINDS}
     print(f"\n{title}")
     for name, number in rows.items():

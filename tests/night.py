@@ -125,10 +125,11 @@ class Night:
         self.account.forget()
         return run(["snapshot", str(self.folder), *options])
 
-    def start(self, *options: str, folder: Path | None = None) -> subprocess.Popen[str]:
-        """Start the job in a process of its own."""
+    def start(self, *options: str, program: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        """Start the job in a process of its own; ``program`` is one to take ncrawl's place, and its first arguments."""
+        python = ("-c", *program) if program else ("-m", "crawler")
         return subprocess.Popen(
-            [sys.executable, "-m", "crawler", "snapshot", str(folder or self.folder), *options],
+            [sys.executable, *python, "snapshot", str(self.folder), *options],
             cwd=ROOT,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -146,8 +147,9 @@ class Night:
         return self.folder / self.names()[-1]
 
     def parts(self) -> dict[tuple[str, str | None], Part]:
-        """Return what the newest unfinished run has put down by its journal; None is a list of registries."""
-        journals = [path.with_name("journal") for path in sorted(self.folder.glob(".ncrawl-2*/run.json"))]
+        """Return what the newest run that is not published has put down; None is a list of registries."""
+        runs = [path.parent for path in sorted(self.folder.glob(".ncrawl-2*/run.json"))]
+        journals = [path / "journal" for path in runs if path.name.removeprefix(".ncrawl-") not in self.names()]
         lines = journals[-1].read_bytes().split(b"\n")[:-1] if journals and journals[-1].exists() else []
         parts = [msgspec.json.decode(line[9:], type=Part) for line in lines]
         return {(part.result.region, part.result.registry): part for part in parts}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from blackout import Blackouts, blackouts
 from night import Night, a_night_here, checked, data_of, tree_of
-from torture import EIO, ENOSPC, HALF, KILL, Injection, Laboratory, NotRunError, Situation, laboratory
+from torture import EIO, ENOSPC, HALF, KILL, TERM, Injection, Laboratory, NotRunError, Situation, laboratory
 
 from crawler.emulator import EmulatorOptions
 from crawler.errors import OutputError
@@ -42,13 +42,14 @@ def lab() -> Iterator[tuple[Laboratory, dict[str, Situation]]]:
         pytest.skip(f"not run: {error}")
 
 
-@pytest.mark.parametrize("fault", ["error", "kill"])
+@pytest.mark.parametrize("fault", ["error", "kill", "stop"])
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_a_fault_at_any_call_costs_nothing(lab: tuple[Laboratory, dict[str, Situation]], name: str, fault: str) -> None:
-    """At every k-th write, fsync, truncate, rename, mkdir, symlink, unlink and rmdir: ENOSPC or EIO, or SIGKILL.
+    """At every k-th write, fsync, truncate, rename, mkdir, symlink, unlink, rmdir: ENOSPC or EIO, SIGKILL, SIGTERM.
 
-    After each: earlier snapshots byte-identical, none that is half there, exit 74 and one sentence for errors;
-    resumed, the data of an undisturbed run, no finished listing fetched again, and no remains.
+    After each: earlier snapshots byte-identical, none that is half there, exit 74 and one sentence for errors, 143 and
+    one for SIGTERM, or 0 where it came when all was done; resumed, the data of an undisturbed run, no finished listing
+    fetched again, and no remains.
     """
     one, situations = lab
     one.figures.wrong.clear()
@@ -56,7 +57,7 @@ def test_a_fault_at_any_call_costs_nothing(lab: tuple[Laboratory, dict[str, Situ
     hits = 0
     for call in situations[name].calls:
         if call != "open":  # the long version has it: nothing is lost by a file that cannot be opened
-            effect = KILL if fault == "kill" else ENOSPC if call in NO_SPACE else EIO
+            effect = {"kill": KILL, "stop": TERM}.get(fault, ENOSPC if call in NO_SPACE else EIO)
             hits += one.spoil(situations[name], call, effect)
     assert one.figures.examples == []
     assert hits >= 8

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from crawler.cli.logs import complain, configure_logging, log_end, log_event
+from crawler.cli.logs import complain, configure_logging, log_event, say, tell_end
 from crawler.events import Event, FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
 from crawler.model import Verdict
 from crawler.settings import Settings
@@ -129,7 +129,7 @@ def test_every_event_can_be_told(logged: Callable[..., str]) -> None:
 
 @pytest.mark.parametrize(("verdict", "level"), [("complete", "info"), ("incomplete", "warning")])
 def test_end_of_a_run(logged: Callable[..., str], verdict: Any, level: str) -> None:
-    """A collector of JSON lines is told how the run ended, at whatever level it listens."""
+    """A collector of JSON lines is told how the run ended, at whatever level it listens; people get tables."""
     totals = Totals(
         registries=VerdictCounts(complete=2), images=1500, pages=3, requests=4, retries=0, throttled=0, bytes=9
     )
@@ -142,9 +142,22 @@ def test_end_of_a_run(logged: Callable[..., str], verdict: Any, level: str) -> N
         registries=(),
         regions=(),
     )
-    line = json.loads(logged(lambda: log_end(whole), log_format="json"))
+    as_json = Settings(log_format="json")
+    line = json.loads(logged(lambda: tell_end(as_json, whole, "a table"), log_format="json"))
     assert (line["event"], line["level"], line["message"]) == ("RunEnded", level, f"{verdict}, 1,500 images")
     assert line["totals"]["registries"]["complete"] == 2
+    assert logged(lambda: tell_end(Settings(), whole, "a table")) == "a table\n"
+    for quiet in (Settings(log_format="json", quiet=True), Settings(quiet=True)):
+        assert logged(lambda quiet=quiet: tell_end(quiet, whole, "a table")) == ""
+
+
+def test_what_is_said_to_people_is_lines_of_json_too(logged: Callable[..., str]) -> None:
+    """Where a collector reads standard error, each line of it is an object; --quiet says nothing."""
+    text = "holds one image a line:\n\n{}\n"
+    assert logged(lambda: say(Settings(), text)) == f"{text}\n"
+    lines = logged(lambda: say(Settings(log_format="json"), text), log_format="json").splitlines()
+    assert [json.loads(line)["message"] for line in lines] == ["holds one image a line:", "{}"]
+    assert logged(lambda: say(Settings(quiet=True), text)) == ""
 
 
 def test_complaints(logged: Callable[..., str]) -> None:

@@ -183,6 +183,33 @@ def test_a_manifest_names_no_secret(night: Night) -> None:
     assert not any(secret in data for data in tree_of(night.folder).values() for secret in secrets)
 
 
+def test_a_stopped_run_has_a_summary_too(night: Night) -> None:
+    """What was had when it was stopped: incomplete, no files, what is finished and what is not."""
+    summary = night.home / "summary.json"
+    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
+    assert night.snapshot("--concurrency", "1", "--summary", str(summary)) == 143
+    told = load(summary.read_bytes())
+    assert (told.verdict, told.files) == ("incomplete", ())
+    assert told.totals.registries.complete
+    assert told.totals.registries.failed
+    assert f".ncrawl-{told.run.id}" in night.remains()
+
+
+def test_json_logs_are_json_to_the_last_line(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a night that is stopped, and of the one that goes on with it: every line is an object, and tells the end."""
+    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
+    assert night.snapshot("--log-format", "json", "--concurrency", "1") == 143
+    night.account.on_request = None
+    stopped = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert stopped[-1]["event"] == "RunEnded"
+    assert stopped[-1]["verdict"] == "incomplete"
+    assert night.snapshot("--log-format", "json", "--keep", "1", "--resume") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (end,) = [line for line in lines if line.get("event") == "RunEnded"]
+    assert (end["verdict"], end["totals"]["images"]) == ("complete", 300)
+    assert lines[-1]["message"].endswith("complete, 300 images; latest points to it")
+
+
 # ── what is not complete ──
 
 
@@ -306,6 +333,49 @@ def test_kill_9_loses_only_what_was_under_way(night: Night) -> None:
     assert not night.fetched() & done
     assert data_of(night.newest()) == undisturbed
     assert len(checked(night.newest()).run.resumed) == 3
+
+
+SIGNALLED = """
+import os, signal, sys, threading
+from crawler.__main__ import main
+
+call, path = sys.argv[1:3]
+del sys.argv[1:3]
+
+def stop_there(event, arguments):
+    if event == call and str(arguments[0]).endswith(path):
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait()  # it gets no further: what it was about to do is not done
+
+sys.addaudithook(stop_there)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "path", "is_published"),
+    [("os.mkdir", "/snapshot", False), ("os.rename", "/snapshot", False), ("os.rename", "/.ncrawl-latest", True)],
+)
+def test_sigterm_while_publishing(night: Night, call: str, path: str, is_published: bool) -> None:  # noqa: FBT001
+    """Before its data are put together, before they get their name, before `latest` moves: 143 at once, all or nothing.
+
+    It says how to go on; that fetches nothing, unless the snapshot is there and this is another night.
+    """
+    assert night.snapshot() == 0
+    undisturbed, latest = data_of(night.newest()), (night.folder / "latest").readlink()
+    stopped = night.start(program=(SIGNALLED, call, path))
+    output, _ = stopped.communicate()
+    assert stopped.returncode == 143
+    assert f"stopped by SIGTERM; run `ncrawl snapshot {night.folder} --resume` to go on" in output
+    assert (night.folder / "latest").readlink() == latest
+    assert len(night.names()) == (2 if is_published else 1)
+    assert data_of(night.newest()) == undisturbed
+    assert night.snapshot("--resume") == 0
+    assert bool(night.fetched()) is is_published
+    assert len(night.names()) == (3 if is_published else 2)
+    assert data_of(night.newest()) == undisturbed
+    assert (night.folder / "latest").readlink().name == night.newest().name
+    assert night.remains() == set()
 
 
 def test_a_deadline_leaves_a_run_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,28 +508,31 @@ def test_a_run_of_another_format_is_refused(night: Night, capsys: pytest.Capture
     assert "has format 2, this ncrawl writes format 1" in capsys.readouterr().err
 
 
-def test_a_run_cut_off_after_publishing_is_only_tidied_up(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
-    """Killed between the snapshot's name and the removal of its remains: no request, `latest` moved, nothing twice."""
+def test_after_a_run_cut_off_after_publishing_the_night_has_its_own(
+    night: Night, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed between the snapshot's name and the removal of its remains: the next night tidies up and takes its own."""
     night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
     assert night.snapshot("--concurrency", "1") == 143
     night.account.on_request = None
     (unfinished,) = night.remains()
     remains = tree_of(night.folder / unfinished)
     assert night.snapshot("--resume") == 0
-    published = tree_of(night.newest())
+    cut_off, published = night.newest(), tree_of(night.newest())
     (night.folder / unfinished).mkdir()
     for name, data in remains.items():
         (night.folder / unfinished / name).write_bytes(data)
     (night.folder / "latest").unlink()
-    summary = night.home / "summary.json"
+    night.account.replaced[path_of("kr"), 1] = TOO_LARGE  # so that tonight's is not accepted
     capsys.readouterr()
-    assert night.snapshot("--resume", "--summary", str(summary)) == 0
-    assert night.account.statistics.requests == 0
-    assert tree_of(night.newest()) == published
+    assert night.snapshot("--resume") == 3
+    said = capsys.readouterr().err
+    assert f"the run of {cut_off.name} was cut off after it was published; latest points to it" in said
+    assert tree_of(cut_off) == published
+    assert (night.folder / "latest").readlink().name == cut_off.name
+    assert night.newest() != cut_off
+    assert checked(night.newest()).run.resumed == ()
     assert night.remains() == set()
-    assert (night.folder / "latest").readlink().name == night.newest().name
-    assert load(summary.read_bytes()) == read(night.newest())
-    assert "complete, 300 images; latest points to it" in capsys.readouterr().err
 
 
 def test_a_registry_that_went_while_the_run_was_stopped_is_left_out(

@@ -72,6 +72,7 @@ CALLS = {
 """What is spoilt, in strace's words; a question mark is for what not every processor's Linux has."""
 
 KILL = "signal=KILL"
+TERM = "signal=TERM"
 EIO = "error=EIO"
 ENOSPC = "error=ENOSPC"
 
@@ -95,11 +96,12 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a victim ended: exit code, or minus the signal; what it said; whether it met its fault."""
+    """How a victim ended: exit code, or minus the signal; what it said; whether a fault hit it, and was SIGTERM."""
 
     code: int
     said: str
     was_hit: bool
+    was_told: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class Figures:
 
     runs: int = 0
     errors: int = 0
+    signals: int = 0
     kills: int = 0
     losses: int = 0
     resumes: int = 0
@@ -138,6 +141,11 @@ DIFFERING = "resumed runs with differing bytes"
 MISLED = "wrong exit codes or words"
 LEFT_OVER = "remains after a resumed run"
 LOST = "published snapshots lost with the power"
+WORDS = {
+    0: "",
+    74: r"^ncrawl: cannot write /.*: .*$",
+    143: r"^ncrawl: warning: (stopping: )?stopped by SIGTERM",
+}
 KINDS = (REFETCHED, DAMAGED, HALF, DIFFERING, MISLED, LEFT_OVER, LOST)
 
 
@@ -194,8 +202,10 @@ class Laboratory:
             finally:
                 victim.kill()
         assert victim.exitcode is not None
-        was_hit = victim.exitcode == -9 or (inject is not None and "(INJECTED)" in calls.read_text())
-        return Outcome(victim.exitcode, said.read_text(), was_hit)
+        log = calls.read_text() if inject is not None else ""
+        was_told = "--- SIGTERM" in log
+        was_hit = victim.exitcode == -9 or was_told or "(INJECTED)" in log
+        return Outcome(victim.exitcode, said.read_text(), was_hit, was_told)
 
     def _strace(self, inject: Injection | None) -> list[str]:
         if inject is None:
@@ -258,8 +268,9 @@ class Laboratory:
     def judge(self, outcome: Outcome, what: str) -> None:
         """Look at what a run left, resume it, and look again."""
         self.figures.kills += outcome.code == -9
-        self.figures.errors += outcome.was_hit and outcome.code != -9
-        self._judge_words(outcome, 74, what)
+        self.figures.signals += outcome.was_told
+        self.figures.errors += outcome.was_hit and not outcome.was_told and outcome.code != -9
+        self._judge_words(outcome, what)
         self._judge_snapshots(what)
         if outcome.was_hit:
             self._judge_resumed(what)
@@ -277,13 +288,13 @@ class Laboratory:
         """Return what must not be fetched again."""
         return self.night.finished()
 
-    def _judge_words(self, outcome: Outcome, code: int, what: str) -> None:
+    def _judge_words(self, outcome: Outcome, what: str) -> None:
+        """A fault is an exit code and a sentence; SIGTERM may come when all is done."""
         if outcome.code == -9:
             return
-        good = outcome.code == (code if outcome.was_hit else 0) and "Traceback" not in outcome.said
-        if outcome.was_hit:
-            good = good and re.search(r"^ncrawl: cannot write /.*: .*$", outcome.said, re.MULTILINE) is not None
-        if not good:
+        codes = (143, 0) if outcome.was_told else (74,) if outcome.was_hit else (0,)
+        is_good = outcome.code in codes and "Traceback" not in outcome.said
+        if not (is_good and re.search(WORDS[outcome.code], outcome.said, re.MULTILINE)):
             self.figures.note(MISLED, f"{what}: exit {outcome.code}\n{outcome.said}")
 
     def _judge_snapshots(self, what: str) -> None:
@@ -301,7 +312,7 @@ class Laboratory:
 
     def _judge_resumed(self, what: str) -> None:
         outcome = self.resume(what)
-        self._judge_words(outcome, 0, f"{what}, resumed")
+        self._judge_words(outcome, f"{what}, resumed")
         if outcome.code or data_of(self.night.newest()) != self._undisturbed:
             self.figures.note(DIFFERING, f"{what}: exit {outcome.code}, {outcome.said}")
         newest = (self.night.folder / "latest").readlink().name == self.night.newest().name
@@ -377,7 +388,7 @@ def kill_at_random(laboratory: Laboratory, kills: int, seed: int) -> None:
 def effects_of(call: str) -> tuple[str, ...]:
     """Return what is done to a call: every error that it can have, and a kill."""
     no_space = (ENOSPC,) if call in ("write", "mkdir", "open", "symlink", "rename") else ()
-    return (*no_space, EIO, KILL)
+    return (*no_space, EIO, TERM, KILL)
 
 
 def main() -> None:
@@ -405,8 +416,8 @@ def main() -> None:
 
 def print_figures(figures: Figures, title: str) -> None:
     """Print a table, and a few examples of what was wrong."""
-    rows = {"runs": figures.runs, "injected errors": figures.errors, "kills": figures.kills}
-    rows |= {"power losses": figures.losses, "resumes": figures.resumes}
+    rows = {"runs": figures.runs, "injected errors": figures.errors, "SIGTERM": figures.signals}
+    rows |= {"kills": figures.kills, "power losses": figures.losses, "resumes": figures.resumes}
     rows |= {kind: figures.wrong[kind] for kind in KINDS}
     print(f"\n{title}")
     for name, number in rows.items():

@@ -7,15 +7,15 @@ import logging
 import os
 import signal
 import time
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
-import click
 
 from crawler.cli.hardening import forbid_dumps
-from crawler.cli.logs import configure_logging, log_end, log_event
+from crawler.cli.logs import configure_logging, log_event, tell_end
 from crawler.cli.progress import Progress
 from crawler.crawl import Crawl, one_error
 from crawler.credentials import find_keys
@@ -31,7 +31,7 @@ from crawler.transport import Transport, fetch_metadata, open_wire
 from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 
     from crawler.crawl import Output
     from crawler.credentials import FoundKeys
@@ -72,25 +72,37 @@ class LineOutput:
         await self._sink.flush()
 
 
-def run(main: Callable[[], Awaitable[int]]) -> int:
-    """Run an async command on the fastest loop there is and return its exit code."""
-    before = [(number, signal.getsignal(number)) for number in _SIGNALS]
-    _exit_on_signals()
+def run(main: Callable[[], Awaitable[int]], *, when_stopped: str = "run it again") -> int:
+    """Run an async command on the fastest loop there is and return its exit code.
+
+    Args:
+        main: the command.
+        when_stopped: what a user can do when a signal ends it while there is no crawl to be stopped.
+    """
     gc.freeze()  # what is imported by now stays anyway
     gc.set_threshold(
         50_000, 20, 100
     )  # pages make few cycles: looking for them less often keeps more requests in flight
-    try:
+    with _signal_handlers_kept():
+        for number in _SIGNALS:
+            signal.signal(number, lambda number, _frame: _exit(signal.Signals(number), when_stopped))
         return anyio.run(main, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
+@contextmanager
+def _signal_handlers_kept() -> Iterator[None]:
+    before = [(number, signal.getsignal(number)) for number in _SIGNALS]
+    try:
+        yield
     finally:
         for number, handler in before:
             signal.signal(number, handler)
 
 
-def _exit_on_signals() -> None:
-    """Let a signal end the process at once while there is no crawl to be stopped: nothing written needs tidying up."""
-    for number in _SIGNALS:
-        signal.signal(number, lambda number, _frame: os._exit(EXIT_CODES[_SIGNALS[signal.Signals(number)]]))
+def _exit(number: signal.Signals, when_stopped: str) -> NoReturn:
+    """End the process at once: nothing that was written needs tidying up."""
+    log.warning("%s; %s", _SIGNALS[number].value, when_stopped)
+    os._exit(EXIT_CODES[_SIGNALS[number]])
 
 
 def crawl_command(settings: Settings, *, images: bool) -> int:
@@ -173,13 +185,12 @@ async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output
     wire = open_wire(settings.gateway, trust_env=settings.trust_env)
     async with Transport(found.credentials, turnstile, wire) as transport:
         one = Crawl(plan, transport, output, log_event)
-        with one_error(), anyio.open_signal_receiver(*_SIGNALS) as signals:
+        with _signal_handlers_kept(), one_error(), anyio.open_signal_receiver(*_SIGNALS) as signals:
             async with anyio.create_task_group() as beside:
                 beside.start_soon(_stop_on_signal, signals, one)
-                beside.start_soon(Progress(one, quiet=settings.quiet).show)
+                beside.start_soon(Progress(one, is_shown=not settings.quiet and settings.log_format == "text").show)
                 result = await one.run()
                 beside.cancel_scope.cancel()
-        _exit_on_signals()
     return result
 
 
@@ -217,10 +228,7 @@ def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: i
         ),
         files=files,
     )
-    if settings.log_format == "json" and not settings.quiet:
-        log_end(summary)
-    elif not settings.quiet:
-        click.echo(tables(result, [region.code for region in settings.region]), err=True)
+    tell_end(settings, summary, tables(result, [region.code for region in settings.region]))
     if settings.summary is not None:
         write_file(settings.summary, dump(summary))
 

@@ -42,6 +42,7 @@ def command(**flags: Any) -> int:
 
 async def _demo(settings: Settings) -> int:
     from crawler.cli.crawling import crawl_to_sink, make_plan  # noqa: PLC0415 - likewise
+    from crawler.cli.logs import say  # noqa: PLC0415
     from crawler.credentials import Credentials, FoundKeys  # noqa: PLC0415
     from crawler.emulator import Emulator, EmulatorOptions  # noqa: PLC0415
     from crawler.secret import KeyPair, Secret  # noqa: PLC0415
@@ -51,11 +52,11 @@ async def _demo(settings: Settings) -> int:
         keys = KeyPair(Secret(emulator.access_key), Secret(emulator.secret_key), "the emulator")
         found = FoundKeys(Credentials(keys), account="demo")
         settings = replace(settings, gateway=emulator.url, rate=inf)
-        _say(settings, f"Crawling an emulated account of {world.registries} registries in each of three regions…")
+        say(settings, f"Crawling an emulated account of {world.registries} registries in each of three regions…")
         code = await crawl_to_sink(settings, make_plan(settings, found, None, images=True), found)
     if settings.output != "-":
-        _say(settings, f"\n{_first_line(settings.output)}")
-        _say(settings, "With your own keys: export NCLOUD_ACCESS_KEY_ID=… NCLOUD_SECRET_KEY=…; ncrawl images | head")
+        say(settings, f"\n{_first_line(settings.output)}")
+        say(settings, "With your own keys: export NCLOUD_ACCESS_KEY_ID=… NCLOUD_SECRET_KEY=…; ncrawl images | head")
     return code
 
 
@@ -65,8 +66,3 @@ def _first_line(output: str) -> str:
         return output
     with Path(output).open(encoding="utf-8") as file:
         return f"{output} holds one image a line:\n{file.readline()}"
-
-
-def _say(settings: Settings, text: str) -> None:
-    if not settings.quiet:
-        click.echo(text, err=True)

@@ -68,12 +68,30 @@ def log_event(event: Event) -> None:
         log.log(level, "%s", message, extra={"event": {"event": type(event).__name__, **fields}})
 
 
-def log_end(made: Manifest) -> None:
-    """Log how the run ended, whatever the level: to a collector of JSON lines what the tables are to people."""
-    level = logging.INFO if made.verdict == "complete" else logging.WARNING
-    event = {"event": "RunEnded", "verdict": made.verdict, "totals": msgspec.to_builtins(made.totals)}
-    message = f"{made.verdict}, {made.totals.images:,} images"
-    log.handle(log.makeRecord(log.name, level, __file__, 0, message, (), None, extra={"event": event}))
+def say(settings: Settings, text: str) -> None:
+    """Tell people how it goes, unless they asked for quiet: plainly, or as log lines if those are JSON."""
+    if settings.quiet:
+        return
+    if settings.log_format == "json":
+        for line in filter(None, text.splitlines()):
+            _log_anyway(logging.INFO, line)
+    else:
+        click.echo(text, err=True)
+
+
+def tell_end(settings: Settings, made: Manifest, tables: str) -> None:
+    """Tell how the run ended: by tables to people, by a line with the totals to a collector of JSON lines."""
+    if settings.log_format == "json" and not settings.quiet:
+        level = logging.INFO if made.verdict == "complete" else logging.WARNING
+        event = {"event": "RunEnded", "verdict": made.verdict, "totals": msgspec.to_builtins(made.totals)}
+        _log_anyway(level, f"{made.verdict}, {made.totals.images:,} images", event)
+    else:
+        say(settings, tables)
+
+
+def _log_anyway(level: int, message: str, event: dict[str, object] | None = None) -> None:
+    """Log whatever the level that was asked for."""
+    log.handle(log.makeRecord(log.name, level, __file__, 0, message, (), None, extra={"event": event or {}}))
 
 
 def complain(text: str) -> None:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
-import click
 
 from crawler.cli.crawling import crawl, exit_code, make_plan, options_of, run
 from crawler.cli.hardening import forbid_dumps
-from crawler.cli.logs import configure_logging
+from crawler.cli.logs import configure_logging, say, tell_end
 from crawler.credentials import find_keys
 from crawler.errors import UsageError
 from crawler.model import Verdict
@@ -42,16 +41,20 @@ from crawler.snapshot.seeding import seed
 from crawler.transport import fetch_metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from crawler.credentials import FoundKeys
     from crawler.plan import CrawlResult, Plan
     from crawler.settings import Settings
-    from crawler.snapshot.manifest import Manifest
+    from crawler.snapshot.manifest import Manifest, StoredFile
     from crawler.snapshot.run import Part
 
 log = logging.getLogger("ncrawl")
 
 DECIDING_OPTIONS = ("gateway", "zone", "region", "page_size", "verify", "compress")
 """Options that decide what is in a snapshot: a run is resumed with the same ones only."""
+
+_GO_ON = "run `ncrawl snapshot {} --resume` to go on"
 
 
 def snapshot_command(folder: Path, settings: Settings) -> int:
@@ -61,7 +64,7 @@ def snapshot_command(folder: Path, settings: Settings) -> int:
     check_folder(folder)
     if settings.resume and settings.retry_failed:
         raise UsageError("--resume and --retry-failed contradict each other: drop one")
-    return run(lambda: _snapshot(folder, settings))
+    return run(lambda: _snapshot(folder, settings), when_stopped=_GO_ON.format(folder))
 
 
 async def _snapshot(folder: Path, settings: Settings) -> int:
@@ -73,6 +76,8 @@ async def _snapshot(folder: Path, settings: Settings) -> int:
         )
         for warning in found.warnings:
             log.warning(warning)
+        if settings.resume:
+            _finish_published(folder, settings)
         unfinished = _begin_or_resume(folder, settings, await _header(folder, settings, found, now))
         try:
             return await _Night(folder, settings, found, unfinished).spend()
@@ -92,6 +97,28 @@ async def _header(folder: Path, settings: Settings, found: FoundKeys, now: datet
         identity=hashlib.sha256(b"ncrawl account\0" + who.encode()).hexdigest(),
         options={name: options[name] for name in DECIDING_OPTIONS},
     )
+
+
+def _finish_published(folder: Path, settings: Settings) -> None:
+    """Do what the newest run left undone if it was cut off after it was published; tonight's is another one."""
+    for path in unfinished_runs(folder)[-1:]:
+        made = published(path)
+        if made is not None:
+            log.warning(
+                "the run of %s was cut off after it was published; %s", made.run.id, _settle(folder, settings, made)
+            )
+
+
+def _settle(folder: Path, settings: Settings, made: Manifest) -> str:
+    """Move `latest` to a snapshot if --accept does, remove what its run left, and return what became of `latest`.
+
+    The order is one that can be cut off anywhere and taken up again.
+    """
+    is_accepted = accepts(settings.accept, made)
+    if is_accepted:
+        point_latest(folder / made.run.id)
+    remove_remains(folder)
+    return "latest points to it" if is_accepted else f"latest is not moved: --accept {settings.accept}"
 
 
 def _begin_or_resume(folder: Path, settings: Settings, header: Header) -> UnfinishedRun:
@@ -125,14 +152,12 @@ class _Night:
     run: UnfinishedRun
 
     async def spend(self) -> int:
-        made = published(self.run)
-        if made is None:
-            result = await self._crawl()
-            if result.stop is not None:
-                return self._leave_unfinished(result)
-            result = self._with_earlier_results(result)
-            made = await anyio.to_thread.run_sync(self._publish, result)
-            self._say(tables(result, [region.code for region in self.settings.region]))
+        result = await self._crawl()
+        if result.stop is not None:
+            return self._leave_unfinished(result)
+        result = self._with_earlier_results(result)
+        made = await anyio.to_thread.run_sync(self._publish, result)
+        self._tell(result, made)
         await anyio.to_thread.run_sync(self._finish, made)
         return 0 if made.verdict == "complete" else 3
 
@@ -173,48 +198,53 @@ class _Night:
         listings = [*result.registries, *result.discoveries]
         parts = [self.run.parts[one.region, one.registry] for one in listings]
         assembled, files = assemble(self.run, parts)
-        made = manifest(
-            result,
-            account=self.run.header.account,
-            run=Run(
-                id=self.run.header.id,
-                started=iso(self.run.header.started_ms),
-                finished=iso(time.time() * 1000),
-                resumed=self.run.header.resumed,
-                options=options_of(self.settings, SNAPSHOT_KEYS),
-            ),
-            files=files,
-            extents={key: Extent(part.length, part.sha256) for key, part in self.run.parts.items()},
-        )
+        extents = {key: Extent(part.length, part.sha256) for key, part in self.run.parts.items()}
+        made = self._manifest(result, files, extents)
         publish(self.run, assembled, made)
         return made
 
+    def _manifest(
+        self,
+        result: CrawlResult,
+        files: Sequence[StoredFile] = (),
+        extents: Mapping[tuple[str, str | None], Extent] | None = None,
+    ) -> Manifest:
+        header = self.run.header
+        described = Run(
+            id=header.id,
+            started=iso(header.started_ms),
+            finished=iso(time.time() * 1000),
+            resumed=header.resumed,
+            identity=header.identity,
+            options=options_of(self.settings, SNAPSHOT_KEYS),
+        )
+        return manifest(result, account=header.account, run=described, files=files, extents=extents)
+
     def _leave_unfinished(self, result: CrawlResult) -> int:
         if self.run.parts:
-            log.warning("unfinished: run `ncrawl snapshot %s --resume` to go on", self.folder)
+            log.warning("unfinished: %s", _GO_ON.format(self.folder))
         else:
             self.run.remove()
-        self._say(tables(result, [region.code for region in self.settings.region]))
+        made = self._manifest(result)
+        self._tell(result, made)
+        self._summarize(made)
         return exit_code(result)
 
     def _finish(self, made: Manifest) -> None:
-        """Do what comes after publishing, in an order that can be cut off anywhere and taken up again."""
-        latest = f"latest is not moved: --accept {self.settings.accept}"
-        if accepts(self.settings.accept, made):
-            point_latest(self.folder / made.run.id)
-            latest = "latest points to it"
-        self.run.close()
-        remove_remains(self.folder)  # before what may fail every night, or every night would take up this run
-        if self.settings.summary is not None:
-            write_file(self.settings.summary, dump(made))
-        self._say(f"{self.folder / made.run.id}: {made.verdict}, {made.totals.images:,} images; {latest}")
+        """Do what comes after publishing; a summary that fails must not let every night take up this run."""
+        latest = _settle(self.folder, self.settings, made)
+        self._summarize(made)
+        say(self.settings, f"{self.folder / made.run.id}: {made.verdict}, {made.totals.images:,} images; {latest}")
         retention = Retention(self.settings.keep, self.settings.keep_days)
         for name in remove_old(self.folder, retention, now=datetime.now(UTC)):
-            self._say(f"removed {self.folder / name}")
+            say(self.settings, f"removed {self.folder / name}")
 
-    def _say(self, text: str) -> None:
-        if not self.settings.quiet:
-            click.echo(text, err=True)
+    def _summarize(self, made: Manifest) -> None:
+        if self.settings.summary is not None:
+            write_file(self.settings.summary, dump(made))
+
+    def _tell(self, result: CrawlResult, made: Manifest) -> None:
+        tell_end(self.settings, made, tables(result, [region.code for region in self.settings.region]))
 
 
 def accepts(policy: str, made: Manifest) -> bool:

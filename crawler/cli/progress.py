@@ -19,9 +19,9 @@ _CLEAR = "\r\x1b[K"
 class Progress:
     """Shows what a crawl has done so far, until it is cancelled."""
 
-    def __init__(self, crawl: Crawl, *, quiet: bool) -> None:
+    def __init__(self, crawl: Crawl, *, is_shown: bool) -> None:
         self._crawl = crawl
-        self._is_shown = sys.stderr.isatty() and not quiet
+        self._is_shown = is_shown and sys.stderr.isatty()
         self._started_s = time.monotonic()
 
     async def show(self) -> None:

@@ -46,12 +46,17 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One crawl. Times are ISO 8601 in UTC with ``Z``; ``options`` hold no secrets."""
+    """One crawl. Times are ISO 8601 in UTC with ``Z``; ``options`` hold no secrets.
+
+    Attributes:
+        identity: of a snapshot: stands for the keys without giving them away; other keys have another one.
+    """
 
     id: str
     started: str
     finished: str
     resumed: tuple[str, ...] = ()
+    identity: str | None = None
     options: dict[str, Any] = {}
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from crawler.errors import UsageError
 from crawler.snapshot.files import sync_folder, write_all, writing
 from crawler.snapshot.manifest import IMAGES, MANIFEST, REGISTRIES, SUFFIXES, StoredFile, dump, read
+from crawler.snapshot.run import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from crawler.snapshot.run import Part, UnfinishedRun
 
 LATEST = "latest"
-REMOVED = ".ncrawl-removed-"
+REMOVED = f"{PREFIX}removed-"
 ID_FORMAT = "%Y%m%dT%H%M%SZ"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _FILES = {MANIFEST, *(kind + suffix for kind in (IMAGES, REGISTRIES) for suffix in SUFFIXES)}
@@ -67,13 +68,13 @@ def assemble(run: UnfinishedRun, parts: Iterable[Part]) -> tuple[Path, list[Stor
     return folder, files
 
 
-def published(run: UnfinishedRun) -> Manifest | None:
-    """Return the manifest of a run that was cut off after its snapshot got its name; None if it did not get so far.
+def published(path: Path) -> Manifest | None:
+    """Return the manifest of the run with this folder if it was cut off after its snapshot got its name, else None.
 
     Raises:
         NcrawlError: the snapshot is damaged.
     """
-    final = run.path.parent / run.header.id
+    final = path.with_name(path.name.removeprefix(PREFIX))
     return read(final) if (final / MANIFEST).exists() else None
 
 
@@ -98,7 +99,7 @@ def point_latest(snapshot: Path) -> None:
     Raises:
         OutputError: it cannot be moved; it points where it did.
     """
-    link = snapshot.parent / ".ncrawl-latest"
+    link = snapshot.parent / f"{PREFIX}latest"
     with writing(snapshot.parent / LATEST):
         link.unlink(missing_ok=True)
         link.symlink_to(snapshot.name)

@@ -27,13 +27,17 @@ def seed(run: UnfinishedRun, snapshot: Path, regions: Collection[str]) -> None:
     A registry whose bytes do not match their checksum any more is left out, and so fetched anew.
 
     Raises:
-        UsageError: it is no snapshot, is of another account, or cannot be read.
+        UsageError: it is no snapshot, is of another account or other keys, or cannot be read.
         OutputError: the run cannot be written.
     """
     manifest = manifests.read(snapshot)
     accounts = {record.account for record in manifest.registries}
     if accounts - {run.header.account}:
         raise UsageError(f"{snapshot} is of account {', '.join(sorted(accounts))}, this run of {run.header.account}")
+    if manifest.run.identity not in (None, run.header.identity):
+        raise UsageError(
+            f"{snapshot} was taken with other keys, perhaps of another account: run without --retry-failed"
+        )
     zone = run.header.options["zone"]
     if manifest.run.options.get("zone", zone) != zone:
         raise UsageError(f"{snapshot} is of zone {manifest.run.options['zone']}, this run of {zone}")

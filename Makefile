@@ -6,9 +6,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # A lock is whole, so nothing is resolved: some pips would look for newer releases of what is asked for with an extra.
 LOCKED := --no-deps --require-hashes -r
 TOOLS := .venv-tools
+BENCH := .venv-bench
 LONG := tests/faults tests/test_crash.py tests/test_wire.py
 
-.PHONY: help demo test test-long check format lock audit sbom faults wire fuzz soak torture mutants clean
+.PHONY: help demo test test-long check format lock audit sbom faults wire fuzz soak torture mutants bench bench-quick clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in three regions (no keys needed)"
@@ -25,6 +26,8 @@ help:
 	@echo "make soak    200,000 pages: memory, file descriptors and tasks stay as they are"
 	@echo "make torture crash a snapshot at every system call, lose power there, and kill it 200 times at random"
 	@echo "make mutants change the rooms that decide in every small way; at least 80 % must fail a test"
+	@echo "make bench   measure ncrawl beside its peers, and write benchmarks/RESULTS.md"
+	@echo "make bench-quick  the same beside the fast peers, in under a minute"
 	@echo "make clean   remove the virtual environment and every cache"
 
 demo: $(VENV)/runtime
@@ -77,8 +80,16 @@ torture: $(VENV)/dev
 mutants: $(TOOLS)/installed
 	@$(TOOLS)/bin/python tests/mutants.py
 
+# ARGS names scenarios, or --rounds N; wrk is a Debian package, and left out where it is not installed.
+bench: $(VENV)/runtime $(BENCH)/installed
+	@$(BENCH)/bin/python benchmarks/run.py --write $(ARGS)
+
+bench-quick: $(VENV)/runtime $(BENCH)/installed
+	@$(BENCH)/bin/python benchmarks/run.py --quick $(ARGS)
+
 clean:
-	rm -rf $(VENV) $(TOOLS) sbom.json mutants .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(TOOLS) $(BENCH) sbom.json mutants .coverage* .hypothesis .import_linter_cache .mypy_cache \
+		.pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -96,8 +107,10 @@ $(VENV)/dev: requirements/dev.lock $(VENV)/runtime
 	@$(PIP) install $(LOCKED) requirements/dev.lock
 	@touch $@
 
-$(TOOLS)/installed: requirements/tools.lock requirements/build.lock pyproject.toml
-	@$(PYTHON) -m venv $(TOOLS)
-	@$(TOOLS)/bin/python -m pip --disable-pip-version-check -qq install $(LOCKED) requirements/tools.lock
-	@$(TOOLS)/bin/python -m pip --disable-pip-version-check -qq install --no-deps --no-build-isolation --editable .
+# The environment of `make audit` and its like, and that of the benchmark's peers.
+.venv-%/installed: requirements/%.lock requirements/build.lock pyproject.toml
+	@echo "Setting up .venv-$*…"
+	@$(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip --disable-pip-version-check -qq install $(LOCKED) requirements/$*.lock
+	@.venv-$*/bin/python -m pip --disable-pip-version-check -qq install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -3,7 +3,7 @@
 Nothing is decided while it serves but which bytes to send. It checks every signature, so a peer that signs nothing is
 found out, and knows the most requests that began within any second.
 
-Usage: server.py --registries 300 --pages 6130 [--page-size 100] [--content ascii] [--latency-ms 0] [--tls CERT]
+Usage: server.py --registries 300 --pages 6130 [--page-size 100] [--content ascii] [--latency-ms 0] [--tls PEM]
 Prints its port, then serves until it is ended. ``GET /statistics`` tells what arrived since it was last asked.
 """
 
@@ -22,23 +22,27 @@ from collections import deque
 from typing import cast
 
 import uvloop
+from measuring import CONTENTS, KEYS
 
 BASE = b"/ncr/api/v2/repositories"
-ACCESS_KEY, SECRET_KEY = "BENCHMARK-ACCESS-KEY", "benchmark-secret-key-of-no-account"
-CONTENTS = ("ascii", "hangul", "nested", "pretty")
+ACCESS_KEY, SECRET_KEY = KEYS["NCLOUD_ACCESS_KEY_ID"], KEYS["NCLOUD_SECRET_KEY"]
 
 
-def image(number: int, content: str) -> dict[str, object]:
-    """Return one image record: about 250 bytes, the API's fields in the API's order."""
+def image(number: int, content: str, night: int) -> dict[str, object]:
+    """Return one image record: about 250 bytes, the API's fields in the API's order.
+
+    Names come in no order; on another night every tenth image was pulled more often.
+    """
+    mixed = number * 7919 % 1_000_003  # a prime: no name twice in a million
     record: dict[str, object] = {
         "can_edit": True,
         "description": "서울 리전의 결제 서비스 이미지" if content == "hangul" else None,
         "is_automated": None,
         "is_private": None,
         "last_updated": 1_711_928_488_000 + number,
-        "name": f"service-{number:06d}",
+        "name": f"service-{mixed:06d}",
         "namespace": "team",
-        "pull_count": number * 7919 % 100_000,
+        "pull_count": mixed % 100_000 + night * (number % 10 == 0),
         "repository_type": "image",
         "star_count": None,
         "status": 0,
@@ -52,11 +56,10 @@ def image(number: int, content: str) -> dict[str, object]:
 class Pages:
     """All answers, each encoded when it is first asked for; registries of one length share theirs."""
 
-    def __init__(self, registries: int, pages: int, page_size: int, content: str) -> None:
-        self.names = [f"registry-{number:05d}" for number in range(registries)]
-        self._page_size = page_size
-        self._content = content
-        few, longer = divmod(pages, registries)
+    def __init__(self, chosen: argparse.Namespace) -> None:
+        self.names = [f"registry-{number:05d}" for number in range(chosen.registries)]
+        self._page_size, self._content, self._night = chosen.page_size, chosen.content, chosen.night
+        few, longer = divmod(chosen.pages, chosen.registries)
         self._lengths = {BASE + b"/" + name.encode(): few + (number < longer) for number, name in enumerate(self.names)}
 
     def answer(self, path: bytes, page: int, page_size: int) -> bytes:
@@ -74,7 +77,7 @@ class Pages:
     @functools.lru_cache(100_000)  # noqa: B019 - there is one
     def _images(self, length: int, page: int) -> bytes:
         first = (page - 1) * self._page_size
-        records = [image(number, self._content) for number in range(first, first + self._page_size)]
+        records = [image(number, self._content, self._night) for number in range(first, first + self._page_size)]
         return self._encode(records, page, count=length * self._page_size, is_last=page == length)
 
     def _encode(self, records: list[dict[str, object]], page: int, *, count: int, is_last: bool) -> bytes:
@@ -171,6 +174,7 @@ def ask() -> argparse.Namespace:
     parser.add_argument("--page-size", type=int, default=100)
     parser.add_argument("--content", choices=CONTENTS, default="ascii")
     parser.add_argument("--latency-ms", type=float, default=0)
+    parser.add_argument("--night", type=int, default=0, help="0 or 1: another night, a tenth of the images differs")
     parser.add_argument("--core", type=int)
     parser.add_argument("--tls", help="PEM file with key and certificate")
     return parser.parse_args()
@@ -178,7 +182,7 @@ def ask() -> argparse.Namespace:
 
 async def serve(chosen: argparse.Namespace) -> None:
     """Serve until cancelled."""
-    pages = Pages(chosen.registries, chosen.pages, chosen.page_size, chosen.content)
+    pages = Pages(chosen)
     statistics = Statistics()
     context = None
     if chosen.tls:

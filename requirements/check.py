@@ -19,6 +19,7 @@ SOURCES = {
     "build": ("--group", "build"),
     "dev": ("pyproject.toml", "--group", "dev"),
     "tools": ("pyproject.toml", "--group", "tools"),
+    "bench": ("pyproject.toml", "--group", "bench"),
 }
 PIN = re.compile(r"^[A-Za-z0-9_.-]+==[^\\]+", re.MULTILINE)
 

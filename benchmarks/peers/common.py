@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import hmac
+import os
 import time
 from base64 import b64encode
 from typing import Any
 
 import orjson
 
-ACCESS_KEY, SECRET_KEY = "BENCHMARK-ACCESS-KEY", "benchmark-secret-key-of-no-account"
+ACCESS_KEY, SECRET_KEY = os.environ["NCLOUD_ACCESS_KEY_ID"], os.environ["NCLOUD_SECRET_KEY"]
 _SECRET = SECRET_KEY.encode()
 BASE = "/ncr/api/v2/repositories"
 LUMP_BYTES = 256 * 1024

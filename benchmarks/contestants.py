@@ -1,0 +1,139 @@
+"""Who runs: ncrawl and its peers, each a whole process that leaves one record an image in its output."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import orjson
+from measuring import HERE, Arrivals, Cost, Server, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NCRAWL = HERE.parent / ".venv" / "bin" / "ncrawl"
+REWRITTEN = ("nested", "pretty")  # contents that come out of a peer's JSON library spelt otherwise
+
+
+class Sample(NamedTuple):
+    """What one run cost, each page's share of it, and what the server saw."""
+
+    cost: Cost
+    cpu_us: float
+    wall_us: float
+    arrivals: Arrivals
+
+
+def ncrawl(command: str, server: Server, *options: object) -> list[str]:
+    """Return the command line of a crawl of everything that a server holds, as fast as it can."""
+    fixed = ["--gateway", server.origin, "--region", "kr", "--page-size", str(server.world.page_size)]
+    relay = ["--allow-gateway"] if server.world.tls else []
+    return [str(NCRAWL), command, *fixed, "--rate", "unlimited", "--quiet", *relay, *map(str, options)]
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """Somebody who crawls all that a server holds; ``shape`` is how the output is laid out."""
+
+    name: str
+    script: str = ""
+    options: tuple[str, ...] = ()
+    shape: Literal["ours", "singer", "dlt"] = "ours"
+
+    def command(self, server: Server, output: Path) -> list[str]:
+        """Return the command line."""
+        if not self.script:
+            return ncrawl("images", server, "--output", output, *self.options)
+        options = ["--page-size", str(server.world.page_size), *self.options]
+        return [sys.executable, str(HERE / "peers" / self.script), server.origin, str(output), *options]
+
+    def measure(self, server: Server, folder: Path) -> Sample:
+        """Crawl once, from the start of the process to its end, and check what it left.
+
+        Raises:
+            RuntimeError: it failed, did not sign every request, or left other records than those before it.
+        """
+        output, world = folder / "output", server.world
+        server.arrivals()
+        cost = run(self.command(server, output), environment=server.trust)
+        arrivals = server.arrivals()
+        lines = sum(_counts(output, self.shape))
+        if arrivals.unsigned or lines != world.images:
+            raise RuntimeError(f"{self.name}: {arrivals.unsigned} unsigned requests, {lines} of {world.images} records")
+        if self.shape == "ours" and self.name not in server.seen:
+            server.seen[self.name] = _digest(output, is_rewritten=world.content in REWRITTEN)
+            if len(set(server.seen.values())) > 1:
+                raise RuntimeError(f"{self.name} left other records than {next(iter(server.seen))}")
+        shutil.rmtree(output) if output.is_dir() else output.unlink()
+        return sample(cost, world.pages, arrivals)
+
+
+def sample(cost: Cost, pages: int, arrivals: Arrivals) -> Sample:
+    """Return a run's sample."""
+    return Sample(cost, cost.cpu_s / pages * 1e6, cost.wall_s / pages * 1e6, arrivals)
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A peer too slow for many pages: what a page costs is the difference between many pages and few.
+
+    So what it takes to start and to stop counts nothing, which flatters the peer, not us.
+    """
+
+    peer: Contestant
+    few: Server
+    many: Server
+
+    def measure(self, folder: Path) -> Sample:
+        """Crawl both and return the difference."""
+        less, more = self.peer.measure(self.few, folder), self.peer.measure(self.many, folder)
+        cpu_s, wall_s = more.cost.cpu_s - less.cost.cpu_s, more.cost.wall_s - less.cost.wall_s
+        pages = self.many.world.pages - self.few.world.pages
+        return sample(Cost(cpu_s, wall_s, more.cost.peak_mb), pages, more.arrivals)
+
+
+def measure_wrk(server: Server) -> Sample:
+    """Let wrk fetch pages for a second: the ceiling, unsigned and unread."""
+    server.arrivals()
+    world = server.world
+    script = [str(HERE / "peers" / "wrk.lua"), server.origin, "--", world.registries, world.pages, world.page_size]
+    cost = run(["wrk", "--threads", "1", "--connections", "64", "--duration", "1s", "--script", *map(str, script)])
+    arrivals = server.arrivals()
+    return sample(cost, arrivals.requests, arrivals)
+
+
+def _counts(output: Path, shape: str) -> Iterator[int]:
+    """Yield how many records stand in each piece of the output."""
+    if shape == "dlt":
+        for part in output.rglob("images/*.jsonl"):
+            yield from _counts(part, "ours")
+        return
+    with output.open("rb", buffering=0) as file:
+        if shape == "singer":
+            yield from (line.startswith(b'{"type":"RECORD"') for line in output.open("rb"))
+        else:
+            yield from (chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+
+
+def _digest(output: Path, *, is_rewritten: bool) -> int:
+    """Return a number that is the same for the same lines in any order; where asked, for the same JSON."""
+    with output.open("rb") as file:
+        if is_rewritten:
+            return sum(hash(orjson.dumps(orjson.loads(line))) for line in file)
+        return sum(map(hash, file))
+
+
+NCRAWL_ITSELF = Contestant("ncrawl images")
+AIOHTTP = Contestant("aiohttp session.get, tuned, orjson", "aiohttp_loop.py")
+PYCURL = Contestant("pycurl multi, orjson", "pycurl_multi.py")
+RAW = Contestant("raw asyncio.Protocol, orjson", "raw_protocol.py")
+SAME_OUTCOME = (NCRAWL_ITSELF, AIOHTTP, PYCURL, RAW)
+LIKE_FOR_LIKE = (
+    NCRAWL_ITSELF,
+    Contestant("aiohttp session.get, tuned, our JSON", "aiohttp_loop.py", ("--ours",)),
+    Contestant("pycurl multi, our JSON", "pycurl_multi.py", ("--ours",)),
+    Contestant("raw asyncio.Protocol, our JSON", "raw_protocol.py", ("--ours",)),
+)

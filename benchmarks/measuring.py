@@ -1,0 +1,162 @@
+"""Run a whole process on one core against the server on the other, and tell what it cost."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import ssl
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+HERE = Path(__file__).parent
+SERVER_CORE, CLIENT_CORE = 0, 1
+CONTENTS = ("ascii", "hangul", "nested", "pretty")
+KEYS = {
+    "NCLOUD_ACCESS_KEY_ID": "BENCHMARK-ACCESS-KEY",
+    "NCLOUD_SECRET_KEY": "benchmark-secret-key-of-no-account",
+    "NCLOUD_METADATA_ENDPOINT": "http://127.0.0.1:9",
+}
+
+
+class Cost(NamedTuple):
+    """What a process took, from its start to its end."""
+
+    cpu_s: float
+    wall_s: float
+    peak_mb: float
+
+
+class Arrivals(NamedTuple):
+    """What the server saw."""
+
+    requests: int
+    unsigned: int
+    most_in_a_second: int
+
+
+class Spread(NamedTuple):
+    """A median, and how far it can be trusted."""
+
+    median: float
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.least:.2f}-{self.most:.2f})"
+
+
+def spread(values: Iterable[float]) -> Spread:
+    """Return median, minimum and maximum."""
+    known = list(values)
+    return Spread(statistics.median(known), min(known), max(known))
+
+
+def ratios(above: Sequence[float], below: Sequence[float]) -> Spread:
+    """Return the spread of the ratios within each round: what drifts from round to round falls out."""
+    return spread(one / other for one, other in zip(above, below, strict=True))
+
+
+def run(command: Sequence[str | Path], *, environment: dict[str, str] | None = None, stdout: int | None = None) -> Cost:
+    """Run a command on the client's core to its end.
+
+    Its peak memory is its own only while this process is smaller: a child's begins with its parent's.
+
+    Raises:
+        RuntimeError: it ended with another exit code than 0.
+    """
+    started_s = time.perf_counter()
+    process = subprocess.Popen(
+        list(map(str, command)),
+        env=os.environ | KEYS | (environment or {}),
+        stdout=subprocess.DEVNULL if stdout is None else stdout,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    wall_s = time.perf_counter() - started_s
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"exit code {process.returncode}: {' '.join(map(str, command))}")
+    return Cost(usage.ru_utime + usage.ru_stime, wall_s, usage.ru_maxrss / 1024)
+
+
+def pin(core: int) -> None:
+    """Keep this process, and those that it starts, on one core, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a server holds, and how it answers; ``pages`` are those of images, in all registries together."""
+
+    registries: int = 300
+    pages: int = 6130
+    page_size: int = 100
+    content: str = "ascii"
+    latency_ms: float = 0
+    night: int = 0
+    tls: Path | None = None
+
+    @property
+    def images(self) -> int:
+        """How many lines a whole crawl has."""
+        return self.pages * self.page_size
+
+    @property
+    def options(self) -> list[str]:
+        """The server's command line."""
+        given = {name.replace("_", "-"): getattr(self, name) for name in self.__slots__}
+        return [text for name, value in given.items() if value is not None for text in (f"--{name}", str(value))]
+
+
+class Server:
+    """The server as a process of its own, on its own core."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.seen: dict[str, int] = {}  # a digest of what each contestant left
+
+    @property
+    def trust(self) -> dict[str, str]:
+        """Return the environment in which its certificate is trusted."""
+        return {"SSL_CERT_FILE": str(self.world.tls)} if self.world.tls else {}
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, str(HERE / "server.py"), *self.world.options, "--core", str(SERVER_CORE)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | KEYS)
+        assert self._process.stdout
+        self.port = int(self._process.stdout.readline())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+        assert self._process.stdout
+        self._process.stdout.close()
+
+    @property
+    def origin(self) -> str:
+        """Where it listens."""
+        return f"{'https' if self.world.tls else 'http'}://127.0.0.1:{self.port}"
+
+    def arrivals(self) -> Arrivals:
+        """Return what arrived since this was last asked."""
+        if self.world.tls:
+            context = ssl.create_default_context(cafile=str(self.world.tls))
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, context=context
+            )
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        connection.request("GET", "/statistics")
+        told = json.loads(connection.getresponse().read())
+        connection.close()
+        return Arrivals(**told)

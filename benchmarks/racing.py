@@ -1,0 +1,72 @@
+"""The scenarios in which ncrawl runs beside its peers."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bench import HEAD, cpu_ratio, race, rows
+from contestants import AIOHTTP, LIKE_FOR_LIKE, NCRAWL_ITSELF, PYCURL, SAME_OUTCOME, measure_wrk
+from measuring import CONTENTS, Server, World
+from report import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench import Bench, Race
+    from contestants import Contestant
+
+
+def between(bench: Bench, server: Server, contestants: Sequence[Contestant], rounds: int, *, wrk: bool = False) -> Race:
+    """Run a race over one server."""
+    runs = {one.name: partial(one.measure, server, bench.folder) for one in contestants}
+    if wrk and shutil.which("wrk"):
+        runs["wrk, unsigned, unread"] = partial(measure_wrk, server)
+    return race(runs, rounds)
+
+
+def same_outcome(bench: Bench) -> None:
+    """Run the fast peers, each with its own way with JSON."""
+    with Server(World()) as server:
+        samples = between(bench, server, SAME_OUTCOME, bench.rounds, wrk=True)
+    note = "Each its own way with JSON. Whole processes, start-up included; 300 registries, 6,130 pages of 100."
+    bench.report.table("Same outcome, fast peers", note, HEAD, rows(samples))
+    for peer, at_least, aim in ((AIOHTTP, 1.5, 2.0), (PYCURL, 0.9, 1.25)):
+        bench.report.figure(
+            Figure(f"same outcome, 100 a page: {peer.name}", cpu_ratio(samples, peer.name), at_least, aim)
+        )
+
+
+def like_for_like(bench: Bench) -> None:
+    """Run the peers that use ncrawl's functions for JSON: what is left is HTTP, verdicts and uniqueness."""
+    with Server(World()) as server:
+        samples = between(bench, server, LIKE_FOR_LIKE, bench.rounds)
+    note = "The peers turn bodies into lines by ncrawl's own functions: what differs is HTTP, verdicts and uniqueness."
+    bench.report.table("Like for like", note, HEAD, rows(samples))
+    for peer, at_least, aim in zip(LIKE_FOR_LIKE[1:], (0.92, None, None), (1.40, 1.0, 0.8), strict=True):
+        note = " (1.30 if inner names are used)" if at_least else ""
+        bench.report.figure(
+            Figure(f"like for like: {peer.name}", cpu_ratio(samples, peer.name), at_least, aim, note=note)
+        )
+
+
+def page_sizes(bench: Bench) -> None:
+    """Run small pages and large ones."""
+    for page_size, pages in ((10, 6130), (1000, 1226)):
+        with Server(World(pages=pages, page_size=page_size)) as server:
+            samples = between(bench, server, (NCRAWL_ITSELF, AIOHTTP, PYCURL), bench.times(5))
+        note = f"Same outcome; 300 registries, {pages:,} pages of {page_size:,} images."
+        bench.report.table(f"Pages of {page_size:,}", note, HEAD, rows(samples))
+        name = f"same outcome, {page_size:,} a page: {AIOHTTP.name}"
+        bench.report.figure(Figure(name, cpu_ratio(samples, AIOHTTP.name), 1.3, 1.5))
+
+
+def contents(bench: Bench) -> None:
+    """Run pages that are not flat ASCII."""
+    for content in CONTENTS[1:]:
+        with Server(World(pages=3065, content=content)) as server:
+            samples = between(bench, server, (NCRAWL_ITSELF, AIOHTTP, PYCURL), bench.times(3))
+        note = "Same outcome; 300 registries, 3,065 pages of 100 images."
+        bench.report.table(f"Content: {content}", note, HEAD, rows(samples))
+        bench.report.figure(Figure(f"same outcome, {content}: {AIOHTTP.name}", cpu_ratio(samples, AIOHTTP.name)))

@@ -1,0 +1,45 @@
+"""The benchmark: ncrawl beside its peers, and ncrawl under other conditions, as whole processes on a core of their own.
+
+Usage: python benchmarks/run.py [--quick] [--rounds N] [--write] [SCENARIO…]
+
+The server runs on one core, whoever crawls on the other. Tables are printed as they are measured, figures at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import racing
+from bench import Bench
+from measuring import CLIENT_CORE, pin
+from report import Report
+
+QUICK = (racing.same_outcome, racing.like_for_like)
+WHOLE = (racing.same_outcome, racing.like_for_like, racing.page_sizes, racing.contents)
+SCENARIOS = {scenario.__name__.replace("_", "-"): scenario for scenario in WHOLE}
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
+    parser.add_argument("--quick", action="store_true", help="the fast peers, under a minute")
+    parser.add_argument("--rounds", type=int, help="of the main races: 7, or 3 if --quick")
+    parser.add_argument("--write", action="store_true", help="write RESULTS.md")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.scenarios) - SCENARIOS.keys():
+        parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
+    pin(CLIENT_CORE)
+    with tempfile.TemporaryDirectory(prefix="ncrawl-benchmark-") as folder:
+        bench = Bench(Path(folder), chosen.rounds or (3 if chosen.quick else 7), Report())
+        for scenario in [SCENARIOS[name] for name in chosen.scenarios] or (QUICK if chosen.quick else WHOLE):
+            scenario(bench)
+    print(f"\n## Figures\n\n{bench.report.summary()}")
+    if chosen.write:
+        bench.report.write()
+
+
+if __name__ == "__main__":
+    main()

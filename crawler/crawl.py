@@ -191,9 +191,11 @@ class Crawl:
     # ── workers ──
 
     async def _work(self) -> None:
-        while self._stop is None and not self._schedule.is_finished:
+        while self._stop is None:
             taken = self._schedule.take(self._loop.time())
             if taken is None:
+                if self._schedule.is_finished:
+                    break
                 await self._wait()
                 continue
             self._wake_one()  # where there was one page there may be more

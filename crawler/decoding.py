@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from operator import itemgetter
 from typing import Annotated, Final
 
 import msgspec
@@ -18,13 +19,14 @@ import orjson
 from crawler.errors import PageError
 from crawler.model import Page
 
-MAX_DEPTH: Final = 128
-"""Nesting that no real page has, and that every JSON reader can still follow."""
+MAX_DEPTH: Final = 250
+"""Nesting that no real page has, and that JSON readers can still follow: orjson writes 254 levels, jq reads 256."""
 
 IMAGE_FIELDS: Final = ("account", "region", "registry")
 REGISTRY_FIELDS: Final = ("account", "region")
 """What a line begins with; a record's own fields of these names give way."""
 
+_WITHOUT_BRACE = itemgetter(slice(1, None))
 _LARGEST_NUMBER = 2**53
 _PAIR_OR_HALF = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a surrogate pair: kept
@@ -37,10 +39,14 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(rb"[\[{]|[\]}]")
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class _Envelope(msgspec.Struct, gc=False):
     results: list[msgspec.Raw]
     next: int | None
-    count: msgspec.Raw = msgspec.Raw(b"null")
+    count: msgspec.Raw = _NULL
+    error: msgspec.Raw = _NULL
 
 
 class _Named(msgspec.Struct):
@@ -110,7 +116,7 @@ def lines(prefix: bytes, records: list[bytes]) -> bytes:
     if not records:
         return b""
     between = b"\n" + prefix
-    return prefix + between.join([bytes(record)[1:] for record in records]) + b"\n"
+    return prefix + between.join(map(_WITHOUT_BRACE, records)) + b"\n"
 
 
 def decode_error(body: bytes) -> tuple[str | None, str]:
@@ -139,14 +145,16 @@ def _decode(body: bytes, ours: tuple[str, ...]) -> Page:
     if b"\n" in body or b"\r" in body:  # now that its grammar is proved it can be put on one line
         body = msgspec.json.format(body, indent=-1)
         envelope = _envelope.decode(body)
-    records: list[bytes] = envelope.results  # type: ignore[assignment]  # Raw is a buffer, which is all that is used
+    _check_envelope(envelope, body)
+    records = list(map(bytes, envelope.results))
     defects = overridden = 0
     try:
         names = [plain.name for plain in _plain_records.decode(body).results]
     except msgspec.ValidationError:
-        names, records, defects = _sort_out(envelope.results)
+        names, records = _with_names(records)
+        defects = len(envelope.results) - len(records)
         records, overridden = _without(ours, records)
-    if body.count(b"{") > len(records) + 1 or body.find(b"[", body.find(b"[") + 1) > 0:
+    if max(map(len, records), default=0) > 2 * MAX_DEPTH:  # every level takes two brackets
         _check_depth(records)
     return Page(
         count=_whole_number(envelope.count),
@@ -158,22 +166,30 @@ def _decode(body: bytes, ours: tuple[str, ...]) -> Page:
     )
 
 
-def _sort_out(raws: list[msgspec.Raw]) -> tuple[list[str], list[bytes], int]:
-    """Split records with a name from those without; return names, records and the number of the others."""
+def _check_envelope(envelope: _Envelope, body: bytes) -> None:
+    """Refuse what only looks like an empty page: an error as well, or one whose second `results` hide the first."""
+    if bytes(envelope.error) != b"null":
+        raise PageError("an error under status 200")
+    if not envelope.results and sum(key == "results" for key, _ in json.loads(body, object_pairs_hook=list)) > 1:
+        raise PageError("`results` twice")
+
+
+def _with_names(records: list[bytes]) -> tuple[list[str], list[bytes]]:
+    """Return the names of those records that have one, and these records."""
     names: list[str] = []
-    records: list[bytes] = []
-    for raw in raws:
+    named: list[bytes] = []
+    for record in records:
         try:
-            names.append(_named.decode(raw).name)
+            names.append(_named.decode(record).name)
         except msgspec.ValidationError:
             continue
-        records.append(bytes(raw))
-    return names, records, len(raws) - len(records)
+        named.append(record)
+    return names, named
 
 
 def _check_depth(records: list[bytes]) -> None:
-    for record in map(bytes, records):
-        if record.count(b"{") + record.count(b"[") > MAX_DEPTH:
+    for record in records:
+        if len(record) > 2 * MAX_DEPTH and record.count(b"{") + record.count(b"[") > MAX_DEPTH:
             depth = 0
             for bracket in _BRACKET.findall(_STRING.sub(b"", record)):
                 depth += 1 if bracket in b"[{" else -1
@@ -214,7 +230,7 @@ def _decode_with_stand_ins(body: bytes, ours: tuple[str, ...]) -> Page:
         count=page.count,
         next=page.next,
         names=[_STAND_IN_CHARACTER.sub(lambda found: chr(ord(found[0]) - 0x1000), name) for name in page.names],
-        records=[_STAND_IN.sub(_give_back, bytes(record)) for record in page.records],
+        records=[_STAND_IN.sub(_give_back, record) for record in page.records],
         defects=page.defects,
         overridden=page.overridden,
     )

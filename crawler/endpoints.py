@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from crawler.errors import InvalidRegistryNameError
@@ -49,6 +50,7 @@ ZONES = {
 }
 
 
+@lru_cache(1024)  # a page a name, many times
 def check_registry_name(name: str) -> str:
     """Return ``name`` if it can be a registry's, so that no other text ever becomes part of a path.
 

@@ -14,6 +14,7 @@ Costs: O(1) a record; memory is the registry's names, once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -69,8 +70,9 @@ class Listing:
         self.outcome: Outcome | None = None
         self._page_size = page_size
         self._verify = verify
-        self._names: set[str] = set()  # of the first pass, while it is the only one
-        self._seen: dict[str, int] = {}  # name to the bits of the passes that saw it, once there are more
+        self._names: set[str] | None = set()  # while no name came twice: then who saw it needs no telling
+        self._by_page: list[list[str]] = []  # the same names
+        self._seen: dict[str, int] = {}  # afterwards: name to the bits of the passes that saw it
         self._passes: list[Pass] = []
         self._pages = 0
         self._count: int | None = None
@@ -132,38 +134,33 @@ class Listing:
 
     @property
     def _known(self) -> int:
-        return len(self._seen) or len(self._names)
+        return len(self._seen if self._names is None else self._names)
 
     def _begin_pass(self, size: int | None) -> Pass:
-        if self._passes and not self._seen:
-            self._seen, self._names = dict.fromkeys(self._names, 1), set()
+        if self._passes:
+            self._tell_passes_apart()
         self._current = Pass(bit=1 << len(self._passes), size=size)
         self._passes.append(self._current)
         return self._current
 
+    def _tell_passes_apart(self) -> None:
+        if self._names is not None:
+            self._seen = dict.fromkeys(chain.from_iterable(self._by_page), 1)
+            self._names, self._by_page = None, []
+
     def _sift(self, page: Page) -> tuple[list[str], list[bytes]]:
         """Take the page's names in; return those that no page held before, with their records."""
-        return self._sift_first(page) if len(self._passes) == 1 else self._sift_again(page)
-
-    def _sift_first(self, page: Page) -> tuple[list[str], list[bytes]]:
-        current, known = self._current, self._names
-        before = len(known)
-        if known.isdisjoint(page.names):
-            known.update(page.names)
-            if len(known) - before == len(page.names):
-                current.names += len(page.names)
+        if self._names is not None:
+            before = len(self._names)
+            self._names.update(page.names)
+            if len(self._names) == before + len(page.names):
+                self._by_page.append(page.names)
+                self._current.names += len(page.names)
                 return page.names, page.records
-            known.difference_update(page.names)
-        fresh: dict[str, bytes] = {}
-        for name, record in zip(page.names, page.records, strict=True):
-            if name not in known:
-                fresh.setdefault(name, record)
-        known.update(fresh)
-        current.names += len(fresh)
-        current.twice += len(page.names) - len(fresh)
-        return list(fresh), list(fresh.values())
+            self._tell_passes_apart()
+        return self._sift_one_by_one(page)
 
-    def _sift_again(self, page: Page) -> tuple[list[str], list[bytes]]:
+    def _sift_one_by_one(self, page: Page) -> tuple[list[str], list[bytes]]:
         current, seen, bit = self._current, self._seen, self._current.bit
         names: list[str] = []
         records: list[bytes] = []
@@ -308,4 +305,4 @@ class Listing:
             passes=len(self._passes),
             page_size=first.given or first.size,
         )
-        self._seen, self._names = {}, set()
+        self._seen, self._names, self._by_page = {}, None, []

@@ -188,10 +188,9 @@ class Schedule:
 
     def take(self, now_s: float) -> tuple[RegionQueue, Job] | None:
         """Return the next page to fetch and count it as in flight; None if there is none now."""
-        unfinished = [queue for queue in self._queues if not queue.is_finished]
         share = self._share()
-        for queue in unfinished:
-            if queue.has_room(share):
+        for queue in self._queues:
+            if not queue.is_finished and queue.has_room(share):
                 job = queue.take(now_s, WALKS_A_SLOT * share)
                 if job is not None:
                     queue.in_flight += 1

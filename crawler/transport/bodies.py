@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from crawler.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
     from crawler.transport.wires import Answer
 
@@ -21,14 +21,16 @@ _GZIP = 16 + zlib.MAX_WBITS
 async def read_body(answer: Answer) -> bytes:
     """Read a body in pieces, decoded, up to the cap."""
     decode = decoder(answer.headers)
-    body = bytearray()
+    pieces: list[bytes] = []
+    size = 0
     while chunk := await answer.read_some():
         for piece in decode(chunk):
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_BODY_BYTES:
                 raise ProtocolError(f"the body is larger than {MAX_BODY_BYTES} bytes")
     decode.check_end()
-    return bytes(body)
+    return b"".join(pieces)
 
 
 async def read_most(read_some: Callable[[], Awaitable[bytes]], most: int) -> bytes:
@@ -42,8 +44,8 @@ async def read_most(read_some: Callable[[], Awaitable[bytes]], most: int) -> byt
 class _Identity:
     """Decodes nothing."""
 
-    def __call__(self, chunk: bytes) -> Iterator[bytes]:
-        yield chunk
+    def __call__(self, chunk: bytes) -> Iterable[bytes]:
+        return (chunk,)
 
     def check_end(self) -> None:
         pass

@@ -30,7 +30,7 @@ async def refusal(answer: Answer, attempt: Attempt) -> GatewayError:
     """Return the error for an answer other than 200; its body has to come whole, for the code decides what follows."""
     body = await read_most(answer.read_some, MAX_ERROR_BYTES)
     try:
-        body = next(decoder(answer.headers)(body), b"")
+        body = next(iter(decoder(answer.headers)(body)), b"")
     except ProtocolError:
         body = b""
     code, message = decode_error(body)

@@ -246,9 +246,8 @@ class Crawl:
         walk = job.walk
         if page.overridden:
             self._warn_of_override(walk)
-        self._learn_page_size(queue, walk)
-        if job.page == 1 and len(page.names) > 1:
-            walk.is_sorted = page.names == sorted(page.names)
+        if job.page == 1:
+            self._learn(queue, walk, page)
         names, records = walk.listing.receive(job.page, page)
         self._images += 0 if walk.registry is None else len(names)
         if walk.registry is None and self._plan.images:
@@ -257,8 +256,10 @@ class Crawl:
             await self._output.take(walk, names, records)
         await self._after_answer(queue, walk)
 
-    def _learn_page_size(self, queue: RegionQueue, walk: Walk) -> None:
-        """Begin later listings of the region with the size that was given, where a larger one was refused."""
+    def _learn(self, queue: RegionQueue, walk: Walk, first: Page) -> None:
+        """Note the order; begin later listings of the region with what was accepted, if a larger page was refused."""
+        if len(first.names) > 1:
+            walk.is_sorted = first.names == sorted(first.names)
         given, usual = walk.listing.accepted_page_size, self._page_sizes[queue.region.code]
         if usual is not None and (given is None or given < usual):
             self._page_sizes[queue.region.code] = given

@@ -62,7 +62,7 @@ class DirectWire:
     async def send(self, attempt: Attempt, *, fresh: bool) -> _DirectAnswer:
         """Sign and send: see `Wire`."""
         kept = None if fresh else self._kept()
-        connection = kept or await self._connector.connect(self._where, [], self._connect_timeout)
+        connection = kept or await self._connect()
         answer = _DirectAnswer(self, connection, self._loop.time())
         self._under_way.add(answer)
         try:
@@ -76,6 +76,12 @@ class DirectWire:
             answer.close()
             raise
         return answer
+
+    async def _connect(self) -> Connection:
+        connection = await self._connector.connect(self._where, [], self._connect_timeout)
+        if connection.protocol is not None:
+            connection.protocol.set_response_params(read_until_eof=True, auto_decompress=False)  # for all its answers
+        return connection
 
     def _kept(self) -> Connection | None:
         """Return a connection that is still good for another request; None if there is none."""
@@ -130,7 +136,6 @@ class _DirectAnswer:
         protocol = self._connection.protocol
         if protocol is None or protocol.transport is None:
             raise aiohttp.ServerDisconnectedError
-        protocol.set_response_params(read_until_eof=True, auto_decompress=False)
         protocol.transport.write(request.encode())
         while self.status < 200:  # 1xx: the answer is still to come
             message, self._content = await protocol.read()

@@ -111,7 +111,7 @@ _NETWORK = [
     Row("N3", "reset in mid-body", m.reset_in_body, at=EVERYWHERE),
     Row("N4", "kept-alive connection closed under us", m.reset, at=LATER, flags=(("concurrency", "1"),)),
     Row("N9", "one byte a second", m.byte_a_second, at=DIAGONAL, least_s=30, most_s=120),
-    Row("N9", "endless 1xx", m.endless_1xx, at=DIAGONAL, least_s=30, most_s=120),
+    Row("N9", "endless 1xx", m.endless_1xx, at=DIAGONAL, least_s=20, most_s=120),
     Row("N10", "stall in mid-body", m.stall, at=EVERYWHERE, least_s=20),
     Row("N10", "silence", m.silence, least_s=20),
     _flagged("N10", "stall in mid-body", m.stall, places("team-a", 5, ("kr",))),

@@ -229,12 +229,7 @@ def test_one_region_down_for_good(tmp_path: Path) -> None:
     assert all("held: 503/500" in outcome.reasons[key] for key in missing)
 
 
-TWO_A_PROBE = pytest.mark.xfail(strict=True, reason="aiohttp sends once more by itself after a reset: two a probe")
-
-
-@pytest.mark.parametrize(
-    "fault", [OUTAGES["503"], pytest.param(OUTAGES["reset"], marks=TWO_A_PROBE), OUTAGES["silence"]], ids=OUTAGES
-)
+@pytest.mark.parametrize("fault", OUTAGES.values(), ids=OUTAGES)
 def test_total_outage(fault: Fault, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """Ten minutes without any answer cost one probe a hold; then everything comes (H17).
 

@@ -14,6 +14,8 @@ from crawler import signing, transport
 from crawler.cli import crawling
 from crawler.credentials import FoundKeys
 from crawler.errors import NetworkError
+from crawler.transport import attempt
+from crawler.transport.session import SessionWire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +33,7 @@ def log_headers(patch: Patch) -> None:
         logging.getLogger("ncrawl").debug("sending %s", headers)
         return headers
 
-    patch.setattr(transport, "sign", leaking)
+    patch.setattr(attempt, "sign", leaking)
 
 
 def quote_errors_of_the_library(patch: Patch) -> None:
@@ -41,7 +43,8 @@ def quote_errors_of_the_library(patch: Patch) -> None:
         headers = error.request_info.headers if hasattr(error, "request_info") else {}
         return NetworkError(str([value for name, value in headers.items() if name.startswith("x-ncp")]))
 
-    patch.setattr(transport, "_translate", leaking)
+    patch.setattr(transport, "translate", leaking)
+    patch.setattr(crawling, "open_wire", lambda origin, *, trust_env: SessionWire(origin, trust_env=trust_env))
 
 
 def log_keys_in_a_library(patch: Patch) -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from crawler.listing import MAX_PASSES, Listing, Outcome
 from crawler.model import Page, Verdict, VerifyMode
-from crawler.passes import MAX_PAGES_BEYOND_COUNT, MAX_PAGES_BY_COUNT, Failure, FailureKind
+from crawler.passes import MAX_PAGES_BEYOND_COUNT, MAX_PAGES_BY_COUNT, MAX_STALE_PAGES, Failure, FailureKind
 from crawler.proof import _loss_of_unlike
 
 if TYPE_CHECKING:
@@ -211,7 +211,13 @@ def test_clamped_page_sizes(verify: VerifyMode) -> None:
 
 @pytest.mark.parametrize(
     ("refused_above", "asked", "accepted"),
-    [(99, [100, 50], 50), (30, [100, 50, 25], 25), (12, [100, 50, 25, 12], 12), (9, [100, 50, 25, 12, None], None)],
+    [
+        (100, [100], 100),
+        (99, [100, 50], 50),
+        (30, [100, 50, 25], 25),
+        (12, [100, 50, 25, 12], 12),
+        (9, [100, 50, 25, 12, None], None),
+    ],
 )
 def test_refused_page_sizes(refused_above: int, asked: list[int | None], accepted: int | None) -> None:
     """A page size that is refused is halved, down to 10, and then left to the gateway; the next listing can know."""
@@ -246,10 +252,12 @@ def first_pages(found: Run) -> list[int | None]:
     return [size for number, size in found.asked if number == 1]
 
 
-def test_every_pass_has_boundaries_of_its_own() -> None:
-    """What hides at a boundary of one pass is inside of a page of every other."""
-    sizes = first_pages(run(never_still))
+@pytest.mark.parametrize("page_size", [1, 2, 3, 10, 100])
+def test_every_pass_has_boundaries_of_its_own(page_size: int) -> None:
+    """What hides at a boundary of one pass is inside of a page of every other, however small the pages are."""
+    sizes = first_pages(run(never_still, ALWAYS, page_size=page_size))
     assert len(set(sizes)) == len(sizes) == MAX_PASSES
+    assert all(size is not None and size >= 1 for size in sizes)
 
 
 @pytest.mark.parametrize("refused", [2, 3, 4, MAX_PASSES - 1])
@@ -358,6 +366,27 @@ def test_a_chain_without_end(verify: VerifyMode, gateway: Gateway, bound: int) -
     assert found.outcome.passes <= 3
 
 
+@pytest.mark.parametrize("stale", range(6))
+def test_pages_without_anything_new(stale: int) -> None:
+    """Two in a row may happen where images move; after three no end is to be expected."""
+
+    def gateway(number: int, _size: int | None) -> Page:
+        return page(SAME, number + 1) if number <= 1 + stale else ever_new(number, None)
+
+    found = run(gateway, NEVER)
+    given_up = stale >= MAX_STALE_PAGES
+    assert len(found.asked) == 1 + min(stale + 1, MAX_STALE_PAGES)
+    assert ("nothing new for 3 pages up to page 4, and still a next one" in found.reason) is given_up
+
+
+def test_pages_that_count_never_promised() -> None:
+    """What is new for ever ends far beyond `count`, and the reason says so."""
+    last = MAX_PAGES_BEYOND_COUNT + 37
+    found = run(lambda n, _: ever_new(n, n + 1, 37), NEVER, at_most=last)
+    reason = f"page {last} still names a next one, far beyond what count says"
+    assert found.reason == f"changed while it was listed once: {reason}"
+
+
 @UNTRACED
 @pytest.mark.parametrize(
     ("step", "bound"), [(1, MAX_PAGES_BY_COUNT + MAX_PAGES_BEYOND_COUNT + 2), (2, MAX_PAGES_BY_COUNT)]
@@ -391,19 +420,21 @@ def test_the_page_size_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("past_end", [page([]), NOT_FOUND], ids=["empty", "404"])
-def test_a_full_last_page_that_names_another(past_end: Page | Failure) -> None:
+@pytest.mark.parametrize("images", [100, 200])
+def test_a_full_last_page_that_names_another(images: int, past_end: Page | Failure) -> None:
     """A gateway that cannot tell at 200 of 200 whether more follows costs a second look, and no verdict."""
-    gateway = Shelf(200, says=200, instead={})
+    gateway = Shelf(images, says=images)
 
     def naive(number: int, size: int | None) -> Page | Failure:
         answer = gateway(number, size)
         assert isinstance(answer, Page)
         full = len(answer.names) == size
-        return past_end if not answer.names else page(answer.names, number + 1 if full else None, 200)
+        return past_end if not answer.names else page(answer.names, number + 1 if full else None, images)
 
     found = run(naive)
     assert found.verdict.is_whole
-    assert found.written == images_of(0, 200)
+    assert found.written == images_of(0, images)
+    assert found.outcome.passes > 1
 
 
 # ── failures ──
@@ -432,8 +463,9 @@ def test_a_later_page_cannot_be_had(verify: VerifyMode, failure: Failure) -> Non
 
 def test_several_pages_cannot_be_had() -> None:
     """The reason names the first and how many more."""
-    found = run(Shelf(450, says=450, instead={2: LOST, 4: DENIED, 5: LOST}))
-    assert found.reason == "page 2: timed out (10 tries) (and 2 more)"
+    lost: dict[int, Page | Failure] = {2: LOST, 4: DENIED}
+    assert run(Shelf(450, says=450, instead=lost)).reason == "page 2: timed out (10 tries) (and 1 more)"
+    assert run(Shelf(450, says=450, instead=lost | {5: LOST})).reason == "page 2: timed out (10 tries) (and 2 more)"
 
 
 def test_a_lost_page_past_the_end_is_no_hole() -> None:
@@ -522,6 +554,10 @@ def test_an_empty_answer_does_not_prove_what_came_later(verify: VerifyMode, says
         ({2: page([image(98), image(99), *images_of(102, 200)], 3, 250)}, "2 names came twice"),
         ({3: page(images_of(200, 250), None, 249)}, "count went from 249 to 250"),
         ({2: page(images_of(100, 199), 3, 250)}, "1 pages in the middle were not full"),
+        (
+            {2: page(images_of(100, 199), 3, 250), 3: page(images_of(199, 250), 4, 250), 4: page([], None, 250)},
+            "2 pages in the middle were not full",
+        ),
         ({2: page(images_of(100, 200), 4, 250)}, "page 2 names page 4 as the next"),
         ({2: page(images_of(100, 200), None, 250)}, "page 3 had images although page 2 was the last"),
         ({3: NOT_FOUND}, "page 3 was demanded and not there (404/300 Not Found Exception)"),
@@ -581,6 +617,16 @@ def test_records_without_a_name_are_flagged(verify: VerifyMode) -> None:
     found = run(Shelf(250, instead={3: page(images_of(200, 240), None, defects=10)}), verify)
     assert (found.verdict, found.reason) == (Verdict.INCOMPLETE, "10 records without a usable name")
     assert len(found.written) == 240
+
+
+def test_records_without_a_name_fill_their_pages() -> None:
+    """They are counted over all pages, and no page is taken for smaller than it is."""
+    shelf = Shelf(
+        250, says=250, instead={n: page(images_of(n * 100 - 100, n * 100 - 40), n + 1, 250, 40) for n in (1, 2)}
+    )
+    found = run(shelf, NEVER)
+    assert (found.verdict, found.reason) == (Verdict.INCOMPLETE, "80 records without a usable name")
+    assert (found.asked, found.outcome.page_size) == ([(1, 100), (2, 100), (3, 100)], 100)
 
 
 def test_a_name_twice_on_one_page() -> None:

@@ -203,6 +203,7 @@ def test_the_first_answer_gives_the_whole_budget_and_later_ones_a_little() -> No
     while not health.failed(0.0, 0.0):
         health.answered()
         pairs += 1
+        assert pairs <= 2 * BUDGET / (1 - REFILL), "an answer gives back more than it should"
     assert pairs == pytest.approx(BUDGET / (1 - REFILL), abs=1)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from os.path import relpath
 from pathlib import Path
 
 LEAST_SHARE = 0.8
@@ -61,7 +62,7 @@ def main() -> None:
     say("", "mutants", *COLUMNS, "share")
     for room, ends in [*rooms.items(), ("all", everything)]:
         say(room, ends.total(), *(ends[column] for column in COLUMNS), f"{share(ends):.1%}")
-    print(f"{time.monotonic() - began_s:.0f} s; see {MUTMUT.parent}/mutmut results, and mutmut show MUTANT")  # noqa: T201
+    print(f"{time.monotonic() - began_s:.0f} s; see {relpath(MUTMUT)} results; {relpath(MUTMUT)} show MUTANT")  # noqa: T201
     sys.exit(share(everything) < LEAST_SHARE)
 
 

@@ -367,13 +367,14 @@ def test_a_chain_without_end(verify: VerifyMode, gateway: Gateway, bound: int) -
 
 
 @pytest.mark.parametrize("stale", range(6))
-def test_pages_without_anything_new(stale: int) -> None:
-    """Two in a row may happen where images move; after three no end is to be expected."""
+@pytest.mark.parametrize("says", [None, 1000], ids=["null", "1000"])
+def test_pages_without_anything_new(stale: int, says: int | None) -> None:
+    """Two in a row may happen where images move; after three no end is to be expected, whatever `count` promises."""
 
     def gateway(number: int, _size: int | None) -> Page:
-        return page(SAME, number + 1) if number <= 1 + stale else ever_new(number, None)
+        return page(SAME, number + 1, says) if number <= 1 + stale else ever_new(number, None, says)
 
-    found = run(gateway, NEVER)
+    found = run(gateway, NEVER, in_flight=1)
     given_up = stale >= MAX_STALE_PAGES
     assert len(found.asked) == 1 + min(stale + 1, MAX_STALE_PAGES)
     assert ("nothing new for 3 pages up to page 4, and still a next one" in found.reason) is given_up

@@ -168,6 +168,17 @@ def test_what_looks_like_an_outage(error: RequestError, *, outage: bool) -> None
     assert is_outage(error) is outage
 
 
+def fail_until_held(health: RegionHealth, *, now_s: float = 0.0, chance: float = 0.0, answers_between: int = 0) -> int:
+    """Let tries fail, with so many answers after each, until a hold begins; return how many failed."""
+    for failures in range(1, 1000):
+        if health.failed(now_s, chance):
+            return failures
+        assert not health.is_held
+        for _ in range(answers_between):
+            health.answered()
+    pytest.fail("no hold begins")
+
+
 def test_a_region_that_never_answered_is_held_soon() -> None:
     """Before the first answer a few failures are enough; the first probe comes within seconds."""
     health = RegionHealth()
@@ -181,15 +192,11 @@ def test_a_region_that_never_answered_is_held_soon() -> None:
 def test_an_answer_ends_the_hold_and_refills_the_budget() -> None:
     """One answer is enough to go on; then it takes a whole budget of failures to be held again."""
     health = RegionHealth()
-    while not health.failed(0.0, 0.0):
-        pass
+    fail_until_held(health)
     assert health.answered()
     assert not health.is_held
     assert not health.answered()
-    failures = 1
-    while not health.failed(0.0, 0.0):
-        failures += 1
-    assert failures == BUDGET
+    assert fail_until_held(health) == BUDGET
 
 
 def test_the_first_answer_gives_the_whole_budget_and_later_ones_a_little() -> None:
@@ -197,14 +204,9 @@ def test_the_first_answer_gives_the_whole_budget_and_later_ones_a_little() -> No
     health = RegionHealth()
     health.failed(0.0, 0.0)
     assert not health.answered()
-    assert [health.failed(0.0, 0.0) for _ in range(int(BUDGET))] == [False] * (int(BUDGET) - 1) + [True]
+    assert fail_until_held(health) == BUDGET
     assert health.answered()
-    pairs = 1
-    while not health.failed(0.0, 0.0):
-        health.answered()
-        pairs += 1
-        assert pairs <= 2 * BUDGET / (1 - REFILL), "an answer gives back more than it should"
-    assert pairs == pytest.approx(BUDGET / (1 - REFILL), abs=1)
+    assert fail_until_held(health, answers_between=1) == pytest.approx(BUDGET / (1 - REFILL), abs=1)
 
 
 def test_scattered_failures_hold_nothing() -> None:
@@ -223,8 +225,7 @@ def test_scattered_failures_hold_nothing() -> None:
 def test_probes_come_at_growing_and_bounded_pauses(chances: list[float]) -> None:
     """Each failed probe puts the next one off, never by more than LONGEST_HOLD_S; stray failures move nothing."""
     health, now_s = RegionHealth(), 50.0
-    while not health.failed(now_s, chances[0]):
-        pass
+    fail_until_held(health, now_s=now_s, chance=chances[0])
     for chance in chances:
         assert SHORTEST_HOLD_S - 1e-9 <= health.probe_at_s - now_s <= LONGEST_HOLD_S + 1e-9
         probe_at_s = health.probe_at_s
@@ -238,8 +239,7 @@ def test_probes_come_at_growing_and_bounded_pauses(chances: list[float]) -> None
 def hold(health: RegionHealth, chance: float) -> list[float]:
     """Let a region fail until it is held, and then each probe; return the pauses before the first six probes."""
     now_s, pauses = 50.0, list[float]()
-    while not health.failed(now_s, chance):
-        assert not health.is_held
+    fail_until_held(health, now_s=now_s, chance=chance)
     for _ in range(6):
         pauses.append(health.probe_at_s - now_s)
         now_s = health.probe_at_s

@@ -72,12 +72,12 @@ class LineOutput:
         await self._sink.flush()
 
 
-def run(main: Callable[[], Awaitable[int]], *, when_stopped: str = "run it again") -> int:
+def run(main: Callable[[], Awaitable[int]], *, when_stopped: str = "") -> int:
     """Run an async command on the fastest loop there is and return its exit code.
 
     Args:
         main: the command.
-        when_stopped: what a user can do when a signal ends it while there is no crawl to be stopped.
+        when_stopped: what a user is told to do when a signal ends it while there is no crawl to be stopped.
     """
     gc.freeze()  # what is imported by now stays anyway
     gc.set_threshold(
@@ -101,7 +101,8 @@ def _signal_handlers_kept() -> Iterator[None]:
 
 def _exit(number: signal.Signals, when_stopped: str) -> NoReturn:
     """End the process at once: nothing that was written needs tidying up."""
-    log.warning("%s; %s", _SIGNALS[number].value, when_stopped)
+    if when_stopped:
+        log.warning("%s; %s", _SIGNALS[number].value, when_stopped)
     os._exit(EXIT_CODES[_SIGNALS[number]])
 
 

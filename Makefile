@@ -9,7 +9,7 @@ TOOLS := .venv-tools
 BENCH := .venv-bench
 LONG := tests/faults tests/test_crash.py tests/test_wire.py
 
-.PHONY: help demo test test-long check format lock audit sbom faults wire fuzz soak torture mutants bench bench-quick clean
+.PHONY: help demo test test-long check format lock audit sbom faults wire fuzz soak torture mutants bench bench-quick pacing clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in three regions (no keys needed)"
@@ -28,6 +28,7 @@ help:
 	@echo "make mutants change the rooms that decide in every small way; at least 80 % must fail a test"
 	@echo "make bench   measure ncrawl beside its peers, and write benchmarks/RESULTS.md"
 	@echo "make bench-quick  the same beside the fast peers, in under a minute"
+	@echo "make pacing  measure whether slots are kept busy, and a rate used and kept, at an emulator of its own"
 	@echo "make clean   remove the virtual environment and every cache"
 
 demo: $(VENV)/runtime
@@ -86,6 +87,9 @@ bench: $(VENV)/runtime $(BENCH)/installed
 
 bench-quick: $(VENV)/runtime $(BENCH)/installed
 	@$(BENCH)/bin/python benchmarks/run.py --quick $(ARGS)
+
+pacing: $(VENV)/dev
+	@$(BIN)/python benchmarks/pacing.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(TOOLS) $(BENCH) sbom.json mutants .coverage* .hypothesis .import_linter_cache .mypy_cache \

@@ -470,17 +470,26 @@ async def test_sleeping_reader_and_a_signal(program: Program, tmp_path: Path) ->
 @pytest.mark.world(images=20_000)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_second_signal(program: Program, tmp_path: Path, number: int, code: int) -> None:
-    """It ends the process at once: with the same exit code, before table and summary, without a traceback."""
-    reading, writing = os.pipe()
-    process = await stuck(program, reading, writing)
-    process.send_signal(number)
-    assert process.stderr
-    await asyncio.wait_for(process.stderr.readline(), 5)
-    process.send_signal(number)
-    assert await asyncio.wait_for(process.wait(), 5) == code
-    assert await process.stderr.read() == b""
+    """It ends the process at once: with the same exit code, before table and summary, without a traceback.
+
+    Where others take the processor away, the process has ended before it comes: one good run of five will do.
+    """
+    for _ in range(5):
+        reading, writing = os.pipe()
+        process = await stuck(program, reading, writing)
+        process.send_signal(number)
+        assert process.stderr
+        await asyncio.wait_for(process.stderr.readline(), 5)
+        with suppress(ProcessLookupError):
+            process.send_signal(number)
+        assert await asyncio.wait_for(process.wait(), 5) == code
+        os.close(reading)
+        said = await process.stderr.read()
+        if not said.startswith(b"region "):
+            break
+        (tmp_path / "run.json").unlink()
+    assert said == b""
     assert not (tmp_path / "run.json").exists()
-    os.close(reading)
 
 
 @pytest.mark.world(images=20_000)

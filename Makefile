@@ -9,7 +9,7 @@ TOOLS := .venv-tools
 BENCH := .venv-bench
 LONG := tests/faults tests/test_crash.py tests/test_wire.py
 
-.PHONY: help demo test test-long check format lock audit sbom faults wire fuzz soak torture mutants bench bench-quick pacing clean
+.PHONY: help demo test test-long check format lock audit sbom faults wire fuzz soak torture mutants bench bench-quick pacing profile clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in three regions (no keys needed)"
@@ -29,6 +29,7 @@ help:
 	@echo "make bench   measure ncrawl beside its peers, and write benchmarks/RESULTS.md"
 	@echo "make bench-quick  the same beside the fast peers, in under a minute"
 	@echo "make pacing  measure whether slots are kept busy, and a rate used and kept, at an emulator of its own"
+	@echo "make profile where the time of a page goes, room by room"
 	@echo "make clean   remove the virtual environment and every cache"
 
 demo: $(VENV)/runtime
@@ -90,6 +91,9 @@ bench-quick: $(VENV)/runtime $(BENCH)/installed
 
 pacing: $(VENV)/dev
 	@$(BIN)/python benchmarks/pacing.py $(ARGS)
+
+profile: $(VENV)/runtime $(BENCH)/installed
+	@$(BENCH)/bin/python benchmarks/stages.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(TOOLS) $(BENCH) sbom.json mutants .coverage* .hypothesis .import_linter_cache .mypy_cache \

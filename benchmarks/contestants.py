@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NCRAWL = HERE.parent / ".venv" / "bin" / "ncrawl"
-REWRITTEN = ("nested", "pretty")  # contents that come out of a peer's JSON library spelt otherwise
+RESPELT = ("nested", "pretty")  # contents that come out of a peer's JSON library spelt otherwise
 
 
 class Sample(NamedTuple):
@@ -41,7 +41,7 @@ class Contestant:
     name: str
     script: str = ""
     options: tuple[str, ...] = ()
-    shape: Literal["ours", "singer", "dlt"] = "ours"
+    shape: Literal["ours", "spaced", "singer", "dlt"] = "ours"
 
     def command(self, server: Server, output: Path) -> list[str]:
         """Return the command line."""
@@ -63,8 +63,8 @@ class Contestant:
         lines = sum(_counts(output, self.shape))
         if arrivals.unsigned or lines != world.images:
             raise RuntimeError(f"{self.name}: {arrivals.unsigned} unsigned requests, {lines} of {world.images} records")
-        if self.shape == "ours" and self.name not in server.seen:
-            server.seen[self.name] = _digest(output, is_rewritten=world.content in REWRITTEN)
+        if self.shape in ("ours", "spaced") and self.name not in server.seen:
+            server.seen[self.name] = _digest(output, is_respelt=self.shape == "spaced" or world.content in RESPELT)
             if len(set(server.seen.values())) > 1:
                 raise RuntimeError(f"{self.name} left other records than {next(iter(server.seen))}")
         shutil.rmtree(output) if output.is_dir() else output.unlink()
@@ -113,16 +113,16 @@ def _counts(output: Path, shape: str) -> Iterator[int]:
         return
     with output.open("rb", buffering=0) as file:
         if shape == "singer":
-            yield from (line.startswith(b'{"type":"RECORD"') for line in output.open("rb"))
+            yield from (line.startswith(b'{"type":"RECORD","stream":"images"') for line in output.open("rb"))
         else:
             yield from (chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
 
 
-def _digest(output: Path, *, is_rewritten: bool) -> int:
+def _digest(output: Path, *, is_respelt: bool) -> int:
     """Return a number that is the same for the same lines in any order; where asked, for the same JSON."""
     with output.open("rb") as file:
-        if is_rewritten:
-            return sum(hash(orjson.dumps(orjson.loads(line))) for line in file)
+        if is_respelt:
+            return sum(hash(orjson.dumps(orjson.loads(line), None, orjson.OPT_APPEND_NEWLINE)) for line in file)
         return sum(map(hash, file))
 
 
@@ -136,4 +136,12 @@ LIKE_FOR_LIKE = (
     Contestant("aiohttp session.get, tuned, our JSON", "aiohttp_loop.py", ("--ours",)),
     Contestant("pycurl multi, our JSON", "pycurl_multi.py", ("--ours",)),
     Contestant("raw asyncio.Protocol, our JSON", "raw_protocol.py", ("--ours",)),
+)
+SLOW_PEERS = (  # and how many pages they can be asked for, what the ratio shall be at least, and the aim
+    (Contestant("httpx, 4 in flight, orjson", "httpx_workers.py"), 1260, 6.0, 8.0),
+    (Contestant("requests, one session, orjson", "requests_session.py"), 1260, None, None),
+    (Contestant("Scrapy, bytes, orjson", "scrapy_spider.py"), 1260, 10.0, 13.0),
+    (Contestant("dlt rest_api", "dlt_source.py", shape="dlt"), 360, 25.0, 35.0),
+    (Contestant("Singer SDK", "singer_tap.py", shape="singer"), 360, 28.0, 40.0),
+    (Contestant("Scrapy, items and feed", "scrapy_spider.py", ("--items",), shape="spaced"), 360, 60.0, 90.0),
 )

@@ -9,6 +9,7 @@ import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,8 @@ class Spread(NamedTuple):
     most: float
 
     def __str__(self) -> str:
+        if self.least == self.most:
+            return f"{self.median:.2f}"
         return f"{self.median:.2f} ({self.least:.2f}-{self.most:.2f})"
 
 
@@ -74,16 +77,20 @@ def run(command: Sequence[str | Path], *, environment: dict[str, str] | None = N
         RuntimeError: it ended with another exit code than 0.
     """
     started_s = time.perf_counter()
-    process = subprocess.Popen(
-        list(map(str, command)),
-        env=os.environ | KEYS | (environment or {}),
-        stdout=subprocess.DEVNULL if stdout is None else stdout,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    wall_s = time.perf_counter() - started_s
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"exit code {process.returncode}: {' '.join(map(str, command))}")
+    with tempfile.TemporaryFile() as stderr:
+        process = subprocess.Popen(
+            list(map(str, command)),
+            env=os.environ | KEYS | (environment or {}),
+            stdout=subprocess.DEVNULL if stdout is None else stdout,
+            stderr=stderr,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.perf_counter() - started_s
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            stderr.seek(0)
+            told = stderr.read().decode(errors="replace")
+            raise RuntimeError(f"exit code {process.returncode}: {' '.join(map(str, command))}\n{told}")
     return Cost(usage.ru_utime + usage.ru_stime, wall_s, usage.ru_maxrss / 1024)
 
 

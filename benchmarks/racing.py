@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
+import trustme
 from bench import HEAD, cpu_ratio, race, rows
-from contestants import AIOHTTP, LIKE_FOR_LIKE, NCRAWL_ITSELF, PYCURL, SAME_OUTCOME, measure_wrk
+from contestants import AIOHTTP, LIKE_FOR_LIKE, NCRAWL_ITSELF, PYCURL, SAME_OUTCOME, SLOW_PEERS, Slow, measure_wrk
 from measuring import CONTENTS, Server, World
 from report import Figure
 
@@ -70,3 +72,35 @@ def contents(bench: Bench) -> None:
         note = "Same outcome; 300 registries, 3,065 pages of 100 images."
         bench.report.table(f"Content: {content}", note, HEAD, rows(samples))
         bench.report.figure(Figure(f"same outcome, {content}: {AIOHTTP.name}", cpu_ratio(samples, AIOHTTP.name)))
+
+
+def slow_peers(bench: Bench) -> None:
+    """Run the peers that need a hundred times as long, with fewer pages."""
+    with ExitStack() as stack:
+        servers = {pages: stack.enter_context(Server(World(registries=60, pages=pages))) for pages in (60, 360, 1260)}
+        many = stack.enter_context(Server(World()))
+        runs = {NCRAWL_ITSELF.name: partial(NCRAWL_ITSELF.measure, many, bench.folder)}
+        for peer, pages, *_ in SLOW_PEERS:
+            runs[peer.name] = partial(Slow(peer, servers[60], servers[pages]).measure, bench.folder)
+        samples = race(runs, bench.times(3))
+    note = (
+        "ncrawl: 6,130 pages, start-up included. A slow peer: what 300 or 1,200 pages more in 60 registries cost "
+        "it, so its start-up counts nothing. dlt, Singer and Scrapy with items do more work: types, schemas, packages."
+    )
+    bench.report.table("Same outcome, slow peers", note, HEAD, rows(samples))
+    for peer, _, at_least, aim in SLOW_PEERS:
+        bench.report.figure(
+            Figure(f"same outcome, 100 a page: {peer.name}", cpu_ratio(samples, peer.name), at_least, aim)
+        )
+
+
+def tls(bench: Bench) -> None:
+    """Run over TLS."""
+    authority = trustme.CA()
+    pem = bench.folder / "server.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pem)
+    authority.cert_pem.write_to_path(pem, append=True)
+    with Server(World(pages=3065, tls=pem)) as server:
+        samples = between(bench, server, (NCRAWL_ITSELF, AIOHTTP), bench.times(3))
+    bench.report.table("TLS", "Same outcome; 300 registries, 3,065 pages of 100 images.", HEAD, rows(samples))
+    bench.report.figure(Figure(f"same outcome, TLS: {AIOHTTP.name}", cpu_ratio(samples, AIOHTTP.name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -86,17 +87,18 @@ class Report:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table whose columns line up also where it is read as plain text."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    """Return a table that lines up in plain text too; columns of numbers, but for the first, to the right."""
+    columns = list(zip(head, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    are_numbers = [
+        number > 0 and all(re.match(r"≤|-|\d|$", cell) for cell in column[1:]) for number, column in enumerate(columns)
+    ]
 
     def line(cells: Sequence[str]) -> str:
-        padded = [
-            cell.ljust(width) if not number else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return f"| {' | '.join(padded)} |"
+        how = zip(cells, widths, are_numbers, strict=True)
+        return f"| {' | '.join(cell.rjust(width) if right else cell.ljust(width) for cell, width, right in how)} |"
 
-    rule = ["-" * width if not number else "-" * (width - 1) + ":" for number, width in enumerate(widths)]
+    rule = ["-" * (width - 1) + (":" if right else "-") for width, right in zip(widths, are_numbers, strict=True)]
     return "\n".join([line(head), line(rule), *map(line, rows)])
 
 

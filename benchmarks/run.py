@@ -12,12 +12,17 @@ import tempfile
 from pathlib import Path
 
 import racing
+import scenarios
 from bench import Bench
 from measuring import CLIENT_CORE, pin
 from report import Report
 
-QUICK = (racing.same_outcome, racing.like_for_like)
-WHOLE = (racing.same_outcome, racing.like_for_like, racing.page_sizes, racing.contents)
+QUICK = (racing.same_outcome, racing.like_for_like, scenarios.one_registry, scenarios.startup)
+WHOLE = (
+    *(racing.same_outcome, racing.slow_peers, racing.like_for_like, racing.page_sizes, racing.contents, racing.tls),
+    *(scenarios.latency, scenarios.one_registry, scenarios.rates, scenarios.outputs, scenarios.memory),
+    *(scenarios.many_registries, scenarios.snapshots, scenarios.startup),
+)
 SCENARIOS = {scenario.__name__.replace("_", "-"): scenario for scenario in WHOLE}
 
 

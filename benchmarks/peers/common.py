@@ -20,12 +20,12 @@ BASE = "/ncr/api/v2/repositories"
 LUMP_BYTES = 256 * 1024
 
 
-def ask() -> argparse.Namespace:
-    """Return the command line's choices, the same for every peer."""
+def ask(concurrency: int = 64) -> argparse.Namespace:
+    """Return the command line's choices, the same for every peer but for the requests in flight that serve it best."""
     parser = argparse.ArgumentParser()
     parser.add_argument("origin", help="http://127.0.0.1:PORT")
     parser.add_argument("output")
-    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--concurrency", type=int, default=concurrency)
     parser.add_argument("--page-size", type=int, default=100)
     parser.add_argument("--ours", action="store_true", help="turn bodies into lines by ncrawl's functions")
     return parser.parse_args()

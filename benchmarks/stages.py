@@ -1,0 +1,123 @@
+"""Where the time of a page goes: `ncrawl images` under py-spy, its samples shared out among the rooms of the program.
+
+Usage: python benchmarks/stages.py [--pages N] [--page-size N] [--content NAME] [--stacks FILE]
+
+A sample belongs to the innermost Python frame of a room: what C code does on behalf of a frame counts as the frame's,
+a system call too. The shares are those of a run under py-spy, the microseconds those of a run without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contestants import NCRAWL_ITSELF
+from measuring import CLIENT_CORE, CONTENTS, Server, World, pin, run, spread
+from report import markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Samples = dict[str, Counter[str]]
+
+FRAME = re.compile(r"(?P<function>.*) \((?P<file>[^()]*?)(:\d+)?\)$")
+ROOMS = {
+    "decoding": ("decoding",),
+    "listing": ("listing", "passes", "proof"),
+    "crawl and schedule": ("crawl", "scheduling", "plan", "events", "model"),
+    "transport and turnstile": ("transport", "turnstile", "pacing", "retrying"),
+    "signing": ("signing", "endpoints", "credentials", "secret"),
+    "sinks": ("sinks",),
+}
+ROOM_OF = {f"crawler/{file}.py": room for room, files in ROOMS.items() for file in files}
+LIBRARIES = {
+    "aiohttp": ("aiohttp/", "aiohappyeyeballs/", "aiosignal/", "frozenlist/", "multidict/", "propcache/", "yarl/"),
+    "event loop and anyio": ("asyncio/", "anyio/", "uvloop/", "selectors.py"),
+}
+START = "start-up, once"
+RATE_HZ = 500
+
+
+def room_of(frames: list[tuple[str, str]]) -> tuple[str, str]:
+    """Return the room of a stack, outermost frame first, and the function that was found in it."""
+    if any(function == "_find_and_load" for function, _ in frames):
+        return START, "import"
+    for function, file in reversed(frames):
+        if file in ROOM_OF:
+            return ROOM_OF[file], function
+        for library, folders in LIBRARIES.items():
+            if file.startswith(folders):
+                return library, function
+        if file.startswith("crawler/"):
+            return file, function
+    return START, frames[-1][0]
+
+
+def share_out(stacks: Iterable[str]) -> Samples:
+    """Return for each room how often each of its functions was met."""
+    samples: Samples = defaultdict(Counter)
+    for line in stacks:
+        stack, _, count = line.rpartition(" ")
+        frames = [(found["function"], found["file"]) for one in stack.split(";") if (found := FRAME.match(one))]
+        if frames:
+            room, function = room_of(frames)
+            samples[room][function] += int(count)
+    return samples
+
+
+def show(samples: Samples, cpu_us: float) -> None:
+    """Print the rooms, dearest first."""
+    whole = sum(map(Counter.total, samples.values()))
+    rows = [
+        [
+            room,
+            f"{functions.total() / whole * cpu_us:.1f}",
+            f"{functions.total() / whole:.1%}",
+            ", ".join(f"{name} {count / whole * cpu_us:.0f}" for name, count in functions.most_common(4)),
+        ]
+        for room, functions in sorted(samples.items(), key=lambda item: -item[1].total())
+    ]
+    rows.append(["together", f"{cpu_us:.1f}", "100.0%", ""])
+    print(markdown(["room", "µs a page", "share", "of which, µs"], rows))
+
+
+def main() -> None:
+    """Profile one crawl and print its table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--pages", type=int, default=12_260)
+    parser.add_argument("--page-size", type=int, default=100)
+    parser.add_argument("--content", choices=CONTENTS, default="ascii")
+    parser.add_argument("--stacks", type=Path, help="keep the stacks here, for a flame graph")
+    chosen = parser.parse_args()
+    pin(CLIENT_CORE)
+    world = World(pages=chosen.pages, page_size=chosen.page_size, content=chosen.content)
+    with tempfile.TemporaryDirectory(prefix="ncrawl-profile-") as name, Server(world) as server:
+        folder = Path(name)
+        plain = spread(NCRAWL_ITSELF.measure(server, folder).cpu_us for _ in range(3))
+        stacks = chosen.stacks or folder / "stacks"
+        spy = [
+            Path(sys.executable).with_name("py-spy"),
+            "record",
+            "--format",
+            "raw",
+            "--rate",
+            RATE_HZ,
+            "--output",
+            stacks,
+        ]
+        run([*map(str, spy), "--", *NCRAWL_ITSELF.command(server, folder / "output")])
+        with stacks.open() as lines:
+            samples = share_out(lines)
+    print(
+        f"{world.pages:,} pages of {world.page_size} images ({world.content}), 300 registries; CPU {plain} µs a page\n"
+    )
+    show(samples, plain.median)
+
+
+if __name__ == "__main__":
+    main()

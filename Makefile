@@ -84,7 +84,7 @@ mutants: $(TOOLS)/installed
 
 # ARGS names scenarios, or --rounds N; wrk is a Debian package, and left out where it is not installed.
 bench: $(VENV)/runtime $(BENCH)/installed
-	@$(BENCH)/bin/python benchmarks/run.py --write $(ARGS)
+	@$(BENCH)/bin/python benchmarks/run.py $(ARGS)
 
 bench-quick: $(VENV)/runtime $(BENCH)/installed
 	@$(BENCH)/bin/python benchmarks/run.py --quick $(ARGS)

@@ -139,7 +139,7 @@ LIKE_FOR_LIKE = (
 )
 SLOW_PEERS = (  # and how many pages they can be asked for, what the ratio shall be at least, and the aim
     (Contestant("httpx, 4 in flight, orjson", "httpx_workers.py"), 1260, 6.0, 8.0),
-    (Contestant("requests, one session, orjson", "requests_session.py"), 1260, None, None),
+    (Contestant("requests, 4 threads, orjson", "requests_threads.py"), 1260, None, None),
     (Contestant("Scrapy, bytes, orjson", "scrapy_spider.py"), 1260, 10.0, 13.0),
     (Contestant("dlt rest_api", "dlt_source.py", shape="dlt"), 360, 25.0, 35.0),
     (Contestant("Singer SDK", "singer_tap.py", shape="singer"), 360, 28.0, 40.0),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 HERE = Path(__file__).parent
-SERVER_CORE, CLIENT_CORE = 0, 1
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+SERVER_CORE, CLIENT_CORE = (CORES[0], CORES[-1]) if CORES else (None, None)
 CONTENTS = ("ascii", "hangul", "nested", "pretty")
 KEYS = {
     "NCLOUD_ACCESS_KEY_ID": "BENCHMARK-ACCESS-KEY",
@@ -94,10 +95,10 @@ def run(command: Sequence[str | Path], *, environment: dict[str, str] | None = N
     return Cost(usage.ru_utime + usage.ru_stime, wall_s, usage.ru_maxrss / 1024)
 
 
-def pin(core: int) -> None:
-    """Keep this process, and those that it starts, on one core, where the system can."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
+def pin(core: int | None, process: int = 0) -> None:
+    """Keep a process, this one if none is said, and those that it will start on one core, where the system can."""
+    if core is not None:
+        os.sched_setaffinity(process, {core})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +138,9 @@ class Server:
         return {"SSL_CERT_FILE": str(self.world.tls)} if self.world.tls else {}
 
     def __enter__(self) -> Self:
-        command = [sys.executable, str(HERE / "server.py"), *self.world.options, "--core", str(SERVER_CORE)]
+        command = [sys.executable, str(HERE / "server.py"), *self.world.options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | KEYS)
+        pin(SERVER_CORE, self._process.pid)
         assert self._process.stdout
         self.port = int(self._process.stdout.readline())
         return self

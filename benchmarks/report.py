@@ -6,25 +6,31 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from contestants import NCRAWL
 from measuring import HERE, Spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PACKAGES = (
-    *("aiohttp", "anyio", "msgspec", "orjson", "uvloop", "zstandard"),
-    *("pycurl", "httpx", "requests", "scrapy", "dlt", "singer-sdk"),
-)
+OWN = ("aiohttp", "anyio", "msgspec", "orjson", "uvloop", "zstandard")
+PEERS = ("aiohttp", "orjson", "uvloop", "pycurl", "httpx", "requests", "scrapy", "dlt", "singer-sdk")
 LOAD = os.getloadavg()  # before anything was started
-ABOUT = (
-    "Written by `make bench`. Medians of interleaved runs, each a whole process on a core of its own; ratios are "
-    "paired by rounds: somebody's cost over ncrawl's of the same round. Above 1, ncrawl is the better one."
-)
+ABOUT = """\
+Written by `make bench`: medians (min-max) of interleaved runs. Each run is a whole process, from its start to its end,
+on one core; the server, with prebaked pages, has another. It checks every signature; every peer's output is
+counted, and compared with ncrawl's record by record where it is laid out alike. CPU is user and system time together.
+
+A ratio is a peer's cost over ncrawl's in the same round, so above 1 ncrawl is better. Two kinds are never mixed.
+*Same outcome*: each peer turns JSON into lines its own natural way; what a user gains by switching. *Like for like*:
+the peer uses ncrawl's functions for that; what is left is HTTP, and ncrawl's verdicts, uniqueness, retries and limits,
+which no peer has. Fast peers and ncrawl always pay for their start-up, slow peers never: they can be asked for few
+pages only, so a page's cost is the difference between many pages and few, or their start-up would flatter us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +110,37 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def surroundings() -> str:
     """Say when, of what and on what this was measured."""
-    changed = " with uncommitted changes" if _git("status", "--porcelain") else ""
-    packages = " · ".join(f"{name} {version(name)}" for name in PACKAGES)
+    changed = " with uncommitted changes" if _told("git", "status", "--porcelain") else ""
     load = " ".join(f"{one:.1f}" for one in LOAD)
     return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {_git('rev-parse', '--short', 'HEAD')}{changed}, "
-        f"Python {platform.python_version()}, {platform.system()} {platform.release()}, {os.cpu_count()} cores; "
-        f"load average before the run {load}.\n{packages} · wrk {wrk_version()}."
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {_told('git', 'rev-parse', '--short', 'HEAD')}{changed}; "
+        f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}; "
+        f"load average before the run {load}.\n\n"
+        f"- ncrawl: {_versions(NCRAWL.with_name('python'), OWN)}\n- peers: {_versions(sys.executable, PEERS)}, {_wrk()}"
     )
 
 
-def wrk_version() -> str:
-    """Return wrk's version; Debian's says nothing else that could be asked."""
+def _processor() -> str:
     try:
-        told = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False)
+        return str(re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[0])
+    except (OSError, IndexError):
+        return platform.machine()
+
+
+def _versions(python: str | Path, packages: Sequence[str]) -> str:
+    """Return the versions of an environment."""
+    code = "import sys, platform as p, importlib.metadata as m; print('Python', p.python_version(), end='')"
+    code += "; [print(',', name, m.version(name), end='') for name in sys.argv[1:]]"
+    return _told(python, "-c", code, *packages)
+
+
+def _wrk() -> str:
+    try:
+        return " ".join(_told("wrk", "-v").split()[:2])
     except FileNotFoundError:
-        return "not run: it is not installed"
-    return (told.stdout + told.stderr).split()[1]
+        return "wrk not run: it is not installed"
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
+def _told(*command: str | Path) -> str:
+    done = subprocess.run(command, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.stdout.strip()

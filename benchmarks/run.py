@@ -1,8 +1,9 @@
 """The benchmark: ncrawl beside its peers, and ncrawl under other conditions, as whole processes on a core of their own.
 
-Usage: python benchmarks/run.py [--quick] [--rounds N] [--write] [SCENARIO…]
+Usage: python benchmarks/run.py [--quick] [--rounds N] [SCENARIO…]
 
-The server runs on one core, whoever crawls on the other. Tables are printed as they are measured, figures at the end.
+The server runs on one core, whoever crawls on the other. Tables are printed as they are measured, figures at the
+end; a whole run also writes them to RESULTS.md.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import racing
 import scenarios
 from bench import Bench
 from measuring import CLIENT_CORE, pin
-from report import Report
+from report import LOAD, Report
 
 QUICK = (racing.same_outcome, racing.like_for_like, scenarios.one_registry, scenarios.startup)
 WHOLE = (
@@ -24,6 +25,7 @@ WHOLE = (
     *(scenarios.many_registries, scenarios.snapshots, scenarios.startup),
 )
 SCENARIOS = {scenario.__name__.replace("_", "-"): scenario for scenario in WHOLE}
+MOST_LOAD = 0.5
 
 
 def main() -> None:
@@ -32,17 +34,18 @@ def main() -> None:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     parser.add_argument("--quick", action="store_true", help="the fast peers, under a minute")
     parser.add_argument("--rounds", type=int, help="of the main races: 7, or 3 if --quick")
-    parser.add_argument("--write", action="store_true", help="write RESULTS.md")
     chosen = parser.parse_args()
     if unknown := set(chosen.scenarios) - SCENARIOS.keys():
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
+    if LOAD[0] > MOST_LOAD:
+        print(f"This machine is not idle: its load average is {LOAD[0]:.1f}. Do not trust what follows.")
     pin(CLIENT_CORE)
     with tempfile.TemporaryDirectory(prefix="ncrawl-benchmark-") as folder:
         bench = Bench(Path(folder), chosen.rounds or (3 if chosen.quick else 7), Report())
         for scenario in [SCENARIOS[name] for name in chosen.scenarios] or (QUICK if chosen.quick else WHOLE):
             scenario(bench)
     print(f"\n## Figures\n\n{bench.report.summary()}")
-    if chosen.write:
+    if not chosen.quick and not chosen.scenarios:
         bench.report.write()
 
 

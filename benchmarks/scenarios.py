@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -11,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from contestants import NCRAWL, NCRAWL_ITSELF, ncrawl
-from measuring import SERVER_CORE, Server, World, ratios, run, spread
+from measuring import SERVER_CORE, Server, World, pin, ratios, run, spread
 from report import Figure
 
 if TYPE_CHECKING:
@@ -194,8 +193,7 @@ def _to_file(bench: Bench, server: Server, name: str) -> Cost:
 def _to_pipe(server: Server) -> Cost:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as reader:
         assert reader.stdin
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(reader.pid, {SERVER_CORE})
+        pin(SERVER_CORE, reader.pid)
         return run(ncrawl("images", server), stdout=reader.stdin.fileno())
 
 

@@ -14,7 +14,6 @@ import asyncio
 import functools
 import hmac
 import json
-import os
 import ssl
 import time
 from base64 import b64encode
@@ -175,7 +174,6 @@ def ask() -> argparse.Namespace:
     parser.add_argument("--content", choices=CONTENTS, default="ascii")
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--night", type=int, default=0, help="0 or 1: another night, a tenth of the images differs")
-    parser.add_argument("--core", type=int)
     parser.add_argument("--tls", help="PEM file with key and certificate")
     return parser.parse_args()
 
@@ -196,8 +194,5 @@ async def serve(chosen: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    options = ask()
-    if options.core is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.core})
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(options))
+        runner.run(serve(ask()))

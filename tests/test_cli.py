@@ -370,6 +370,23 @@ async def test_full_disk(program: Program) -> None:
 
 
 @pytest.mark.parametrize(
+    ("closed", "code"), [("<&-", 0), (">&-", 74), ("2>&-", 0), ("<&- 2>&-", 0), ("<&- >&- 2>&-", 74)]
+)
+async def test_closed_streams(program: Program, emulator: Emulator, closed: str, code: int) -> None:
+    """Whatever stream the caller closed, no socket takes its place: the lines come, or exit 74 says why not."""
+    script = f"{' '.join(COMMAND)} images --rate unlimited {closed}"
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", script, cwd=program.home, env=program.environ, stdin=subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == code
+    assert sorted(Done(code, out, "").lines) == sorted(lines_of(emulator.world) if code == 0 else [])
+    if code and "2>&-" not in closed:
+        assert err.decode() == f"ncrawl: cannot write standard output: {os.strerror(errno.EBADF)}\n"
+
+
+@pytest.mark.parametrize(
     "arguments",
     [["-o", "missing/images.ndjson"], ["-o", "."], ["--summary", "missing/run.json"]],
     ids=" ".join,

@@ -399,6 +399,14 @@ async def test_output_that_cannot_be(program: Program, emulator: Emulator, argum
     assert emulator.statistics.requests == 0
 
 
+async def test_empty_folder_name(program: Program, emulator: Emulator, tmp_path: Path) -> None:
+    """`ncrawl snapshot "$UNSET"` is no order to write into the current folder: exit 2, no request."""
+    done = await program("snapshot", "")
+    assert (done.code, done.err) == (2, "ncrawl: DIR is empty: name a folder\n")
+    assert not (tmp_path / ".ncrawl.lock").exists()
+    assert emulator.statistics.requests == 0
+
+
 async def test_two_runs_with_one_file(program: Program, emulator: Emulator, tmp_path: Path) -> None:
     """The second exits 75 at once (S3)."""
     with (tmp_path / "images.ndjson.partial").open("wb") as held:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from crawler.cli.options import crawl_options, settings_from
+from crawler.errors import UsageError
 from crawler.settings import KEYS
 
 OPTIONS = tuple(name for name in KEYS if name not in ("output", "registry", "registry_file"))
@@ -25,15 +26,17 @@ Examples:
 Exit codes: 0 complete, 2 usage, 3 something is missing, 4 key, clock or quota,
             74 cannot write, 75 another run holds DIR, 130 and 143 stopped""",
 )
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR")
 @crawl_options(*OPTIONS)
-def command(folder: Path, **flags: Any) -> int:
+def command(folder: str, **flags: Any) -> int:
     """Write a durable, verifiable snapshot of every registry below DIR.
 
     The snapshot appears whole or not at all, as DIR/20261123T020000Z (its start, UTC); `DIR/latest` moves to it if
     --accept does.
     """
+    if not folder:
+        raise UsageError("DIR is empty: name a folder")
     settings = settings_from(flags)
     from crawler.cli.nightly import snapshot_command  # noqa: PLC0415 - `--help` should not wait for aiohttp
 
-    return snapshot_command(folder, settings)
+    return snapshot_command(Path(folder), settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 import tempfile
@@ -387,6 +388,22 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_a_terminal_is_not_steered(tmp_path: Path) -> None:
+    """What a name holds of bidi and control characters is escaped on a terminal, and exact in a file (V1)."""
+    old, new = tmp_path / "old.ndjson", tmp_path / "new.ndjson"
+    old.write_bytes(b"")
+    new.write_bytes('{"account":"a","region":"kr","registry":"r","name":"x\u202ey\x9bz"}\n'.encode())
+    command = [sys.executable, "-m", "crawler", "diff", str(old), str(new)]
+    assert "\u202e".encode() in subprocess.run(command, capture_output=True, check=True).stdout
+    parent, child = pty.openpty()
+    subprocess.run(command, stdout=child, check=True)
+    os.close(child)
+    shown = os.read(parent, 65536)
+    os.close(parent)
+    assert shown.isascii()
+    assert json.loads(shown)["after"]["name"] == "x\u202ey\x9bz"
 
 
 def test_a_full_disk_is_an_error(nights: tuple[str, str]) -> None:

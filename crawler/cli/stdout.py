@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from crawler.errors import ClosedPipeError, OutputError
+from crawler.text import escaped_for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,14 +18,17 @@ _LUMP_BYTES = 256 * 1024
 def write_lines(lines: Iterable[bytes]) -> None:
     """Write lines as they come; those that came before an error are written as well.
 
+    On a terminal what could steer it is escaped.
+
     Raises:
         ClosedPipeError: the reader went away.
         OutputError: the disk is full, for instance.
     """
     lump = bytearray()
+    terminal = os.isatty(_STANDARD_OUTPUT)
     try:
         for line in lines:
-            lump += line
+            lump += escaped_for_terminal(line) if terminal else line
             if len(lump) >= _LUMP_BYTES:
                 ready, lump = lump, bytearray()
                 _write(ready)

@@ -188,7 +188,7 @@ def _row(region: str, result: CrawlResult, verdicts: list[Verdict]) -> tuple[str
 
 def _incomplete(result: CrawlResult) -> list[str]:
     lines = [
-        f"{one.region}: the list of registries is {one.verdict}: {visible(one.reason or '')}"
+        f"{one.region}, list of registries: {one.verdict}: {visible(one.reason or '')}"
         for one in result.discoveries
         if not one.verdict.is_whole
     ]

@@ -12,6 +12,7 @@ import pytest
 from crawler.cli.logs import complain, configure_logging, log_event, say, tell_end
 from crawler.events import Event, FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
 from crawler.model import Verdict
+from crawler.plan import Stop
 from crawler.settings import Settings
 from crawler.snapshot.manifest import Manifest, Run, Tool, Totals, VerdictCounts
 
@@ -72,6 +73,20 @@ def test_text(logged: Callable[..., str]) -> None:
 def test_levels(logged: Callable[..., str], settings: dict[str, Any], lines: int) -> None:
     """Usually what the user has to know, with -v what went wrong on the way, with -vv everything, with -q nothing."""
     assert len(logged(log_all, **settings).splitlines()) == lines
+
+
+@pytest.mark.parametrize("stop", [Stop.KEY_REFUSED, Stop.QUOTA])
+def test_a_refusal_is_an_error(logged: Callable[..., str], stop: Stop) -> None:
+    """What ends with exit 4 is told with -q too: nothing that repeats by itself will mend it."""
+    reason = f"{stop.value}: 401/200 Authentication Failed"
+    assert logged(lambda: log_event(RunStopped(reason)), quiet=True) == f"ncrawl: error: stopping: {reason}\n"
+
+
+def test_json_tells_what_is_missing(logged: Callable[..., str]) -> None:
+    """No table follows JSON lines, so each registry that is not complete is told there, with its reason."""
+    told = [json.loads(line) for line in logged(log_all, log_format="json").splitlines()]
+    endings = [(line["level"], line["registry"], line["reason"]) for line in told if line["event"] == "ListingEnded"]
+    assert endings == [("warning", "team-c", "page 3: reset")]
 
 
 def test_json(logged: Callable[..., str]) -> None:

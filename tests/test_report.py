@@ -119,7 +119,7 @@ def test_what_is_missing_stands_under_the_table() -> None:
     failed = replace(LIST, region="jpn", verdict=Verdict.FAILED, reason="connection lost")
     text = tables(result(GOOD, *denied, discoveries=[LIST, failed]), ["kr", "jpn"])
     below = text.partition("\n\n")[2].splitlines()
-    assert below[0] == "jpn: the list of registries is failed: connection lost"
+    assert below[0] == "jpn, list of registries: failed: connection lost"
     assert below[1] == "kr/r-00: denied: 401/210 Permission Denied"
     assert len(below) == MOST_REGISTRIES_SHOWN + 2
     assert below[-1] == "… and 5 more; --summary FILE holds them all"

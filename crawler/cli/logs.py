@@ -22,6 +22,7 @@ from crawler.events import (
     TryFailed,
 )
 from crawler.model import Verdict
+from crawler.plan import Stop
 from crawler.report import iso
 from crawler.retrying import LONGEST_HOLD_S, SHORTEST_HOLD_S
 from crawler.text import visible
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from crawler.snapshot.manifest import Manifest
 
 log = logging.getLogger("ncrawl")
+
+_REFUSALS = (Stop.KEY_REFUSED.value, Stop.QUOTA.value)
 
 
 class _TextFormatter(logging.Formatter):
@@ -96,7 +99,7 @@ def _log_anyway(level: int, message: str, event: dict[str, object] | None = None
 
 def complain(text: str) -> None:
     """Say in one or more lines why the program ends: plainly, or as log lines if those are JSON."""
-    if log.handlers and isinstance(log.handlers[0].formatter, _JsonFormatter):
+    if _is_json():
         for line in text.splitlines():
             log.error("%s", line)
     else:
@@ -122,12 +125,22 @@ def _describe(event: Event) -> tuple[int, str]:
             told += "; signing with the gateway's time"
         case ListingEnded(region, registry, verdict, reason, images):
             told = f"{_place(region, registry)}: {verdict}, {images} found" + (f": {reason}" if reason else "")
-            level = logging.DEBUG if verdict in (Verdict.COMPLETE, Verdict.GONE) else logging.INFO
+            level = logging.DEBUG if verdict in (Verdict.COMPLETE, Verdict.GONE) else _level_of_lack(verdict)
         case FieldOverridden(region, registry):
             told = f"{_place(region, registry)} sent account, region or registry in a record; ours take their place"
         case RunStopped(reason):
             told = f"stopping: {reason}"
+            level = logging.ERROR if reason.startswith(_REFUSALS) else logging.WARNING
     return level, told
+
+
+def _level_of_lack(verdict: Verdict) -> int:
+    """A table tells people of every registry that is not complete; to a collector of JSON lines only the log does."""
+    return logging.WARNING if _is_json() and not verdict.is_whole else logging.INFO
+
+
+def _is_json() -> bool:
+    return bool(log.handlers) and isinstance(log.handlers[0].formatter, _JsonFormatter)
 
 
 def _place(region: str, registry: str | None) -> str:

@@ -175,6 +175,12 @@ def test_what_is_said_to_people_is_lines_of_json_too(logged: Callable[..., str])
     assert logged(lambda: say(Settings(quiet=True), text)) == ""
 
 
+def test_complaints_are_visible(logged: Callable[..., str]) -> None:
+    """A path with controls in its name does not steer the terminal that is told of it (V1)."""
+    text = logged(lambda: complain("a\x1b[31m\u202eb\rc: No such file"))
+    assert text == "ncrawl: a\\x1b[31m\\u202eb\\rc: No such file\n"
+
+
 def test_complaints(logged: Callable[..., str]) -> None:
     """The last words of a run that fails: a line each, in the form of the logs, also with -q."""
     text = logged(lambda: complain("one\ntwo"), quiet=True)

@@ -72,6 +72,16 @@ def reseal(snapshot: Path, change: Callable[[Manifest], Manifest]) -> None:
 # ── what is whole ──
 
 
+def test_a_path_does_not_steer_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Controls in a snapshot's path are shown as escapes, whether it is whole or damaged (V1)."""
+    snapshot = make_snapshot(tmp_path / "x\u202ey", {("default", "kr", "team-a"): [image("one")]})
+    assert run(["verify", str(snapshot)]) == 0
+    assert "x\\u202ey is whole" in capfd.readouterr().err
+    (snapshot / "stray").touch()
+    assert run(["verify", str(snapshot)]) == 3
+    assert capfd.readouterr().err.endswith("x\\u202ey is damaged: 1 finding\n")
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_whole_snapshot_has_no_findings(tmp_path: Path, suffix: str) -> None:
     """Plain and compressed, with an empty registry, Korean names and a denied registry."""

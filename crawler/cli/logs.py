@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ncrawl")
 
+_LONGEST_COMPLAINT = 10_000
 _REFUSALS = (Stop.KEY_REFUSED.value, Stop.QUOTA.value)
 
 
@@ -99,11 +100,11 @@ def _log_anyway(level: int, message: str, event: dict[str, object] | None = None
 
 def complain(text: str) -> None:
     """Say in one or more lines why the program ends: plainly, or as log lines if those are JSON."""
-    if _is_json():
-        for line in text.splitlines():
+    for line in text.split("\n"):
+        if _is_json():
             log.error("%s", line)
-    else:
-        click.echo(f"ncrawl: {text}".replace("\n", "\nncrawl: "), err=True)
+        else:
+            click.echo(f"ncrawl: {visible(line, _LONGEST_COMPLAINT)}", err=True)
 
 
 def _describe(event: Event) -> tuple[int, str]:

@@ -11,6 +11,7 @@ import msgspec
 from crawler.cli.stdout import write_lines
 from crawler.snapshot.manifest import read
 from crawler.snapshot.verify import verify
+from crawler.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ def command(snapshot: Path) -> int:
     Reads all of it and prints a line of JSON for each thing that is wrong: file, registry, line and problem. Exits
     with 0 if there is none, else with 3. A snapshot that calls itself incomplete can be whole all the same.
     """
-    findings = 0
+    findings, place = 0, visible(str(snapshot))
 
     def lines() -> Iterator[bytes]:
         nonlocal findings
@@ -40,9 +41,10 @@ def command(snapshot: Path) -> int:
 
     write_lines(lines())
     if findings:
-        click.echo(f"ncrawl: {snapshot} is damaged: {findings:,} findings", err=True)
+        counted = "1 finding" if findings == 1 else f"{findings:,} findings"
+        click.echo(f"ncrawl: {place} is damaged: {counted}", err=True)
         return 3
     manifest = read(snapshot)
     totals = f"{manifest.totals.images:,} images in {len(manifest.registries):,} registries"
-    click.echo(f"ncrawl: {snapshot} is whole: {totals}; its verdict is {manifest.verdict}", err=True)
+    click.echo(f"ncrawl: {place} is whole: {totals}; its verdict is {manifest.verdict}", err=True)
     return 0

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from crawler.keys import Origin
 
+_PREFIX = PREFIX.lower()
 _FILES = ("output", "summary", "registry_file")
 _ZONE_OF_HOST = {urlsplit(zone.gateway).hostname: name for name, zone in ZONES.items()}
 _T = TypeVar("_T")
@@ -282,8 +283,8 @@ def _unknown_keys(place: str, names: Iterable[str], known: Mapping[str, object])
         if "secret" in folded or "access_key" in folded:
             hint = "keys belong into NCLOUD_ACCESS_KEY_ID and NCLOUD_SECRET_ACCESS_KEY, or into ~/.ncloud/configure"
         else:
-            spelt = {each.lower(): each for each in known}
-            close = get_close_matches(folded, spelt, n=1)
+            spelt = {each.lower().removeprefix(_PREFIX): each for each in known}
+            close = get_close_matches(folded.removeprefix(_PREFIX), spelt, n=1)
             hint = f"did you mean {spelt[close[0]]}?" if close else f"there are {', '.join(known)}"
         yield f"{place}{plain(name[:60])}: no such key: {hint}"
 

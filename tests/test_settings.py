@@ -195,6 +195,12 @@ def test_all_problems_come_at_once(problems: Problems) -> None:
     assert "hush" not in text
 
 
+def test_a_variable_is_likened_to_others_without_their_prefix(problems: Problems) -> None:
+    """What all variables share makes no two alike: where none is close, all are named."""
+    (found,) = problems({}, {"NCRAWL_FOO": "1"})
+    assert found.startswith("NCRAWL_FOO: no such key: there are NCRAWL_PROFILE, NCRAWL_ZONE, ")
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [

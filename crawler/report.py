@@ -151,14 +151,17 @@ def _consensus(observations: Iterable[bool | None]) -> bool | None:
     return seen.pop() if len(seen) == 1 else None
 
 
-def tables(result: CrawlResult, regions: Iterable[str]) -> str:
+def tables(result: CrawlResult, regions: Iterable[str], *, images: bool = True) -> str:
     """Return the run's result for people: a line a region, then what is not complete, with its reason.
 
-    A column for each verdict that any registry got, and for ``complete`` always.
+    A column for each verdict that any registry got, and for ``complete`` always; none of them where no images were
+    listed.
     """
     verdicts = [one for one in Verdict if one is Verdict.COMPLETE or any(r.verdict is one for r in result.registries)]
     head = ("region", "registries", *verdicts, "images", "requests", "retries", "throttled", "seconds")
     rows = [head, *(_row(region, result, verdicts) for region in regions)]
+    if not images:
+        rows = [row[:2] + row[-4:] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     text = ["  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))) for row in rows]
     return "\n".join([*text, *_incomplete(result)])

@@ -143,9 +143,10 @@ async def test_images(program: Program, emulator: Emulator, tmp_path: Path) -> N
 
 
 async def test_registries(program: Program, emulator: Emulator) -> None:
-    """Every registry as the gateway has it, after account and region."""
+    """Every registry as the gateway has it, after account and region; the table speaks of no images."""
     done = await program("registries", *PACE)
     assert done.code == 0
+    assert done.err.split("\n")[0].split() == ["region", "registries", "requests", "retries", "throttled", "seconds"]
     assert sorted(done.lines) == sorted(
         orjson.dumps({"account": "default", "region": region} | record)
         for region in ALL

@@ -229,7 +229,7 @@ def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: i
         ),
         files=files,
     )
-    tell_end(settings, summary, tables(result, [region.code for region in settings.region]))
+    tell_end(settings, summary, tables(result, [region.code for region in plan.regions], images=plan.images))
     if settings.summary is not None:
         write_file(settings.summary, dump(summary))
 

@@ -233,7 +233,8 @@ class Listing:
         signs = signs_of_change(self._passes, self._known)
         defects = max(p.defects for p in self._passes)
         if defects:
-            self._end(Verdict.INCOMPLETE, f"{defects} records without a usable name")
+            counted = "1 record" if defects == 1 else f"{defects} records"
+            self._end(Verdict.INCOMPLETE, f"{counted} without a usable name")
         elif self._verify is VerifyMode.NEVER or (self._is_first_enough() and not signs):
             self._end_unverified(signs)
         elif self._known and not last.names and last.is_closed:

@@ -94,7 +94,7 @@ class Pace:
 
     def __init__(self, account_per_s: float, region_per_s: float, regions: list[str]) -> None:
         self._account = Limit(account_per_s)
-        self._regions = {region: Limit(region_per_s) for region in regions}
+        self._regions = {region: Limit(region_per_s) for region in regions if region_per_s < inf}
 
     @property
     def rate_per_s(self) -> float:
@@ -103,12 +103,14 @@ class Pace:
 
     def earliest(self, region: str, now_s: float) -> float:
         """Return the time at which the next request to ``region`` may start."""
-        return max(self._account.earliest(now_s), self._regions[region].earliest(now_s))
+        earliest = self._account.earliest(now_s)
+        return max(earliest, self._regions[region].earliest(now_s)) if region in self._regions else earliest
 
     def take(self, region: str, now_s: float) -> None:
         """Count a request to ``region``."""
         self._account.take(now_s)
-        self._regions[region].take(now_s)
+        if region in self._regions:
+            self._regions[region].take(now_s)
 
     def refuse(self, now_s: float, pause_s: float = 0.0) -> None:
         """Slow the account down."""

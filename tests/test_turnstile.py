@@ -137,15 +137,17 @@ async def test_refusal_slows_those_who_wait() -> None:
     loop = asyncio.get_running_loop()
     for _ in range(10):
         await turnstile.enter("kr")
-    waiters = [asyncio.create_task(turnstile.enter(region)) for region in REGIONS for _ in range(5)]
+    tasks = [asyncio.create_task(turnstile.enter(region)) for region in REGIONS for _ in range(10)]
     await asyncio.sleep(0)
+    waiters = [task for task in tasks if not task.done()]  # a machine that was held up may have let some pass
     before, refused_s = pace.taken, loop.time()
     assert turnstile.refuse(0.3) == 50
     await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
     assert loop.time() - refused_s > 0.29
     await asyncio.gather(*waiters)
-    assert pace.taken == before + 15
-    assert loop.time() - refused_s > 0.3 + 9 / 51  # the burst of a tenth of a second lets five pass at once
+    assert pace.taken == before + len(waiters)
+    # The burst of a tenth of a second lets five pass at once.
+    assert loop.time() - refused_s > 0.3 + (len(waiters) - 6) / 51
 
 
 async def test_no_second_lets_more_pass_than_rate_and_burst() -> None:

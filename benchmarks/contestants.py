@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import orjson
@@ -107,15 +108,12 @@ def measure_wrk(server: Server) -> Sample:
 
 def _counts(output: Path, shape: str) -> Iterator[int]:
     """Yield how many records stand in each piece of the output."""
-    if shape == "dlt":
-        for part in output.rglob("images/*.jsonl"):
-            yield from _counts(part, "ours")
-        return
-    with output.open("rb", buffering=0) as file:
-        if shape == "singer":
-            yield from (line.startswith(b'{"type":"RECORD","stream":"images"') for line in output.open("rb"))
-        else:
-            yield from (chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+    for part in output.rglob("images/*.jsonl") if shape == "dlt" else [output]:
+        with part.open("rb") as file:
+            if shape == "singer":
+                yield from (line.startswith(b'{"type":"RECORD","stream":"images"') for line in file)
+            else:
+                yield from (chunk.count(b"\n") for chunk in iter(partial(file.read, 1 << 20), b""))
 
 
 def _digest(output: Path, *, is_respelt: bool) -> int:

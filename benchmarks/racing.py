@@ -79,6 +79,8 @@ def slow_peers(bench: Bench) -> None:
     with ExitStack() as stack:
         servers = {pages: stack.enter_context(Server(World(registries=60, pages=pages))) for pages in (60, 360, 1260)}
         many = stack.enter_context(Server(World()))
+        for server in servers.values():
+            NCRAWL_ITSELF.measure(server, bench.folder)  # the server bakes its pages, and learns what shall come out
         runs = {NCRAWL_ITSELF.name: partial(NCRAWL_ITSELF.measure, many, bench.folder)}
         for peer, pages, *_ in SLOW_PEERS:
             runs[peer.name] = partial(Slow(peer, servers[60], servers[pages]).measure, bench.folder)

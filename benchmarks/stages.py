@@ -86,6 +86,16 @@ def show(samples: Samples, cpu_us: float) -> None:
     print(markdown(["room", "µs a page", "share", "of which, µs"], rows))
 
 
+def profile(world: World, folder: Path, stacks: Path) -> tuple[float, Samples]:
+    """Return the CPU of a page in µs, and the samples of another crawl."""
+    with Server(world) as server:
+        cpu_us = spread(NCRAWL_ITSELF.measure(server, folder).cpu_us for _ in range(3)).median
+        spy = [str(Path(sys.executable).with_name("py-spy")), "record", "--format", "raw", "--rate", str(RATE_HZ)]
+        run([*spy, "--output", stacks, "--", *NCRAWL_ITSELF.command(server, folder / "output")])
+    with stacks.open() as lines:
+        return cpu_us, share_out(lines)
+
+
 def main() -> None:
     """Profile one crawl and print its table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -96,27 +106,10 @@ def main() -> None:
     chosen = parser.parse_args()
     pin(CLIENT_CORE)
     world = World(pages=chosen.pages, page_size=chosen.page_size, content=chosen.content)
-    with tempfile.TemporaryDirectory(prefix="ncrawl-profile-") as name, Server(world) as server:
-        folder = Path(name)
-        plain = spread(NCRAWL_ITSELF.measure(server, folder).cpu_us for _ in range(3))
-        stacks = chosen.stacks or folder / "stacks"
-        spy = [
-            Path(sys.executable).with_name("py-spy"),
-            "record",
-            "--format",
-            "raw",
-            "--rate",
-            RATE_HZ,
-            "--output",
-            stacks,
-        ]
-        run([*map(str, spy), "--", *NCRAWL_ITSELF.command(server, folder / "output")])
-        with stacks.open() as lines:
-            samples = share_out(lines)
-    print(
-        f"{world.pages:,} pages of {world.page_size} images ({world.content}), 300 registries; CPU {plain} µs a page\n"
-    )
-    show(samples, plain.median)
+    with tempfile.TemporaryDirectory(prefix="ncrawl-profile-") as folder:
+        cpu_us, samples = profile(world, Path(folder), chosen.stacks or Path(folder, "stacks"))
+    print(f"{world.pages:,} pages of {world.page_size} images ({world.content}) in {world.registries} registries\n")
+    show(samples, cpu_us)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from night import a_night
+from night import a_night, tree_of
 from torture import KILL, LOST, RUN, Laboratory, NotRunError, a_home, print_figures
 
 from crawler.emulator import EmulatorOptions
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 IMAGE_BYTES = 16 * 1024 * 1024
 _NOTHING_UNDER_WAY = "0"
+_DATA = (".ndjson", "parts")
+_NUMBERS = re.compile(rb"[0-9a-f]{8,}|[0-9]+")
 
 
 class Disk:
@@ -89,10 +92,14 @@ class Disk:
 
 
 class Blackouts(Laboratory):
-    """Lets the power fail at a run's k-th call, and judges what each power loss leaves."""
+    """Lets the power fail at a run's k-th call, and judges what each power loss leaves.
+
+    Mutable state: what was resumed already. Most moments leave what an earlier one has left, but for numbers.
+    """
 
     def __init__(self, disk: Disk, night: Night, *options: str) -> None:
         self._disk = disk
+        self._resumed: set[tuple[tuple[str, bytes], ...]] = set()
         super().__init__(night, *options)
 
     def reset(self, start: Path) -> None:
@@ -110,7 +117,9 @@ class Blackouts(Laboratory):
             self.figures.losses += 1
             self._disk.replace(content)
             self._judge_snapshots(f"{what}, power lost {how}")
-            self._judge_resumed(f"{what}, power lost {how}")
+            if (state := self._state()) not in self._resumed:
+                self._resumed.add(state)
+                self._judge_resumed(f"{what}, power lost {how}")
 
     def judge_lasting(self, what: str) -> None:
         """Lose power after a run that ended well: what it has published stays."""
@@ -124,6 +133,13 @@ class Blackouts(Laboratory):
     def finished(self) -> set[tuple[str, str | None]]:
         """Return what the newest unfinished run has finished, as far as the disk has kept it."""
         return {key for key in super().finished() if self._is_kept(key)}
+
+    def _state(self) -> tuple[tuple[str, bytes], ...]:
+        """Return all that the folder holds, without names of runs, times, counts and checksums; data as they are."""
+        return tuple(
+            (_NUMBERS.sub(b"#", path.encode()).decode(), data if path.endswith(_DATA) else _NUMBERS.sub(b"#", data))
+            for path, data in tree_of(self.night.folder).items()
+        )
 
     def _contents(self) -> Iterator[tuple[str, bytes]]:
         """Yield what can be on the disk by now, each content once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -31,7 +32,8 @@ from crawler.transport import Transport, fetch_metadata, open_wire
 from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Iterator
+    from types import FrameType
 
     from crawler.crawl import Output
     from crawler.credentials import FoundKeys
@@ -186,23 +188,31 @@ async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output
     wire = open_wire(settings.gateway, trust_env=settings.trust_env)
     async with Transport(found.credentials, turnstile, wire) as transport:
         one = Crawl(plan, transport, output, log_event)
-        with _signal_handlers_kept(), one_error(), anyio.open_signal_receiver(*_SIGNALS) as signals:
+        with _stopping_on_signals(one), one_error():
             async with anyio.create_task_group() as beside:
-                beside.start_soon(_stop_on_signal, signals, one)
                 beside.start_soon(Progress(one, is_shown=not settings.quiet and settings.log_format == "text").show)
                 result = await one.run()
                 beside.cancel_scope.cancel()
     return result
 
 
-async def _stop_on_signal(signals: AsyncIterator[signal.Signals], one: Crawl) -> None:
-    """Stop the crawl at the first signal, and the process at the second, wherever it is."""
-    seen = 0
-    async for number in signals:
+@contextmanager
+def _stopping_on_signals(one: Crawl) -> Iterator[None]:
+    """Let the first signal stop the crawl, and the next one end the process, wherever it is by then."""
+    loop = asyncio.get_running_loop()
+    seen: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        stop = _SIGNALS[signal.Signals(number)]
         if seen:
-            os._exit(EXIT_CODES[_SIGNALS[number]])
-        seen = number
-        one.stop(_SIGNALS[number])
+            os._exit(EXIT_CODES[stop])
+        seen.append(number)
+        loop.call_soon_threadsafe(one.stop, stop)
+
+    with _signal_handlers_kept():
+        for number in _SIGNALS:
+            signal.signal(number, handle)
+        yield
 
 
 def _replaces_output(result: CrawlResult, sink: Sink) -> bool:

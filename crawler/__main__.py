@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 
 def main() -> int:
-    """Run the program and return its exit code."""
-    from crawler.cli import run  # noqa: PLC0415 - `--version` should not wait for what a crawl needs
-
+    """Run the program and return its exit code; signals count from the first moment."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(128 + signal.SIGTERM))
+    try:
+        from crawler.cli import run  # noqa: PLC0415 - the signals come first
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return run()
 
 

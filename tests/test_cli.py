@@ -421,6 +421,26 @@ async def test_two_runs_with_one_file(program: Program, emulator: Emulator, tmp_
 # --- signals and pipes -------------------------------------------------------------------------------------------
 
 
+SIGNAL_WHILE_IMPORTING = """
+import os, sys
+class Sender:
+    def find_spec(name, *_):
+        if name == "crawler.cli":
+            os.kill(os.getpid(), int(sys.argv[1]))
+sys.meta_path.insert(0, Sender)
+from crawler.__main__ import main
+raise SystemExit(main())
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_while_the_program_is_loaded(number: int, code: int) -> None:
+    """A signal that comes before the program is read in ends it as later ones do: the exit code, no traceback."""
+    command = [sys.executable, "-c", SIGNAL_WHILE_IMPORTING, str(int(number))]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
 @pytest.mark.world(registries=60, images=4000, latency_ms=60)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_signals(program: Program, emulator: Emulator, tmp_path: Path, number: int, code: int) -> None:

@@ -2,17 +2,21 @@
 
 Two levels. Among regions: they go by turns, and none may hold more than its share of the slots while others are
 unfinished, so a slow region cannot fill them; one that is held gets a probe now and then. Within a region: pages to try
-again whose time has come, then the walks by turns, a few pages a turn, and after each turn a few registries are begun,
-so one of 1,000 pages and 300 of one page go on side by side. Costs: O(regions) a page, O(log retries) a retry.
+again whose time has come, then the oldest walks by turns, a few pages a turn, and after each turn a few registries are
+begun, so one of 1,000 pages and 300 of one page go on side by side. Only the oldest: the pages of a registry close
+together leave it less time to change in between, and what a listing holds are its names.
+Costs: O(regions) a page, O(walks under way) a walk that gets more pages to ask for, O(log retries) a retry.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 from math import ceil, inf
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from crawler.retrying import RegionHealth
@@ -24,7 +28,8 @@ if TYPE_CHECKING:
     from crawler.model import Region
 
 PAGES_A_TURN = 8
-"""Pages of one walk close together leave its registry less time to change in between."""
+WALKS_BY_TURNS = 2
+"""A region's oldest walks with pages to ask for; the others have had their first page, and wait."""
 WALKS_A_SLOT = 2
 """Walks under way in a region, for each of its slots: enough to keep them busy, and a bound on memory."""
 
@@ -36,6 +41,7 @@ class Walk:
     Attributes:
         prefix: how each of its lines begins.
         started_ms: milliseconds since 1970, UTC.
+        age: how many were begun before it in its region.
         requests: wire attempts, counted where they are made.
         retries: tries after the first one of a page.
         throttled: answers that said "too fast".
@@ -47,6 +53,7 @@ class Walk:
     listing: Listing
     prefix: bytes
     started_ms: int
+    age: int = 0
     requests: int = 0
     retries: int = 0
     throttled: int = 0
@@ -93,7 +100,9 @@ class RegionQueue:
     health: RegionHealth = field(default_factory=RegionHealth)
     trouble: str = ""
     probe: Walk | None = None
-    _round: deque[Walk] = field(default_factory=deque)
+    _round: list[Walk] = field(default_factory=list)
+    _turn: int = 0
+    _begun: int = 0
     _retries: list[tuple[float, int, Job]] = field(default_factory=list)
     _order: count[int] = field(default_factory=count)
     _pages_left: int = PAGES_A_TURN
@@ -116,10 +125,10 @@ class RegionQueue:
         return self.in_flight < (share if self.proved else 1)
 
     def enlist(self, walk: Walk) -> None:
-        """Give a walk that has pages to ask for its place in the round."""
+        """Give a walk that has pages to ask for its place in the round, which is in the order of their ages."""
         if not walk.is_in_round and walk.listing.has_work:
             walk.is_in_round = True
-            self._round.append(walk)
+            insort(self._round, walk, key=attrgetter("age"))
 
     def retry_at(self, job: Job, due_s: float) -> None:
         """Put a page back that is to be tried again at ``due_s``."""
@@ -145,6 +154,7 @@ class RegionQueue:
 
     def _begin_next(self) -> Job:
         walk = self.begin(self.region, self.waiting.popleft())
+        walk.age, self._begun = self._begun, self._begun + 1
         self.walks.add(walk)
         page = walk.listing.next_page()
         assert page is not None
@@ -152,13 +162,16 @@ class RegionQueue:
 
     def _take_turn(self) -> Job | None:
         while self._round:
-            walk = self._round[0]
+            at = self._turn % min(len(self._round), WALKS_BY_TURNS)
+            walk = self._round[at]
             if self._pages_left and (page := walk.listing.next_page()) is not None:
                 self._pages_left -= 1
                 return Job(walk, page, walk.listing.page_size)
-            self._round.popleft()
-            walk.is_in_round = False
-            self.enlist(walk)
+            if walk.listing.has_work:
+                self._turn = at + 1
+            else:
+                walk.is_in_round = False
+                del self._round[at]
             self._pages_left = self._begins_left = PAGES_A_TURN
         return None
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from crawler.model import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class TryFailed:
+class TryFailed(Struct, frozen=True):
     """A try of one page failed; ``pause_s`` until the next one, None if it is given up."""
 
     region: str
@@ -20,8 +20,7 @@ class TryFailed:
     pause_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Throttled:
+class Throttled(Struct, frozen=True):
     """The gateway said that requests come too fast; ``rate_per_s`` is the account's rate from now on."""
 
     region: str
@@ -29,30 +28,26 @@ class Throttled:
     rate_per_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class RegionHeld:
+class RegionHeld(Struct, frozen=True):
     """A region seems to be out of order: it is asked nothing but a probe now and then."""
 
     region: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RegionReleased:
+class RegionReleased(Struct, frozen=True):
     """A held region answers again."""
 
     region: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClockCorrected:
+class ClockCorrected(Struct, frozen=True):
     """Our clock differs from the gateway's by ``skew_s``; requests are signed with the gateway's time from now on."""
 
     skew_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ListingEnded:
+class ListingEnded(Struct, frozen=True):
     """A listing has its verdict; ``registry`` None is the region's list of registries."""
 
     region: str
@@ -62,16 +57,14 @@ class ListingEnded:
     images: int
 
 
-@dataclass(frozen=True, slots=True)
-class FieldOverridden:
+class FieldOverridden(Struct, frozen=True):
     """The gateway sent a field that has the name of one of ours; ours wins. Told once a run."""
 
     region: str
     registry: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class RunStopped:
+class RunStopped(Struct, frozen=True):
     """The crawl ends before its work is done."""
 
     reason: str

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
+from msgspec import Struct
 
 
 class Verdict(StrEnum):
@@ -32,16 +31,14 @@ class VerifyMode(StrEnum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(Struct, frozen=True):
     """One region of a zone: its code, as users write it, and the base path of its API."""
 
     code: str
     base_path: str
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(Struct, frozen=True):
     """One page to ask for.
 
     Attributes:
@@ -57,7 +54,7 @@ class PageRequest:
     page_size: int | None
 
 
-class Page(msgspec.Struct, frozen=True):
+class Page(Struct, frozen=True):
     """One decoded page of a listing.
 
     Attributes:
@@ -77,8 +74,7 @@ class Page(msgspec.Struct, frozen=True):
     overridden: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ListingResult:
+class ListingResult(Struct, frozen=True):
     """How one listing ended, and what it cost.
 
     Attributes:

@@ -19,6 +19,8 @@ from math import ceil, inf
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from crawler.retrying import RegionHealth
 
 if TYPE_CHECKING:
@@ -34,8 +36,7 @@ WALKS_A_SLOT = 2
 """Walks under way in a region, for each of its slots: enough to keep them busy, and a bound on memory."""
 
 
-@dataclass(slots=True, eq=False)
-class Walk:
+class Walk(Struct, eq=False):
     """One listing under way: a registry's images, or with ``registry`` None a region's registries.
 
     Attributes:
@@ -61,8 +62,7 @@ class Walk:
     is_in_round: bool = False
 
 
-@dataclass(slots=True)
-class Job:
+class Job(Struct, eq=False):
     """One page of one walk to be fetched.
 
     Attributes:

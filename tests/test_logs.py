@@ -137,7 +137,7 @@ def test_every_event_can_be_told(logged: Callable[..., str]) -> None:
         for kind in get_args(Event):
             values: dict[str, Any] = {"region": "kr", "reason": "why", "verdict": Verdict.COMPLETE}
             values |= {"page": 1, "rate_per_s": 1.0, "skew_s": 2.0, "images": 0}
-            log_event(kind(**{name: values.get(name) for name in kind.__dataclass_fields__}))
+            log_event(kind(**{name: values.get(name) for name in kind.__struct_fields__}))
 
     assert len(logged(log_each, verbose=2).splitlines()) == len(get_args(Event))
 

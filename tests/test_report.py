@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from crawler.model import ListingResult, Verdict
 from crawler.plan import CrawlResult, Stop

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 import orjson
+from msgspec.structs import asdict
 
 from crawler.events import (
     ClockCorrected,
@@ -68,7 +68,7 @@ def log_event(event: Event) -> None:
     """Log an event of the crawl at the level it deserves."""
     level, message = _describe(event)
     if log.isEnabledFor(level):
-        fields = {key: visible(value) if isinstance(value, str) else value for key, value in asdict(event).items()}
+        fields = {name: visible(value) if isinstance(value, str) else value for name, value in asdict(event).items()}
         log.log(level, "%s", message, extra={"event": {"event": type(event).__name__, **fields}})
 
 

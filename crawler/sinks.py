@@ -14,6 +14,7 @@ import os
 import select
 import stat
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -142,6 +143,8 @@ class Sink:
                         raise OutputError(self.name, TimeoutError(errno.ETIMEDOUT, ""))
             if self.is_whole and exc is None:
                 self._publish()
+            elif not self.lines:
+                self._discard()
         finally:
             os.close(self._fd)
 
@@ -152,6 +155,9 @@ class Sink:
 
     def _publish(self) -> None:
         """Give what is whole its name."""
+
+    def _discard(self) -> None:
+        """Leave no trace of a run that had nothing."""
 
     async def _drain(self) -> None:
         """Write the lump under way; what a cancelled call left over goes first next time, so lines stay whole."""
@@ -211,6 +217,10 @@ class FileSink(Sink):
                 os.close(folder)
         except OSError as error:
             raise OutputError(self.name, error) from None
+
+    def _discard(self) -> None:
+        with suppress(OSError):
+            self.partial.unlink()
 
 
 def _atomic(data: memoryview) -> memoryview:

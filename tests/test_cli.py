@@ -333,6 +333,15 @@ async def test_deadline(program: Program, tmp_path: Path) -> None:
     assert_summary_fits(tmp_path / "run.json", done)
 
 
+async def test_nothing_replaces_nothing(tmp_path: Path) -> None:
+    """A gateway that is down until the deadline does not cost yesterday's file."""
+    (tmp_path / "images.ndjson").write_bytes(b"yesterday's\n")
+    done = await Program(tmp_path, None)("images", "--deadline", "1s", "-o", "images.ndjson")
+    assert done.code == 3
+    assert (tmp_path / "images.ndjson").read_bytes() == b"yesterday's\n"
+    assert "images.ndjson is not replaced; nothing was had" in done.err
+
+
 async def test_wrong_key(program: Program, emulator: Emulator, tmp_path: Path) -> None:
     """Exit 4 after a request a region at most; an earlier file is not replaced by nothing."""
     program.environ["NCLOUD_SECRET_KEY"] = "wrong"
@@ -342,6 +351,8 @@ async def test_wrong_key(program: Program, emulator: Emulator, tmp_path: Path) -
     assert max(emulator.statistics.requests_by_region.values()) == 1
     assert "the gateway refuses the key or the clock: 401/200" in done.err
     assert (tmp_path / "images.ndjson").read_bytes() == b"yesterday's\n"
+    assert "images.ndjson is not replaced; nothing was had" in done.err
+    assert not (tmp_path / "images.ndjson.partial").exists()
     assert load((tmp_path / "run.json").read_bytes()).verdict == "incomplete"
 
 

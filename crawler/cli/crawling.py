@@ -139,7 +139,8 @@ async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int
         result = await crawl(settings, plan, found, LineOutput(sink, registries=not plan.images))
         sink.is_whole = _replaces_output(result, sink)
     if isinstance(sink, FileSink) and not sink.is_whole:
-        log.warning("%s is not replaced; what was had is in %s", settings.output, sink.partial)
+        kept = f"what was had is in {sink.partial}" if sink.lines else "nothing was had"
+        log.warning("%s is not replaced; %s", settings.output, kept)
     report(settings, plan, result, started_ms=started_ms, files=[_stored(sink)])
     return exit_code(result)
 
@@ -216,10 +217,10 @@ def _stopping_on_signals(one: Crawl) -> Iterator[None]:
 
 
 def _replaces_output(result: CrawlResult, sink: Sink) -> bool:
-    """Whether what was had takes its place: the run ended by itself, and not before it had anything."""
-    if result.stop in (Stop.KEY_REFUSED, Stop.QUOTA):
-        return sink.lines > 0
-    return result.stop in (None, Stop.DEADLINE)
+    """Whether what was had takes its place: no signal ended the run, and it had something, or there is nothing."""
+    if result.stop in _SIGNALS.values():
+        return False
+    return sink.lines > 0 or is_complete(result)
 
 
 def _stored(sink: Sink) -> StoredFile:

@@ -89,6 +89,7 @@ def gateway(options: EmulatorOptions, core: int) -> Iterator[tuple[Connection, d
     parent, child = context.Pipe()
     server = context.Process(target=serve, args=(options, child, core))
     server.start()
+    child.close()  # or nobody would notice that it has died
     try:
         url, access_key, secret_key = parent.recv()
         keys = {"NCLOUD_ACCESS_KEY_ID": access_key, "NCLOUD_SECRET_KEY": secret_key, "NCRAWL_GATEWAY": url}

@@ -42,6 +42,7 @@ from crawler.passes import Failure
 from crawler.plan import CrawlResult, Stop
 from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, is_outage, pause_s
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk
+from crawler.signing import ABSURD_DIFFERENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -103,6 +104,7 @@ class Crawl:
         self._output = output
         self._observe = observe
         self._loop = asyncio.get_running_loop()
+        self._epoch_s = time.time() - self._loop.time()  # a wall clock that jumps in mid-run changes no duration
         self._queues = {region.code: RegionQueue(region, self._begin) for region in plan.regions}
         self._schedule = Schedule(plan.concurrency, list(self._queues.values()))
         self._page_sizes: dict[str, int | None] = {region.code: plan.page_size for region in plan.regions}
@@ -186,7 +188,10 @@ class Crawl:
         else:
             prefix = line_prefix(IMAGE_FIELDS, (self._plan.account, region.code, registry))
         listing = Listing(self._page_sizes[region.code], self._plan.verify)
-        return Walk(region, registry, listing, prefix, started_ms=_now_ms())
+        return Walk(region, registry, listing, prefix, started_ms=self._now_ms())
+
+    def _now_ms(self) -> int:
+        return int((self._epoch_s + self._loop.time()) * 1000)
 
     # ── workers ──
 
@@ -294,14 +299,14 @@ class Crawl:
         if isinstance(error, NotSentError):
             queue.retry_at(job, self._loop.time())
             return
-        action = classify(error)
+        action = classify(error, tries=job.tries)
         job.walk.throttled += action is Action.SLOW_DOWN
         self._count_against(queue, job, error)
         if action is Action.STOP_KEY and isinstance(error, GatewayError) and self._fetcher.clock_explains(error):
             self._try_with_right_clock(queue, job)
             return
         if action is Action.STOP_KEY:
-            self.stop(Stop.KEY_REFUSED, f"{Stop.KEY_REFUSED.value}: {error}")
+            self.stop(Stop.KEY_REFUSED, f"{Stop.KEY_REFUSED.value}: {error}{_clocks_apart(error)}")
         elif action is Action.STOP_QUOTA:
             self.stop(Stop.QUOTA, f"{Stop.QUOTA.value}: {error}")
         elif action is Action.SLOW_DOWN or (action is Action.RETRY and job.tries + 1 < MAX_TRIES):
@@ -363,7 +368,7 @@ class Crawl:
             throttled=walk.throttled,
             is_sorted=walk.is_sorted,
             started_ms=walk.started_ms,
-            finished_ms=_now_ms(),
+            finished_ms=self._now_ms(),
             exists=outcome.verdict is not Verdict.GONE,
         )
         self._results.append(result)
@@ -424,9 +429,13 @@ def _leaves(group: BaseExceptionGroup[NcrawlError]) -> Iterator[NcrawlError]:
             yield error
 
 
+def _clocks_apart(error: RequestError) -> str:
+    """Return a hint where the clocks differ by more than can be corrected."""
+    skew_s = error.clock_skew_s if isinstance(error, GatewayError) else None
+    if skew_s is None or abs(skew_s) <= ABSURD_DIFFERENCE_S:
+        return ""
+    return f"; its Date is {abs(skew_s) / 86_400:,.0f} days from this machine's clock: if that is wrong, set it"
+
+
 def _chance() -> float:
     return random.random()  # noqa: S311 - jitter is no secret
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

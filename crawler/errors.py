@@ -9,7 +9,8 @@
     │   ├── NotSentError                  sent back while it waited for its turn: no failure of anybody
     │   ├── NetworkError                  no answer: refused, reset, time-out, name resolution
     │   ├── CertificateError              the gateway could not be authenticated
-    │   ├── ProtocolError                 what came was not HTTP, was cut short or was too large
+    │   ├── ProtocolError                 what came was not HTTP, or was cut short
+    │   ├── TooLargeError                 the body is larger than is taken in
     │   ├── PageError                     the body is not a page
     │   └── GatewayError                  an answer with another status than 200
     ├── OutputError                   74  output could not be written
@@ -78,7 +79,11 @@ class CertificateError(RequestError):
 
 
 class ProtocolError(RequestError):
-    """What came was not proper HTTP, was cut short, or was larger than the cap."""
+    """What came was not proper HTTP, or was cut short."""
+
+
+class TooLargeError(RequestError):
+    """A body larger than the cap."""
 
 
 class PageError(RequestError):

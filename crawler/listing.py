@@ -32,6 +32,7 @@ SMALLEST_PAGE_SIZE = 10
 LARGEST_STRETCH = 1000
 STRETCHED_PASS = 2
 
+_LOST_FOR_GOOD = (FailureKind.LOST, FailureKind.DENIED, FailureKind.TOO_LARGE)
 _SHRINK_PERCENT = (0, 3, 7, 11, 17, 23, 29, 37)
 
 
@@ -119,7 +120,8 @@ class Listing:
     def fail(self, number: int, failure: Failure) -> None:
         """Take in that a page could not be had, for good."""
         current = self._current
-        if number == 1 and failure.kind is FailureKind.BAD_REQUEST and self._shrink():
+        is_of_size = failure.kind in (FailureKind.BAD_REQUEST, FailureKind.TOO_LARGE)
+        if number == 1 and is_of_size and self._shrink(failure.kind):
             return
         current.fail(number, failure)
         self._settle()
@@ -177,21 +179,29 @@ class Listing:
                 records.append(record)
         return names, records
 
-    def _shrink(self) -> bool:
-        """After a refused page size: ask for half of it, at last for none; False if that was tried."""
+    def _shrink(self, why: FailureKind) -> bool:
+        """After a refused page size, or a page that was too large: ask for less; False if that helps no more.
+
+        A size that is refused is halved, at last left to the gateway, and not asked of other registries any more; that
+        a page is too large is this registry's own affair.
+        """
         current = self._current
-        if current.size is None:
+        if current.size is None or (why is FailureKind.TOO_LARGE and current.size == 1):
             return False
-        half = current.size // 2
-        if len(self._passes) > 1:
-            smaller = self._smaller_page_size()
-            current.size = smaller if smaller < current.size else None
+        if why is FailureKind.TOO_LARGE:
+            current.size //= 2
         else:
-            current.size = half if half >= SMALLEST_PAGE_SIZE else None
+            current.size = self._size_after_refusal(current.size)
+            if len(self._passes) == 1:
+                self._page_size = current.size
         current.asked = current.pending = 0
-        if len(self._passes) == 1:
-            self._page_size = current.size
         return True
+
+    def _size_after_refusal(self, refused: int) -> int | None:
+        if len(self._passes) == 1:
+            return refused // 2 if refused // 2 >= SMALLEST_PAGE_SIZE else None
+        smaller = self._smaller_page_size()
+        return smaller if smaller < refused else None
 
     def _settle(self) -> None:
         """An answer came: when it was the last of its pass, judge the pass."""
@@ -209,7 +219,7 @@ class Listing:
         if first is not None:
             self._end(*self._verdict_without_first_page(first))
             return True
-        lost = [(n, f) for n, f in current.missing() if f.kind in (FailureKind.LOST, FailureKind.DENIED)]
+        lost = [(n, f) for n, f in current.missing() if f.kind in _LOST_FOR_GOOD]
         if lost:
             number, failure = lost[0]
             more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""

@@ -28,6 +28,7 @@ class FailureKind(Enum):
     BAD_REQUEST = "bad request"
     DENIED = "denied"
     NOT_FOUND = "not found"
+    TOO_LARGE = "too large"
     LOST = "lost"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from crawler.errors import CertificateError, GatewayError, NetworkError
+from crawler.errors import CertificateError, GatewayError, NetworkError, TooLargeError
 from crawler.passes import FailureKind
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Action(Enum):
     SLOW_DOWN = auto()  # throttled: no failure; once more after a pause, at a lower rate
     GIVE_UP = auto()  # permanent for this page, whatever else goes on
     BAD_REQUEST = auto()
+    TOO_LARGE = auto()  # permanent for this size of page
     DENIED = auto()
     NOT_FOUND = auto()
     STOP_KEY = auto()  # permanent for the account: the key or the clock
@@ -48,6 +49,7 @@ FAILURE_KINDS = {
     Action.RETRY: FailureKind.LOST,
     Action.GIVE_UP: FailureKind.LOST,
     Action.BAD_REQUEST: FailureKind.BAD_REQUEST,
+    Action.TOO_LARGE: FailureKind.TOO_LARGE,
     Action.DENIED: FailureKind.DENIED,
     Action.NOT_FOUND: FailureKind.NOT_FOUND,
 }
@@ -68,11 +70,21 @@ _BY_STATUS = {
 }
 
 
-def classify(error: RequestError) -> Action:
-    """Return what ``error`` calls for: by its type first, then by (status, errorCode), then by status."""
+def classify(error: RequestError, *, tries: int = 0) -> Action:
+    """Return what ``error`` calls for: by its type first, then by (status, errorCode), then by status.
+
+    Two are believed only when they come again: a 404 without a code, which may be some proxy's and would make a
+    registry `gone`, and a body that is too large.
+
+    Args:
+        error: what a try ended in.
+        tries: tries of the page that failed before.
+    """
     if isinstance(error, CertificateError):
         return Action.GIVE_UP
-    if not isinstance(error, GatewayError):
+    if isinstance(error, TooLargeError):
+        return Action.TOO_LARGE if tries else Action.RETRY
+    if not isinstance(error, GatewayError) or (error.status == 404 and not error.code and not tries):
         return Action.RETRY
     action = _BY_STATUS_AND_CODE.get((error.status, error.code or "")) or _BY_STATUS.get(error.status)
     return action or (Action.GIVE_UP if 300 <= error.status < 500 else Action.RETRY)

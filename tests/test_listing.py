@@ -236,6 +236,34 @@ def test_refused_page_sizes(refused_above: int, asked: list[int | None], accepte
     assert listing.outcome.verdict is Verdict.COMPLETE
 
 
+def test_pages_that_are_too_large() -> None:
+    """Half as many records are asked for, down to one; other listings need not know, for theirs may be small (P6)."""
+    listing = Listing(100, AUTO)
+    asked = []
+    while listing.next_page() == 1:
+        asked.append(listing.page_size)
+        listing.fail(1, Failure(FailureKind.TOO_LARGE, "the body is larger than 8388608 bytes"))
+    assert asked == [100, 50, 25, 12, 6, 3, 1]
+    assert listing.accepted_page_size == 100
+    assert listing.outcome is not None
+    assert (listing.outcome.verdict, listing.outcome.reason) == (
+        Verdict.FAILED,
+        "the body is larger than 8388608 bytes",
+    )
+
+
+def test_a_later_page_that_is_too_large_is_a_hole() -> None:
+    """What came is there, and the page is named; it is not taken for one past the end."""
+    listing = Listing(2, AUTO)
+    assert listing.next_page() == 1
+    listing.receive(1, page(["a", "b"], following=2, count=4))
+    assert listing.next_page() == 2
+    listing.fail(2, Failure(FailureKind.TOO_LARGE, "the body is larger than 8388608 bytes"))
+    assert listing.outcome is not None
+    assert (listing.outcome.verdict, listing.outcome.images) == (Verdict.INCOMPLETE, 2)
+    assert listing.outcome.reason == "page 2: the body is larger than 8388608 bytes"
+
+
 def test_the_smallest_page_size_that_is_asked_for() -> None:
     """Ten is still asked for; nothing smaller is."""
     assert [size for _, size in run(Shelf(7, refused_above=10), page_size=20).asked] == [20, 10]

@@ -16,6 +16,7 @@ from crawler.errors import (
     PageError,
     ProtocolError,
     RequestError,
+    TooLargeError,
 )
 from crawler.passes import FailureKind
 from crawler.retrying import (
@@ -93,13 +94,27 @@ def test_every_row_of_the_api_page(status: int, code: str, action: Action) -> No
 @pytest.mark.parametrize("code", [None, "", "777", "9" * 100])
 def test_status_alone(status: int, code: str | None, action: Action) -> None:
     """Without a code, or with one that nobody documented, the status decides; redirects are never tried again."""
-    assert classify(GatewayError(status, code)) is action
+    assert classify(GatewayError(status, code), tries=1) is action
+
+
+@pytest.mark.parametrize("code", [None, ""])
+def test_a_bare_404_is_believed_when_it_comes_again(code: str | None) -> None:
+    """It may be a load balancer's, and would make a registry gone: with the gateway's own code once is enough."""
+    assert classify(GatewayError(404, code)) is Action.RETRY
+    assert classify(GatewayError(404, code), tries=1) is Action.NOT_FOUND
+    assert classify(GatewayError(404, "300")) is Action.NOT_FOUND
+
+
+def test_a_body_is_too_large_when_it_comes_again() -> None:
+    """Once may be an accident on the way; twice, and only a smaller page can help."""
+    assert classify(TooLargeError("8 MiB")) is Action.RETRY
+    assert classify(TooLargeError("8 MiB"), tries=1) is Action.TOO_LARGE
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "210"), (500, "400"), (404, "210"), (400, "400"), (503, "430")])
 def test_a_code_means_something_under_its_own_status_only(status: int, code: str) -> None:
     """A code of the table under another status is as good as none: quota and denial are never read into it."""
-    assert classify(GatewayError(status, code)) is classify(GatewayError(status))
+    assert classify(GatewayError(status, code), tries=1) is classify(GatewayError(status), tries=1)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +140,7 @@ def test_every_action_that_gives_a_page_up_tells_the_listing_why() -> None:
         Action.BAD_REQUEST: FailureKind.BAD_REQUEST,
         Action.DENIED: FailureKind.DENIED,
         Action.NOT_FOUND: FailureKind.NOT_FOUND,
+        Action.TOO_LARGE: FailureKind.TOO_LARGE,
     }
     assert set(Action) - set(FAILURE_KINDS) >= {Action.SLOW_DOWN, Action.STOP_KEY, Action.STOP_QUOTA}
 

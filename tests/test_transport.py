@@ -47,6 +47,7 @@ from crawler.errors import (
     PageError,
     ProtocolError,
     RequestError,
+    TooLargeError,
 )
 from crawler.model import PageRequest
 from crawler.pacing import Pace
@@ -393,7 +394,7 @@ async def test_gzip_bomb_takes_no_memory() -> None:
     async with RawServer(answer(bomb(), ZIP_HEADER)) as server, transport_to(server.url) as transport:
         tracemalloc.start()
         try:
-            with pytest.raises(ProtocolError, match="larger than"):
+            with pytest.raises(TooLargeError, match="larger than"):
                 await transport.fetch(FIRST, Count())
             _, peak = tracemalloc.get_traced_memory()
         finally:
@@ -406,8 +407,8 @@ async def test_body_at_the_cap_is_whole_and_above_it_an_error() -> None:
     most = bytes(MAX_BODY_BYTES)
     assert await fetch(zipped(most)) == most
     assert await fetch(answer(most)) == most
-    assert type(await fetch_failing(zipped(most + b" "))) is ProtocolError
-    assert type(await fetch_failing(answer(most + b" "))) is ProtocolError
+    assert type(await fetch_failing(zipped(most + b" "))) is TooLargeError
+    assert type(await fetch_failing(answer(most + b" "))) is TooLargeError
 
 
 @pytest.mark.parametrize("zip_it", [False, True])
@@ -419,7 +420,7 @@ async def test_endless_body(zip_it: bool) -> None:  # noqa: FBT001 - a parameter
     head = HEAD + (b"Content-Encoding: gzip\r\n" if zip_it else b"") + b"Transfer-Encoding: chunked\r\n\r\n"
     more = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS).compress(bytes(1 << 20)) if zip_it else lump
     endless = in_pieces(head + chunk(lump), chunk(more), every_s=0, for_ever=True)
-    assert type(await fetch_failing(endless)) is ProtocolError
+    assert type(await fetch_failing(endless)) is TooLargeError
 
 
 # --- HTTP that is none -------------------------------------------------------------------------------------------

@@ -89,7 +89,8 @@ class Transport:
             GatewayError: another status, with the gateway's code.
             NetworkError: no whole answer in time.
             CertificateError: the gateway could not be authenticated; nothing signed was sent.
-            ProtocolError: no proper HTTP, or a body above MAX_BODY_BYTES.
+            ProtocolError: no proper HTTP.
+            TooLargeError: a body above MAX_BODY_BYTES.
             CredentialsError: the keys ran out and could not be renewed.
         """
         target, region = request_target(request), request.region.code

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from crawler.errors import ProtocolError
+from crawler.errors import ProtocolError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ async def read_body(answer: Answer) -> bytes:
             pieces.append(piece)
             size += len(piece)
             if size > MAX_BODY_BYTES:
-                raise ProtocolError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+                raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
     decode.check_end()
     return b"".join(pieces)
 

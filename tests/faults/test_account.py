@@ -101,6 +101,10 @@ def test_absurd_date_corrects_nothing(date: str | None, tmp_path: Path) -> None:
     assert outcome.exit_code == 4
     assert len(gateway.attempts) <= len(REGIONS)
     assert outcome.summary["observed"]["clock_skew_s"] == 0
+    is_far_off = date is not None and date.endswith("GMT")
+    assert (
+        "days from this machine's clock: if that is wrong, set it" in outcome.summary["observed"]["stopped"]
+    ) is is_far_off
     harmless = Gateway(dates=lambda _time_s: date)
     assert crawl(harmless, tmp_path).exit_code == 0
 

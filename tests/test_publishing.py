@@ -111,6 +111,7 @@ def test_nothing_that_is_no_snapshot_is_ever_removed(tmp_path: Path) -> None:
         "20250103t000000z": "manifest.json",
         "２０２５0104T000000Z": "manifest.json",  # noqa: RUF001 - digits, but not ours
         "backup": "manifest.json",
+        "20250109T000000Z": "manifest.json",  # not ncrawl's
     }
     for name, file in users.items():
         (tmp_path / name).mkdir()

@@ -618,6 +618,17 @@ def test_quiet_says_nothing_of_a_good_night(night: Night, capsys: pytest.Capture
     assert (output.out, output.err) == ("", "")
 
 
+def test_quiet_names_what_a_bad_night_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cron's mail holds one line: which snapshot, and how much is missing."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=60, denied=1)) as night:
+        assert night.snapshot("--quiet") == 3
+        (name,) = night.names()
+        told = f"{night.folder / name} is incomplete: 3 of 12 registries; its manifest.json says what is missing"
+        assert capsys.readouterr().err.splitlines() == [f"ncrawl: error: {told}"]
+
+
 def test_retention_says_what_it_removed(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
     """--keep 2 of four: the two oldest are named and gone."""
     for _ in range(3):

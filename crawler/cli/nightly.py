@@ -38,6 +38,7 @@ from crawler.snapshot.recording import Recorder
 from crawler.snapshot.records import RegistryKey, parse_keys
 from crawler.snapshot.run import FINISHED, Header, UnfinishedRun, remove_remains, unfinished_runs
 from crawler.snapshot.seeding import seed
+from crawler.text import visible
 from crawler.transport import fetch_metadata
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from crawler.credentials import FoundKeys
     from crawler.plan import CrawlResult, Plan
     from crawler.settings import Settings
-    from crawler.snapshot.manifest import Manifest, StoredFile
+    from crawler.snapshot.manifest import Manifest, RegistryRecord, StoredFile
     from crawler.snapshot.run import Part
 
 log = logging.getLogger("ncrawl")
@@ -234,10 +235,13 @@ class _Night:
         """Do what comes after publishing; a summary that fails must not let every night take up this run."""
         latest = _settle(self.folder, self.settings, made)
         self._summarize(made)
-        say(self.settings, f"{self.folder / made.run.id}: {made.verdict}, {made.totals.images:,} images; {latest}")
+        snapshot = visible(str(self.folder / made.run.id))
+        say(self.settings, f"{snapshot}: {made.verdict}, {made.totals.images:,} images; {latest}")
+        if self.settings.quiet and made.verdict != "complete":
+            log.error("%s is incomplete: %s; its manifest.json says what is missing", snapshot, _lacking(made))
         retention = Retention(self.settings.keep, self.settings.keep_days)
         for name in remove_old(self.folder, retention, now=datetime.now(UTC)):
-            say(self.settings, f"removed {self.folder / name}")
+            say(self.settings, f"removed {visible(str(self.folder / name))}")
 
     def _summarize(self, made: Manifest) -> None:
         if self.settings.summary is not None:
@@ -247,11 +251,22 @@ class _Night:
         tell_end(self.settings, made, tables(result, [region.code for region in self.settings.region]))
 
 
+def _lacking(made: Manifest) -> str:
+    """Return how much a snapshot lacks, for a mail of one line."""
+    regions = [one.region for one in made.regions if not one.verdict.is_whole]
+    if regions:
+        return f"not every registry of {', '.join(regions)} could be listed"
+    return f"{len(_missing(made)):,} of {len(made.registries):,} registries"
+
+
+def _missing(made: Manifest) -> list[RegistryRecord]:
+    return [one for one in made.registries if not one.verdict.is_whole and one.verdict is not Verdict.GONE]
+
+
 def accepts(policy: str, made: Manifest) -> bool:
     """Whether `latest` may point to a snapshot: ``complete``, ``partial``, or at most so many registries missing."""
     if policy == "partial" or made.verdict == "complete":
         return True
     if policy == "complete" or not all(region.verdict.is_whole for region in made.regions):
         return False
-    missing = [one for one in made.registries if not one.verdict.is_whole and one.verdict is not Verdict.GONE]
-    return 100 * len(missing) <= float(policy.removesuffix("%")) * len(made.registries)
+    return 100 * len(_missing(made)) <= float(policy.removesuffix("%")) * len(made.registries)

@@ -26,6 +26,7 @@ LATEST = "latest"
 REMOVED = f"{PREFIX}removed-"
 ID_FORMAT = "%Y%m%dT%H%M%SZ"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_MANIFEST_BEGINS = b'{\n  "format":'
 _FILES = {MANIFEST, *(kind + suffix for kind in (IMAGES, REGISTRIES) for suffix in SUFFIXES)}
 
 
@@ -127,7 +128,7 @@ def remove_old(folder: Path, retention: Retention, *, now: datetime) -> Iterator
 
 
 def snapshot_names(folder: Path) -> list[str]:
-    """Return the names of the snapshots in ``folder``: named like one, with a manifest and nothing else of a user's."""
+    """Return the names of the snapshots in ``folder``: named like one, with our manifest and nothing of a user's."""
     with writing(folder):
         return [path.parent.name for path in folder.glob(f"*/{MANIFEST}") if _is_snapshot(path.parent)]
 
@@ -161,7 +162,10 @@ def _check_folder(folder: Path) -> None:
 def _is_snapshot(path: Path) -> bool:
     if path.is_symlink() or _started(path.name) is None:
         return False
-    return all(each.name in _FILES for each in path.iterdir())
+    if any(each.name not in _FILES for each in path.iterdir()):
+        return False
+    with (path / MANIFEST).open("rb") as manifest:
+        return manifest.read(len(_MANIFEST_BEGINS)) == _MANIFEST_BEGINS
 
 
 def _started(name: str) -> datetime | None:

@@ -39,14 +39,11 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(rb"[\[{]|[\]}]")
 
 
-_NULL = msgspec.Raw(b"null")
-
-
 class _Envelope(msgspec.Struct, gc=False):
     results: list[msgspec.Raw]
     next: int | None
-    count: msgspec.Raw = _NULL
-    error: msgspec.Raw = _NULL
+    count: msgspec.Raw = msgspec.Raw(b"null")
+    error: None = None  # a page that is an error as well is no page
 
 
 class _Named(msgspec.Struct):
@@ -145,7 +142,8 @@ def _decode(body: bytes, ours: tuple[str, ...]) -> Page:
     if b"\n" in body or b"\r" in body:  # now that its grammar is proved it can be put on one line
         body = msgspec.json.format(body, indent=-1)
         envelope = _envelope.decode(body)
-    _check_envelope(envelope, body)
+    if not envelope.results:
+        _check_emptiness(body)
     records = list(map(bytes, envelope.results))
     defects = overridden = 0
     try:
@@ -166,11 +164,10 @@ def _decode(body: bytes, ours: tuple[str, ...]) -> Page:
     )
 
 
-def _check_envelope(envelope: _Envelope, body: bytes) -> None:
-    """Refuse what only looks like an empty page: an error as well, or one whose second `results` hide the first."""
-    if bytes(envelope.error) != b"null":
-        raise PageError("an error under status 200")
-    if not envelope.results and sum(key == "results" for key, _ in json.loads(body, object_pairs_hook=list)) > 1:
+def _check_emptiness(body: bytes) -> None:
+    """Refuse what only looks like an empty page: one whose second `results` hide the first."""
+    fields = json.loads(body, object_pairs_hook=list, parse_int=str, parse_float=str)
+    if sum(key == "results" for key, _ in fields) > 1:
         raise PageError("`results` twice")
 
 

@@ -13,10 +13,11 @@ Costs: O(1) a record; memory is the registry's names, once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from crawler.model import Verdict, VerifyMode
 from crawler.passes import MAX_PAGES_BEYOND_COUNT, Failure, FailureKind, Pass
@@ -36,8 +37,7 @@ _LOST_FOR_GOOD = (FailureKind.LOST, FailureKind.DENIED, FailureKind.TOO_LARGE)
 _SHRINK_PERCENT = (0, 3, 7, 11, 17, 23, 29, 37)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a listing ended.
 
     Attributes:

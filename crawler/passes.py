@@ -7,10 +7,11 @@ is the authority: a pass is closed when pages 1 to n all came, each names the on
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from math import ceil
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from crawler.model import Page
@@ -32,16 +33,14 @@ class FailureKind(Enum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A page that is given up; ``reason`` is for people."""
 
     kind: FailureKind
     reason: str
 
 
-@dataclass(slots=True)
-class Pass:
+class Pass(Struct):
     """One walk over the pages: the facts of it, judged only when it is over, so that no order of arrival matters."""
 
     bit: int
@@ -53,9 +52,9 @@ class Pass:
     is_past_end: bool = False
     end: int | None = None
     contiguous: int = 0
-    ahead: set[int] = field(default_factory=set)
+    ahead: set[int] = set()
     given: int | None = None
-    counts: set[int] = field(default_factory=set)
+    counts: set[int] = set()
     stale: int = 0
     records: int = 0
     names: int = 0
@@ -66,7 +65,7 @@ class Pass:
     last_filled: int = 0
     first_empty: int | None = None
     broken: str | None = None
-    failures: dict[int, Failure] = field(default_factory=dict)
+    failures: dict[int, Failure] = {}
 
     def next_page(self) -> int | None:
         """Return the next page to ask for; None: wait for an answer, or there is none left."""

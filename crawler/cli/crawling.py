@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio
 
 from crawler.cli.hardening import forbid_dumps
-from crawler.cli.logs import configure_logging, log_event, tell_end
+from crawler.cli.logs import configure_logging, log_event, say, tell_end
 from crawler.cli.progress import Progress
 from crawler.crawl import Crawl, one_error
 from crawler.credentials import find_keys
@@ -229,6 +229,9 @@ def _stored(sink: Sink) -> StoredFile:
 
 def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: int, files: list[StoredFile]) -> None:
     """Tell how the run went, on standard error, and write --summary."""
+    if settings.summary is None and settings.log_format == "text":  # a record of each registry that nobody asked for
+        say(settings, tables(result, [region.code for region in plan.regions], images=plan.images))
+        return
     summary = manifest(
         result,
         account=plan.account,

@@ -66,6 +66,8 @@ def configure_logging(settings: Settings) -> None:
 
 def log_event(event: Event) -> None:
     """Log an event of the crawl at the level it deserves."""
+    if isinstance(event, ListingEnded) and event.verdict is Verdict.COMPLETE and not log.isEnabledFor(logging.DEBUG):
+        return  # one a registry: not even worth a sentence
     level, message = _describe(event)
     if log.isEnabledFor(level):
         fields = {name: visible(value) if isinstance(value, str) else value for name, value in asdict(event).items()}

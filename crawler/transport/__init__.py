@@ -9,9 +9,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
-import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
-
 from crawler.endpoints import request_target
 from crawler.errors import NetworkError, RequestError
 from crawler.signing import GatewayClock
@@ -19,6 +16,7 @@ from crawler.transport.attempt import Attempt
 from crawler.transport.bodies import MAX_BODY_BYTES, read_body
 from crawler.transport.direct import DirectWire, works_here
 from crawler.transport.failures import refusal, translate
+from crawler.transport.library import HttpProcessingError, aiohttp
 from crawler.transport.metadata import fetch_metadata
 from crawler.transport.session import SessionWire
 from crawler.transport.wires import SLOWEST_BYTES_PER_S, StaleConnectionError, Timeouts

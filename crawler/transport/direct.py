@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
 from yarl import URL
 
-from crawler.transport.wires import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError, connector_for
+from crawler.transport.library import aiohttp
+from crawler.transport.wires import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError, connector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ class DirectWire:
     def __init__(self, origin: str, timeouts: Timeouts = TIMEOUTS) -> None:
         url = URL(origin)
         self._loop = asyncio.get_running_loop()
-        self._connector = connector_for(origin)
+        self._connector = connector(tls=url.scheme == "https")
         self._where = aiohttp.ClientRequest("GET", url, loop=self._loop)  # never sent: it tells where to connect
         self._connect_timeout = aiohttp.ClientTimeout(total=None, connect=timeouts.connect_s)
         self._fields = _fields({"Host": url.host_port_subcomponent or "", **HEADERS})

@@ -8,14 +8,12 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
-
 from crawler.decoding import decode_error
 from crawler.errors import CertificateError, GatewayError, NetworkError, ProtocolError, RequestError
 from crawler.pacing import LONGEST_PAUSE_S
 from crawler.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER
 from crawler.transport.bodies import decoder, read_most
+from crawler.transport.library import HttpProcessingError, aiohttp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

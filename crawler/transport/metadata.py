@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import aiohttp
 from yarl import URL
 
 from crawler.errors import GatewayError, NetworkError, RequestError
 from crawler.transport.bodies import read_most
 from crawler.transport.failures import MAX_ERROR_BYTES, translate
+from crawler.transport.library import aiohttp
+from crawler.transport.wires import connector
 
 METADATA_TIMEOUT_S = 1.0
 
@@ -22,7 +23,7 @@ async def fetch_metadata(url: str, timeout_s: float = METADATA_TIMEOUT_S) -> byt
     failure: RequestError
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+            aiohttp.ClientSession(connector=connector(tls=url.startswith("https:")), timeout=timeout) as session,
             session.get(URL(url, encoded=True), allow_redirects=False) as response,
         ):
             if response.status == 200:

@@ -7,7 +7,7 @@ import socket
 import threading
 from contextlib import suppress
 
-from aiohttp.abc import AbstractResolver, ResolveResult
+from crawler.transport.library import AbstractResolver, ResolveResult
 
 
 class Resolver(AbstractResolver):

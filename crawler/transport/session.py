@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 from yarl import URL
 
 from crawler.errors import NetworkError
-from crawler.transport.wires import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError, connector_for
+from crawler.transport.library import aiohttp
+from crawler.transport.wires import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError, connector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ class SessionWire:
         self._origin = origin
         self._timeouts = timeouts
         self._session = aiohttp.ClientSession(
-            connector=connector_for(origin),
+            connector=connector(tls=True),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=trust_env,

@@ -10,10 +10,9 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-import aiohttp
-
 from crawler import __version__
 from crawler.errors import NetworkError
+from crawler.transport.library import aiohttp
 from crawler.transport.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -91,10 +90,14 @@ class Wire(Protocol):
         ...
 
 
-def connector_for(origin: str) -> aiohttp.TCPConnector:
-    """Return what connects to ``origin``, as often as is asked for: TLS 1.2 or newer, certificates verified."""
-    context: ssl.SSLContext | bool = True  # aiohttp's own verifies too, but was made before SSL_CERT_FILE was read
-    if origin.startswith("https:"):
+def connector(*, tls: bool) -> aiohttp.TCPConnector:
+    """Return what makes connections, as many as are asked for; by TLS 1.2 or newer, certificates verified.
+
+    Args:
+        tls: there will be any: to read the certificates takes 20 ms.
+    """
+    context: ssl.SSLContext | bool = True
+    if tls:
         context = ssl.create_default_context()
         context.minimum_version = ssl.TLSVersion.TLSv1_2
     return aiohttp.TCPConnector(limit=0, ssl=context, ttl_dns_cache=60, resolver=Resolver())

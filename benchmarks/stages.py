@@ -30,11 +30,11 @@ ROOMS = {
     "decoding": ("decoding",),
     "listing": ("listing", "passes", "proof"),
     "crawl and schedule": ("crawl", "scheduling", "plan", "events", "model"),
-    "transport and turnstile": ("transport", "turnstile", "pacing", "retrying"),
+    "transport and turnstile": ("transport/", "turnstile", "pacing", "retrying"),
     "signing": ("signing", "endpoints", "credentials", "secret"),
     "sinks": ("sinks",),
 }
-ROOM_OF = {f"crawler/{file}.py": room for room, files in ROOMS.items() for file in files}
+ROOM_OF = {f"crawler/{file}": room for room, files in ROOMS.items() for file in files}
 LIBRARIES = {
     "aiohttp": ("aiohttp/", "aiohappyeyeballs/", "aiosignal/", "frozenlist/", "multidict/", "propcache/", "yarl/"),
     "event loop and anyio": ("asyncio/", "anyio/", "uvloop/", "selectors.py"),
@@ -48,8 +48,9 @@ def room_of(frames: list[tuple[str, str]]) -> tuple[str, str]:
     if any(function == "_find_and_load" for function, _ in frames):
         return START, "import"
     for function, file in reversed(frames):
-        if file in ROOM_OF:
-            return ROOM_OF[file], function
+        room = next((room for begins, room in ROOM_OF.items() if file.startswith(begins)), None)
+        if room is not None:
+            return room, function
         for library, folders in LIBRARIES.items():
             if file.startswith(folders):
                 return library, function

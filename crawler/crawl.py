@@ -12,7 +12,9 @@ import random
 import time
 from collections import deque
 from contextlib import contextmanager
+from itertools import islice
 from math import inf
+from operator import le
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -264,7 +266,7 @@ class Crawl:
     def _learn(self, queue: RegionQueue, walk: Walk, first: Page) -> None:
         """Note the order; begin later listings of the region with what was accepted, if a larger page was refused."""
         if len(first.names) > 1:
-            walk.is_sorted = first.names == sorted(first.names)
+            walk.is_sorted = all(map(le, first.names, islice(first.names, 1, None)))
         given, usual = walk.listing.accepted_page_size, self._page_sizes[queue.region.code]
         if usual is not None and (given is None or given < usual):
             self._page_sizes[queue.region.code] = given

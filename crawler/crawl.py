@@ -11,11 +11,10 @@ import asyncio
 import random
 import time
 from collections import deque
-from contextlib import contextmanager
 from itertools import islice
 from math import inf
 from operator import le
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -24,7 +23,6 @@ from crawler.errors import (
     CredentialsError,
     GatewayError,
     InvalidRegistryNameError,
-    NcrawlError,
     NotSentError,
     RequestError,
 )
@@ -38,63 +36,24 @@ from crawler.events import (
     Throttled,
     TryFailed,
 )
+from crawler.groups import one_error
 from crawler.listing import Listing
-from crawler.model import ListingResult, PageRequest, Verdict
+from crawler.model import ListingResult, PageRequest
 from crawler.passes import Failure
-from crawler.plan import CrawlResult, Stop
+from crawler.plan import CrawlResult, Stop, without_wrong_regions
 from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, is_outage, pause_s
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk
-from crawler.signing import ABSURD_DIFFERENCE_S
+from crawler.signing import hint_at_clocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from crawler.events import Observer
     from crawler.model import Page, Region
     from crawler.plan import Plan
+    from crawler.seams import Fetcher, Output
 
 FLUSH_EVERY_S = 0.25
-
-
-class Fetcher(Protocol):
-    """Fetches one page and slows down when told to: `transport.Transport`."""
-
-    async def fetch(self, request: PageRequest, counter: Walk) -> bytes:
-        """Return a whole body, or raise a RequestError."""
-        ...
-
-    def refuse(self, pause_s: float) -> float:
-        """Slow down; return the rate from now on, requests a second."""
-        ...
-
-    def send_back(self, region: str) -> None:
-        """Send nothing of what waits for its turn in ``region``: it fails with NotSentError."""
-        ...
-
-    def clock_explains(self, error: GatewayError) -> bool:
-        """Return whether a refused signature was the clock's fault; from then on it is signed rightly."""
-        ...
-
-    @property
-    def clock_offset_s(self) -> float:
-        """How far the gateway's clock was found to be ahead of ours."""
-        ...
-
-
-class Output(Protocol):
-    """Takes fresh records as they come; waits where its reader is slow."""
-
-    async def take(self, walk: Walk, names: list[str], records: list[bytes]) -> None:
-        """Take records of a walk's listing, each once."""
-        ...
-
-    async def end(self, walk: Walk, result: ListingResult) -> None:
-        """Take in that a listing ended by itself; those that a stop cut off are not told."""
-        ...
-
-    async def flush(self) -> None:
-        """Pass on what was taken so far."""
-        ...
 
 
 class Crawl:
@@ -137,9 +96,9 @@ class Crawl:
         if self._scope.cancelled_caught and self._stop is None:
             self._note_stop(Stop.DEADLINE, Stop.DEADLINE.value)
         self._abandon_the_rest()
-        registries, absent = self._without_wrong_regions()
+        found, absent = without_wrong_regions([r for r in self._results if r.registry is not None], self._plan)
         return CrawlResult(
-            registries=registries,
+            registries=found,
             discoveries=[result for result in self._results if result.registry is None],
             stop=self._stop,
             stop_reason=self._stop_reason,
@@ -304,11 +263,12 @@ class Crawl:
         action = classify(error, tries=job.tries)
         job.walk.throttled += action is Action.SLOW_DOWN
         self._count_against(queue, job, error)
-        if action is Action.STOP_KEY and isinstance(error, GatewayError) and self._fetcher.clock_explains(error):
-            self._try_with_right_clock(queue, job)
-            return
-        if action is Action.STOP_KEY:
-            self.stop(Stop.KEY_REFUSED, f"{Stop.KEY_REFUSED.value}: {error}{_clocks_apart(error)}")
+        if action is Action.STOP_KEY and isinstance(error, GatewayError):
+            if self._fetcher.clock_explains(error):
+                self._try_with_right_clock(queue, job)
+            else:
+                hint = hint_at_clocks(error.clock_skew_s)
+                self.stop(Stop.KEY_REFUSED, f"{Stop.KEY_REFUSED.value}: {error}{hint}")
         elif action is Action.STOP_QUOTA:
             self.stop(Stop.QUOTA, f"{Stop.QUOTA.value}: {error}")
         elif action is Action.SLOW_DOWN or (action is Action.RETRY and job.tries + 1 < MAX_TRIES):
@@ -349,41 +309,11 @@ class Crawl:
     # ── results ──
 
     def _end(self, walk: Walk) -> ListingResult:
-        outcome = walk.listing.outcome
-        assert outcome is not None
-        was_discovered = walk.registry is not None and self._plan.registries is None
-        verdict = outcome.verdict
-        if verdict is Verdict.GONE and not was_discovered:
-            verdict = Verdict.FAILED
-        result = ListingResult(
-            region=walk.region.code,
-            registry=walk.registry,
-            verdict=verdict,
-            reason=outcome.reason,
-            images=outcome.images,
-            count=outcome.count,
-            pages=outcome.pages,
-            passes=outcome.passes,
-            page_size=outcome.page_size,
-            requests=walk.requests,
-            retries=walk.retries,
-            throttled=walk.throttled,
-            is_sorted=walk.is_sorted,
-            started_ms=walk.started_ms,
-            finished_ms=self._now_ms(),
-            exists=outcome.verdict is not Verdict.GONE,
-        )
+        is_known_to_exist = walk.registry is not None and self._plan.registries is None
+        result = walk.result(self._now_ms(), may_be_gone=is_known_to_exist)
         self._results.append(result)
         self._observe(ListingEnded(result.region, result.registry, result.verdict, result.reason, result.images))
         return result
-
-    def _without_wrong_regions(self) -> tuple[list[ListingResult], list[ListingResult]]:
-        """Return the registries' results, and apart those of registries that are in another region, as they may be."""
-        registries = [result for result in self._results if result.registry is not None]
-        anywhere = {named.name for named in self._plan.registries or () if named.anywhere}
-        found = {result.registry for result in registries if result.exists} & anywhere
-        absent = [result for result in registries if not result.exists and result.registry in found]
-        return [result for result in registries if result.exists or result.registry not in found], absent
 
     def _abandon_the_rest(self) -> None:
         """Give every listing that has none its verdict, with the reason why the crawl stopped."""
@@ -406,37 +336,6 @@ class Crawl:
         if not self._warned_of_override:
             self._warned_of_override = True
             self._observe(FieldOverridden(walk.region.code, walk.registry))
-
-
-@contextmanager
-def one_error() -> Iterator[None]:
-    """Let the first of our own errors out of a task group by itself; anything else in the group is a bug."""
-    failure: NcrawlError | None = None
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        ours, bugs = group.split(NcrawlError)
-        if bugs is not None or ours is None:
-            raise
-        failure = next(_leaves(ours))
-    if failure is not None:
-        raise failure
-
-
-def _leaves(group: BaseExceptionGroup[NcrawlError]) -> Iterator[NcrawlError]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
-
-
-def _clocks_apart(error: RequestError) -> str:
-    """Return a hint where the clocks differ by more than can be corrected."""
-    skew_s = error.clock_skew_s if isinstance(error, GatewayError) else None
-    if skew_s is None or abs(skew_s) <= ABSURD_DIFFERENCE_S:
-        return ""
-    return f"; its Date is {abs(skew_s) / 86_400:,.0f} days from this machine's clock: if that is wrong, set it"
 
 
 def _chance() -> float:

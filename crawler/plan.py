@@ -79,3 +79,13 @@ class CrawlResult:
     clock_offset_s: float = 0.0
     probes: Mapping[str, int] = field(default_factory=dict)
     absent: Sequence[ListingResult] = ()
+
+
+def without_wrong_regions(
+    registries: Sequence[ListingResult], plan: Plan
+) -> tuple[list[ListingResult], list[ListingResult]]:
+    """Return the registries' results, and apart those of registries that are in another region, as they may be."""
+    anywhere = {named.name for named in plan.registries or () if named.anywhere}
+    found = {one.registry for one in registries if one.exists} & anywhere
+    absent = [one for one in registries if not one.exists and one.registry in found]
+    return [one for one in registries if one.exists or one.registry not in found], absent

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from crawler.model import ListingResult, Verdict
 from crawler.retrying import RegionHealth
 
 if TYPE_CHECKING:
@@ -60,6 +61,35 @@ class Walk(Struct, eq=False):
     throttled: int = 0
     is_sorted: bool | None = None
     is_in_round: bool = False
+
+    def result(self, finished_ms: int, *, may_be_gone: bool) -> ListingResult:
+        """Return how it ended.
+
+        Args:
+            finished_ms: milliseconds since 1970, UTC.
+            may_be_gone: it was there when it was discovered; of what was only named, `gone` says too much.
+        """
+        outcome = self.listing.outcome
+        assert outcome is not None
+        is_gone = outcome.verdict is Verdict.GONE
+        return ListingResult(
+            region=self.region.code,
+            registry=self.registry,
+            verdict=Verdict.FAILED if is_gone and not may_be_gone else outcome.verdict,
+            reason=outcome.reason,
+            images=outcome.images,
+            count=outcome.count,
+            pages=outcome.pages,
+            passes=outcome.passes,
+            page_size=outcome.page_size,
+            requests=self.requests,
+            retries=self.retries,
+            throttled=self.throttled,
+            is_sorted=self.is_sorted,
+            started_ms=self.started_ms,
+            finished_ms=finished_ms,
+            exists=not is_gone,
+        )
 
 
 class Job(Struct, eq=False):

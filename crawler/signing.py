@@ -51,6 +51,13 @@ class GatewayClock:
         return True
 
 
+def hint_at_clocks(skew_s: float | None) -> str:
+    """Return what to say beside a refused signature where the clocks differ by more than is ever corrected."""
+    if skew_s is None or abs(skew_s) <= ABSURD_DIFFERENCE_S:
+        return ""
+    return f"; its Date is {abs(skew_s) / 86_400:,.0f} days from this machine's clock: if that is wrong, set it"
+
+
 def signature(method: str, target: str, *, access_key: str, secret_key: str, timestamp: str) -> str:
     """Return base64(HMAC-SHA256(secret key, text)); text is three lines: METHOD and target, timestamp, access key.
 

@@ -18,7 +18,7 @@ from aioresponses import aioresponses
 from mended_aioresponses import MendedResponse
 from raw_server import RawServer, answer, page, refusal
 
-from crawler.crawl import Crawl, one_error
+from crawler.crawl import Crawl
 from crawler.credentials import Credentials
 from crawler.decoding import lines
 from crawler.emulator import Emulator, EmulatorOptions, wire
@@ -27,6 +27,7 @@ from crawler.emulator.options import Count, Fault, PastEnd
 from crawler.endpoints import ZONES
 from crawler.errors import CredentialsError, GatewayError, NcrawlError, NetworkError, OutputError, PageError
 from crawler.events import FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
+from crawler.groups import one_error
 from crawler.model import Verdict, VerifyMode
 from crawler.pacing import Pace
 from crawler.plan import NamedRegistry, Plan, Stop

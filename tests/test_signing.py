@@ -14,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.secret import KeyPair, Secret
-from crawler.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, GatewayClock, sign, signature
+from crawler.signing import (
+    ACCESS_KEY_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    GatewayClock,
+    hint_at_clocks,
+    sign,
+    signature,
+)
 
 TARGET = "/ncr/api/v2/repositories/ncpdocker?page=2&pagesize=100"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -93,3 +101,12 @@ def test_a_wrong_clock_is_corrected_once(skew_s: float) -> None:
     assert not clock.explains(skew_s=skew_s, signed_offset_s=skew_s)
     assert not clock.explains(skew_s=skew_s + 1000, signed_offset_s=skew_s)
     assert clock.offset_s == skew_s
+
+
+def test_hint_at_clocks_that_are_days_apart() -> None:
+    """Only what is too far off ever to be corrected is worth a word, in whole days, whichever clock is ahead."""
+    day_s = 86_400.0
+    assert hint_at_clocks(None) == hint_at_clocks(400 * day_s) == hint_at_clocks(-400 * day_s) == ""
+    for skew_s in (20_000 * day_s, -20_000 * day_s):
+        told = "; its Date is 20,000 days from this machine's clock: if that is wrong, set it"
+        assert hint_at_clocks(skew_s) == told

@@ -18,9 +18,10 @@ import anyio
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.logs import configure_logging, log_event, say, tell_end
 from crawler.cli.progress import Progress
-from crawler.crawl import Crawl, one_error
+from crawler.crawl import Crawl
 from crawler.credentials import find_keys
 from crawler.decoding import lines
+from crawler.groups import one_error
 from crawler.pacing import Pace
 from crawler.plan import CrawlResult, NamedRegistry, Plan, Stop
 from crawler.registry_file import read_registry_file
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator
     from types import FrameType
 
-    from crawler.crawl import Output
     from crawler.credentials import FoundKeys
     from crawler.model import ListingResult
     from crawler.scheduling import Walk
+    from crawler.seams import Output
     from crawler.settings import Settings
     from crawler.sinks import Sink
 

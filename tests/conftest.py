@@ -10,6 +10,8 @@ import pytest
 import uvloop
 from hypothesis import Phase, settings
 
+import crawler.transport  # noqa: F401 - before a test imports aiohttp, which is imported in a way of its own there
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 

@@ -1,24 +1,26 @@
-"""Import aiohttp without the certificates that it reads meanwhile for TLS contexts of its own: a third of the time.
+"""Import aiohttp as it is needed here: its parser strict, and without certificates that nobody uses.
 
-Nothing here uses those contexts: `wires.connector` makes one, where there is TLS, when it is needed. Where somebody
-else imported aiohttp before, nothing changes.
+While it is imported it looks at its environment. In debug mode its parser takes no bare line feed for a line's end, and
+no control character for a header's; that is wanted of a gateway's answers always. And it reads the system's
+certificates for TLS contexts of its own, a third of its time: `wires.connector` makes the context that is used, where
+there is TLS. Where somebody else imported aiohttp before, nothing changes.
 """
 
 from __future__ import annotations
 
 import os
 
-_PLACES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_MEANWHILE = {"PYTHONASYNCIODEBUG": "1", "SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
 
-_asked = {name: os.environ[name] for name in _PLACES if name in os.environ}
-os.environ.update(dict.fromkeys(_PLACES, os.devnull))
+_before = {name: os.environ[name] for name in _MEANWHILE if name in os.environ}
+os.environ.update(_MEANWHILE)
 try:
     import aiohttp
     from aiohttp.abc import AbstractResolver, ResolveResult
     from aiohttp.http_exceptions import HttpProcessingError
 finally:
-    for _name in _PLACES:
+    for _name in _MEANWHILE:
         del os.environ[_name]
-    os.environ.update(_asked)
+    os.environ.update(_before)
 
 __all__ = ["AbstractResolver", "HttpProcessingError", "ResolveResult", "aiohttp"]

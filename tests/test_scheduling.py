@@ -225,6 +225,22 @@ def test_a_small_one_behind_large_ones_is_not_held_up() -> None:
     assert max(at_s for name, at_s in world.finished_s.items() if name.startswith("r-")) <= over_s / 4
 
 
+def test_the_oldest_are_asked_for_first() -> None:
+    """However many large ones have begun, two at a time are between their second page and their last one asked for."""
+    world = World({"kr": registries(20, 30)})
+    world.crawl()
+    left = dict.fromkeys(world.pages["kr"], 30)
+    between: set[str | None] = set()
+    for _, registry, _page in world.taken:
+        assert registry is not None
+        left[registry] -= 1
+        between = {name for name, pages in left.items() if 0 < pages < 29}
+        assert len(between) <= 2
+    assert not between
+    order = sorted(world.finished_s, key=world.finished_s.__getitem__)
+    assert [int(name.partition("-")[2]) // 2 for name in order] == sorted(n // 2 for n in range(20))
+
+
 def test_pages_of_one_registry_come_close_together() -> None:
     """So that it has less time to change: one of 9 pages among 200 others is read within a few seconds."""
     world = World({"kr": registries(100) | {"middle": 9} | registries(100, 1, "s")}, slots=8)

@@ -170,6 +170,27 @@ async def test_hidden_resend_is_signed_and_counted() -> None:
         assert_signed(request)
 
 
+async def test_a_resend_goes_over_a_fresh_connection() -> None:
+    """Where one kept connection was closed the others may be too (N4)."""
+    async with RawServer(OK, OK, then_reset(), OK) as server:
+        turnstile = Turnstile(Pace(inf, inf, [KR.code]), [KR.code])
+        keys = Credentials(KeyPair(Secret(ACCESS), Secret(SECRET), "the test"))
+        async with Transport(keys, turnstile, DirectWire(server.url)) as transport:
+            await asyncio.gather(*(transport.fetch(FIRST, Count()) for _ in range(2)))
+            assert server.connections == 2
+            assert await transport.fetch(FIRST, Count()) == BODY
+    assert (len(server.requests), server.connections) == (4, 3)
+
+
+async def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
+    """It came behind another one, and is not taken for the answer to the next request."""
+    forged = answer(page({"name": "forged"}))
+    async with RawServer(OK + forged, OK) as server, transport_to(server.url) as transport:
+        assert await transport.fetch(FIRST, Count()) == BODY
+        assert await transport.fetch(FIRST, Count()) == BODY
+    assert server.connections == 2
+
+
 async def test_many_hidden_resends_are_counted() -> None:
     """Whatever share of connections is dropped, the count is what the server saw."""
     options = EmulatorOptions(registries=1, images=5, faults={"drop-kept-alive": 0.5, "reset": 0.1})

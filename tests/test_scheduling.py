@@ -241,6 +241,18 @@ def test_the_oldest_are_asked_for_first() -> None:
     assert [int(name.partition("-")[2]) // 2 for name in order] == sorted(n // 2 for n in range(20))
 
 
+def test_a_place_in_the_round_is_by_age() -> None:
+    """Whoever gets more pages to ask for late, because a chain goes on, is not put behind those that began after it."""
+    queue = queue_of("kr", "older", "younger")
+    begun = [job for job in (queue.take(0.0, 10), queue.take(0.0, 10)) if job is not None]
+    for job in reversed(begun):
+        job.walk.listing.receive(1, Page(3, 2, ["image"], [b"{}"]))
+        queue.enlist(job.walk)
+    following = queue.take(0.0, 10)
+    assert following is not None
+    assert (following.walk.registry, following.page) == ("older", 2)
+
+
 def test_pages_of_one_registry_come_close_together() -> None:
     """So that it has less time to change: one of 9 pages among 200 others is read within a few seconds."""
     world = World({"kr": registries(100) | {"middle": 9} | registries(100, 1, "s")}, slots=8)

@@ -1,16 +1,15 @@
 """Turn the bytes of a body into a Page, or into the error that says what was wrong; and records into lines.
 
 Records are never rebuilt: each keeps the very bytes that the gateway sent, so numbers of any size and unknown fields
-come out as they came in. msgspec finds where records begin and end and checks the grammar; UTF-8, nesting and what
-may break a line are checked here. A key that stands twice in one record stays twice; readers take the last one.
-Costs: O(bytes), two scans on the hot way.
+come out as they came in. msgspec checks the grammar and finds the names; UTF-8, nesting and what may break a line are
+checked here. A page of flat records is split at its braces, any other by a second scan that finds where records end.
+A key that stands twice in one record stays twice; readers take the last one. Costs: O(bytes).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from operator import itemgetter
 from typing import Annotated, Final
 
 import msgspec
@@ -26,7 +25,7 @@ IMAGE_FIELDS: Final = ("account", "region", "registry")
 REGISTRY_FIELDS: Final = ("account", "region")
 """What a line begins with; a record's own fields of these names give way."""
 
-_WITHOUT_BRACE = itemgetter(slice(1, None))
+_BLANK = b" \t\r\n"
 _LARGEST_NUMBER = 2**53
 _PAIR_OR_HALF = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a surrogate pair: kept
@@ -39,8 +38,7 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(rb"[\[{]|[\]}]")
 
 
-class _Envelope(msgspec.Struct, gc=False):
-    results: list[msgspec.Raw]
+class _Envelope(msgspec.Struct, gc=False, kw_only=True):
     next: int | None
     count: msgspec.Raw = msgspec.Raw(b"null")
     error: None = None  # a page that is an error as well is no page
@@ -63,12 +61,16 @@ class _Plain(msgspec.Struct, gc=False):
     registry: _Absent = ""
 
 
-class _PlainRecords(msgspec.Struct, gc=False):
+class _PlainPage(_Envelope, gc=False, kw_only=True):
     results: list[_Plain]
 
 
-_envelope = msgspec.json.Decoder(_Envelope)
-_plain_records = msgspec.json.Decoder(_PlainRecords)
+class _AnyPage(_Envelope, gc=False, kw_only=True):
+    results: list[msgspec.Raw]
+
+
+_plain_page = msgspec.json.Decoder(_PlainPage)
+_any_page = msgspec.json.Decoder(_AnyPage)
 _named = msgspec.json.Decoder(_Named)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -109,11 +111,11 @@ def line_prefix(ours: tuple[str, ...], values: tuple[str, ...]) -> bytes:
 
 
 def lines(prefix: bytes, records: list[bytes]) -> bytes:
-    """Return one whole line a record: the prefix, then the record's own bytes after its opening brace."""
+    """Return one whole line a record: the prefix, then what follows the record's opening brace."""
     if not records:
         return b""
     between = b"\n" + prefix
-    return prefix + between.join(map(_WITHOUT_BRACE, records)) + b"\n"
+    return b"".join((prefix, between.join(records), b"\n"))
 
 
 def decode_error(body: bytes) -> tuple[str | None, str]:
@@ -138,30 +140,66 @@ def _decode_whatever_stands_in(body: bytes, ours: tuple[str, ...]) -> Page:
 
 
 def _decode(body: bytes, ours: tuple[str, ...]) -> Page:
-    envelope = _envelope.decode(body)
-    if b"\n" in body or b"\r" in body:  # now that its grammar is proved it can be put on one line
-        body = msgspec.json.format(body, indent=-1)
-        envelope = _envelope.decode(body)
-    if not envelope.results:
-        _check_emptiness(body)
-    records = list(map(bytes, envelope.results))
-    defects = overridden = 0
     try:
-        names = [plain.name for plain in _plain_records.decode(body).results]
+        page = _plain_page.decode(body)
     except msgspec.ValidationError:
-        names, records = _with_names(records)
-        defects = len(envelope.results) - len(records)
-        records, overridden = _without(ours, records)
-    if max(map(len, records), default=0) > 2 * MAX_DEPTH:  # every level takes two brackets
-        _check_depth(records)
+        return _decode_mixed(body, ours)
+    body = _on_one_line(body)
+    if not page.results:
+        _check_emptiness(body)
+    records = _split_flat(body, len(page.results)) or _without_brace(_split(body))
+    _check_depth(records)
+    names = [plain.name for plain in page.results]
+    return Page(count=_whole_number(page.count), next=page.next, names=names, records=records)
+
+
+def _decode_mixed(body: bytes, ours: tuple[str, ...]) -> Page:
+    """Decode a page in which some record has no name, or a field of ours."""
+    page = _any_page.decode(body)
+    found = _split(_on_one_line(body))
+    names, records = _with_names(found)
+    records, overridden = _without(ours, records)
+    records = _without_brace(records)
+    _check_depth(records)
     return Page(
-        count=_whole_number(envelope.count),
-        next=envelope.next,
+        count=_whole_number(page.count),
+        next=page.next,
         names=names,
         records=records,
-        defects=defects,
+        defects=len(found) - len(records),
         overridden=overridden,
     )
+
+
+def _on_one_line(body: bytes) -> bytes:
+    """Take the line breaks out of a body whose grammar is proved."""
+    body = body.strip(_BLANK)
+    return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
+
+
+def _split_flat(body: bytes, count: int) -> list[bytes]:
+    """Split a page of ``count`` records at its opening braces; none where that is not enough.
+
+    The page itself and each record have one brace. When there are no more, none is nested or in a text, so what
+    stands between two of them is one record, a comma, and blanks.
+    """
+    first = body.find(b"{", 1)
+    if body.find(b"}", first) > body.find(b"{", first + 1) > 0 or not body.endswith(b"}]}"):
+        return []
+    records = body.split(b"{")[2:]
+    if len(records) != count:
+        return []
+    records[-1] = records[-1][:-2]
+    return [record.rstrip(b", \t") for record in records]
+
+
+def _split(body: bytes) -> list[bytes]:
+    """Split a page of any records where its grammar says."""
+    return list(map(bytes, _any_page.decode(body).results))
+
+
+def _without_brace(records: list[bytes]) -> list[bytes]:
+    return [record[1:] for record in records]
 
 
 def _check_emptiness(body: bytes) -> None:
@@ -185,9 +223,12 @@ def _with_names(records: list[bytes]) -> tuple[list[str], list[bytes]]:
 
 
 def _check_depth(records: list[bytes]) -> None:
+    """Refuse records that nest too deep; their opening braces are gone, so they begin one level deep."""
+    if max(map(len, records), default=0) < 2 * MAX_DEPTH:  # every level takes two brackets
+        return
     for record in records:
-        if len(record) > 2 * MAX_DEPTH and record.count(b"{") + record.count(b"[") > MAX_DEPTH:
-            depth = 0
+        if record.count(b"{") + record.count(b"[") >= MAX_DEPTH:
+            depth = 1
             for bracket in _BRACKET.findall(_STRING.sub(b"", record)):
                 depth += 1 if bracket in b"[{" else -1
                 if depth > MAX_DEPTH:

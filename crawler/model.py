@@ -61,7 +61,7 @@ class Page(Struct, frozen=True):
         count: what the gateway said, if it was a number at all: advice, never proof.
         next: number of the next page; None says that this is the last.
         names: the ``name`` of each record, in the gateway's order.
-        records: the bytes of each record, parallel to ``names``: one JSON object on one line, numbers untouched.
+        records: what follows the opening brace of each record, parallel to ``names``: on one line, numbers untouched.
         defects: records that could not be taken (no object, or no name).
         overridden: records that brought a field of ours (account, region, registry) along.
     """

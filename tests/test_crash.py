@@ -182,7 +182,7 @@ def test_a_full_disk_stops_a_spool(small_disk: Path) -> None:
     spool = Spool(small_disk, b"{")
     names = [f"{number:05}" for number in range(2000)]
     fill(small_disk, 64 * 1024)
-    spool.add(names, [b'{"name":"%b","x":"%b"}' % (name.encode(), b"x" * 300) for name in names])
+    spool.add(names, [b'"name":"%b","x":"%b"}' % (name.encode(), b"x" * 300) for name in names])
     with pytest.raises(OutputError, match="No space left"):
         spool.put_aside()
     spool.close()

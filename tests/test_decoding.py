@@ -74,7 +74,7 @@ def test_a_good_page() -> None:
     """Count, next, names and records of an ordinary page; each record's bytes are those that came."""
     page = decode(GOOD)
     assert (page.count, page.next, page.names, page.defects, page.overridden) == (2, 2, ['aé"\\', "b"], 0, 0)
-    assert bytes(page.records[0]) == GOOD[GOOD.index(b'{"name"') : GOOD.index(b',{ "name"')]
+    assert b"{" + page.records[0] == GOOD[GOOD.index(b'{"name"') : GOOD.index(b',{ "name"')]
     assert lines_of(page) == names_and_fields(GOOD)
 
 
@@ -107,13 +107,13 @@ def test_numbers_come_out_as_they_came_in(numbers: list[str], *, pretty: bool) -
     (line,) = lines_of(decode(body(record)))
     assert line["v"] == [("number", number) for number in numbers]
     if not pretty:
-        assert bytes(decode(body(record)).records[0]) == record
+        assert b"{" + decode(body(record)).records[0] == record
 
 
 def test_numbers_longer_than_python_reads() -> None:
     """A number of 6,000 digits comes out as well, although Python itself would refuse to read it."""
     record = b'{"name":"a","v":' + b"9" * 6000 + b"}"
-    assert bytes(decode(body(record)).records[0]) == record
+    assert b"{" + decode(body(record)).records[0] == record
 
 
 # ── malformed JSON (P1) ──
@@ -328,6 +328,51 @@ def test_brackets_in_strings_are_no_nesting() -> None:
     assert line == OURS | record
 
 
+# ── where records end ──
+
+TEMPTING = [
+    '{"name":"{"}',
+    '{"name":"a","v":"},{"}',
+    r'{"name":"a","v":"\"},{\"name\":\"b\"}"}',
+    '{"name":"a","v":"}]}"}',
+    '{"name":"a","v":[{"name":"b"},{"name":"c"}]}',
+    '{"name":"a","v":{}}',
+    '{"name":"a","v":[[],["x"]]}',
+    r'{"name":"a","v":"\t, "}',
+    '{ "name" : "a" }',
+]
+AROUND = [
+    "%s",
+    "%s,%s",
+    "%s , %s",
+    " %s,\t%s ",
+    "%s,\r\n%s",
+    '{"name":"x"},%s',
+    '%s,{"name":"x","v":1}',
+    '%s,1,{"v":2}',
+]
+PAGES = [
+    '{"next":null,"results":[%s]}',
+    '{"next":null,"results":[%s]}\n',
+    ' {"next":null, "results": [%s] } ',
+    '{"results":[%s],"next":null}',
+    '{"next":null,"results":[%s],"more":[{}]}',
+    '{"next":null,"more":{"results":[{"name":"y"}]},"results":[%s]}',
+    '{"next":null,"more":"{","results":[%s]}',
+    '{"next":null,"results":[{"name":"y"}],"results":[%s]}',
+    '{"next":null,"results":[],"results":[%s]}',
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("record", TEMPTING)
+def test_records_end_where_the_grammar_says(page: str, around: str, record: str) -> None:
+    """Whatever braces, commas and blanks stand in texts, in nested values, between records and around them."""
+    text = page.replace("%s", around.replace("%s", record)).encode()
+    assert lines_of(decode(text)) == names_and_fields(text)
+
+
 # ── names and texts (P5, P6) ──
 
 
@@ -336,7 +381,7 @@ def test_a_key_twice_stays_twice() -> None:
     record = b'{"name":"first","v":1,"name":"last","v":2}'
     page = decode(body(record))
     assert page.names == ["last"]
-    assert bytes(page.records[0]) == record
+    assert b"{" + page.records[0] == record
     assert decode(b'{"results":[{"name":1}],"next":7,"results":[{"name":"b"}],"next":null}').names == ["b"]
 
 
@@ -387,7 +432,7 @@ def test_half_surrogate_pairs_make_the_round_trip(record: str, half: str) -> Non
     assert page.names == [found["name"] for found in exact(text)["results"]]
     assert lines_of(page) == names_and_fields(text)
     if b"\n" not in text and b"account" not in text:
-        assert bytes(page.records[0]) in text
+        assert b"{" + page.records[0] in text
 
 
 @pytest.mark.parametrize("private", [r"\ue800", r"\uEFff", "\ue800", "\uefff"])
@@ -460,7 +505,7 @@ def test_records_without_a_name_are_counted() -> None:
     good = [b'{"name":"a"}', b'{"v":1,"name":"b"}', b'{"name":""}']
     page = decode(body(b",".join([good[0], *bad[:5], good[1], *bad[5:], good[2]])))
     assert (page.names, page.defects) == (["a", "b", ""], len(bad))
-    assert [bytes(record) for record in page.records] == good
+    assert [b"{" + record for record in page.records] == good
 
 
 def test_a_name_twice_on_a_page_is_left_to_the_listing() -> None:
@@ -493,9 +538,9 @@ def test_only_their_own_fields_give_way() -> None:
     """The names in values, in nested objects and in longer keys are not ours; a registry may have a `registry`."""
     record = b'{"name":"account","v":{"account":1,"region":2},"accounts":3,"_registry":4,"Region":5}'
     page = decode(body(record))
-    assert (page.overridden, bytes(page.records[0])) == (0, record)
+    assert (page.overridden, b"{" + page.records[0]) == (0, record)
     page = decode_page(body(b'{"name":"a","registry":"b"}'), REGISTRY_FIELDS)
-    assert (page.overridden, bytes(page.records[0])) == (0, b'{"name":"a","registry":"b"}')
+    assert (page.overridden, b"{" + page.records[0]) == (0, b'{"name":"a","registry":"b"}')
 
 
 def test_every_record_that_gives_way_is_counted() -> None:
@@ -512,7 +557,7 @@ def test_overridden_records_keep_everything_else() -> None:
     assert page.overridden == 1
     assert lines_of(page) == names_and_fields(text)
     assert list(lines_of(page)[0]) == [*OURS, "name", "한글", 'é"\\😀']
-    assert bytes(page.records[1]) == b'{"name":"b", "x":-0.0}'
+    assert b"{" + page.records[1] == b'{"name":"b", "x":-0.0}'
 
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r", b"\n\t\n"])

@@ -63,7 +63,7 @@ def result(registry: str | None, verdict: Verdict = Verdict.COMPLETE, images: in
 def commit(run: UnfinishedRun, registry: str | None, names: str, verdict: Verdict = Verdict.COMPLETE) -> None:
     """Commit a listing whose images have these letters for names."""
     spool = Spool(run.path, b"{")
-    spool.add(list(names), [b'{"name":"%b"}' % name.encode() for name in names])
+    spool.add(list(names), [b'"name":"%b"}' % name.encode() for name in names])
     anyio.run(run.commit, spool, result(registry, verdict, len(names)))
 
 
@@ -267,7 +267,7 @@ def test_a_commit_cut_off_does_not_disturb_the_next(tmp_path: Path) -> None:
     async def cut_off() -> None:
         spool = Spool(run.path, b"{")
         names = [f"{number:05}" for number in range(8000)]
-        spool.add(names, [b'{"name":"%b","x":"%b"}' % (name.encode(), b"x" * 300) for name in names])
+        spool.add(names, [b'"name":"%b","x":"%b"}' % (name.encode(), b"x" * 300) for name in names])
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run.commit, spool, result("large"))
             await anyio.lowlevel.checkpoint()

@@ -34,12 +34,13 @@ NAMES = st.lists(st.text(st.characters(codec=None), min_size=1, max_size=6), uni
 
 
 def record_of(name: str, size: int = 0) -> bytes:
+    """Return a record without its opening brace."""
     escaped = "".join(f"\\u{ord(char):04x}" if ord(char) < 0x10000 else char for char in name)
-    return b'{"name":"%b","x":"%b"}' % (escaped.encode(), b"x" * size)
+    return b'"name":"%b","x":"%b"}' % (escaped.encode(), b"x" * size)
 
 
 def line_of(prefix: bytes, name: str, size: int = 0) -> bytes:
-    return prefix + record_of(name, size)[1:] + b"\n"
+    return prefix + record_of(name, size) + b"\n"
 
 
 def by_utf8(name: str) -> bytes:
@@ -92,8 +93,8 @@ def test_a_record_larger_than_a_block_is_a_lump_of_its_own(tmp_path: Path) -> No
 def test_memory_is_counted_and_given_back(tmp_path: Path) -> None:
     """Bytes of the records and what Python adds; nothing once they are put aside."""
     spool = Spool(tmp_path, PREFIX)
-    spool.add(["a", "b"], [b'{"name":"a"}', b'{"name":"b"}'])
-    assert spool.bytes == 2 * (12 + RECORD_OVERHEAD_BYTES)
+    spool.add(["a", "b"], [b'"name":"a"}', b'"name":"b"}'])
+    assert spool.bytes == 2 * (11 + RECORD_OVERHEAD_BYTES)
     spool.put_aside()
     assert spool.bytes == 0
     spool.close()
@@ -116,7 +117,7 @@ def test_however_many_runs_there_is_one_file_without_a_name(tmp_path: Path) -> N
 def test_a_run_that_cannot_be_written_names_the_folder(tmp_path: Path) -> None:
     """An OutputError, as for every other file of a snapshot."""
     spool = Spool(tmp_path / "missing", PREFIX)
-    spool.add(["a"], [b'{"name":"a"}'])
+    spool.add(["a"], [b'"name":"a"}'])
     with pytest.raises(OutputError, match="missing: No such file"):
         spool.put_aside()
 

@@ -147,9 +147,8 @@ def _decode(body: bytes, ours: tuple[str, ...]) -> Page:
     body = _on_one_line(body)
     if not page.results:
         _check_emptiness(body)
-    records = _split_flat(body, len(page.results)) or _without_brace(_split(body))
-    _check_depth(records)
     names = [plain.name for plain in page.results]
+    records = _split_flat(body, len(names)) or _checked(_split(body))
     return Page(count=_whole_number(page.count), next=page.next, names=names, records=records)
 
 
@@ -159,13 +158,11 @@ def _decode_mixed(body: bytes, ours: tuple[str, ...]) -> Page:
     found = _split(_on_one_line(body))
     names, records = _with_names(found)
     records, overridden = _without(ours, records)
-    records = _without_brace(records)
-    _check_depth(records)
     return Page(
         count=_whole_number(page.count),
         next=page.next,
         names=names,
-        records=records,
+        records=_checked(records),
         defects=len(found) - len(records),
         overridden=overridden,
     )
@@ -190,7 +187,10 @@ def _split_flat(body: bytes, count: int) -> list[bytes]:
     if len(records) != count:
         return []
     records[-1] = records[-1][:-2]
-    return [record.rstrip(b", \t") for record in records]
+    records = [record.rstrip(b", \t") for record in records]
+    if body.rfind(b"[") > first:
+        _check_depth(records)
+    return records
 
 
 def _split(body: bytes) -> list[bytes]:
@@ -198,8 +198,11 @@ def _split(body: bytes) -> list[bytes]:
     return list(map(bytes, _any_page.decode(body).results))
 
 
-def _without_brace(records: list[bytes]) -> list[bytes]:
-    return [record[1:] for record in records]
+def _checked(records: list[bytes]) -> list[bytes]:
+    """Return records without their opening braces, if none nests too deep."""
+    records = [record[1:] for record in records]
+    _check_depth(records)
+    return records
 
 
 def _check_emptiness(body: bytes) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -31,7 +33,13 @@ class Extent(NamedTuple):
 
 def iso(time_ms: float) -> str:
     """Return milliseconds since 1970 as ISO 8601 in UTC with ``Z``."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, milliseconds = divmod(int(time_ms), 1000)
+    return f"{_to_the_second(seconds)}.{milliseconds:03}Z"
+
+
+@lru_cache(2)  # what ends in one second is told one after the other
+def _to_the_second(time_s: int) -> str:
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def run_id(started_ms: int) -> str:
@@ -62,7 +70,7 @@ def manifest(
         files: what was written.
         extents: a snapshot's: for each (region, registry) how many bytes it takes; they stand in the records' order.
     """
-    ordered = sorted(result.registries, key=lambda one: (one.region, one.registry))
+    ordered = sorted(result.registries, key=attrgetter("region", "registry"))
     records = [_registry_record(account, one) for one in ordered]
     if extents is not None:
         records = _with_extents(records, extents)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,8 +69,15 @@ def signature(method: str, target: str, *, access_key: str, secret_key: str, tim
         secret_key: the HMAC's key, in UTF-8.
         timestamp: milliseconds since 1970-01-01 UTC, in decimal.
     """
-    text = f"{method} {target}\n{timestamp}\n{access_key}"
-    return b64encode(hmac.digest(secret_key.encode(), text.encode(), "sha256")).decode()
+    mac = _keyed_mac(secret_key).copy()
+    mac.update(f"{method} {target}\n{timestamp}\n{access_key}".encode())
+    return b64encode(mac.digest()).decode()
+
+
+@lru_cache(2)  # renewed keys may be used beside the old ones for a moment
+def _keyed_mac(secret_key: str) -> hmac.HMAC:
+    """Return an HMAC that has taken its key in: to copy one costs a third of making it."""
+    return hmac.new(secret_key.encode(), digestmod="sha256")
 
 
 def sign(target: str, keys: KeyPair, *, now_ms: int) -> dict[str, str]:

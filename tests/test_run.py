@@ -19,7 +19,7 @@ from night import Night, a_night_here, data_of, tree_of
 from crawler.emulator import EmulatorOptions
 from crawler.errors import OutputError, UsageError
 from crawler.model import ListingResult, Verdict
-from crawler.snapshot.run import Header, UnfinishedRun, unfinished_runs
+from crawler.snapshot.run import SYNC_EVERY_S, Header, UnfinishedRun, unfinished_runs
 from crawler.snapshot.spool import Spool
 from crawler.snapshot.verify import verify
 
@@ -208,7 +208,7 @@ def test_a_header_that_reads_well_but_was_changed_is_refused(stopped: Unfinished
 # ── the disk ──
 
 
-def test_what_is_finished_is_synced_once_a_second(tmp_path: Path) -> None:
+def test_what_is_finished_is_synced_now_and_then(tmp_path: Path) -> None:
     """Not for each of 10,000 registries; not at all where nothing is new."""
     run = UnfinishedRun.begin(tmp_path, header())
     commit(run, "r", "ab")
@@ -218,7 +218,7 @@ def test_what_is_finished_is_synced_once_a_second(tmp_path: Path) -> None:
         return run._is_synced
 
     assert not is_synced()
-    run._synced_at_s = time.monotonic() - 1.0
+    run._synced_at_s = time.monotonic() - SYNC_EVERY_S
     assert is_synced()
     run._synced_at_s = 0.0
     assert is_synced()

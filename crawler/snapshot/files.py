@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from crawler.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+    from types import TracebackType
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the system's errors into an OutputError about ``path``."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(str(path), error) from None
+class writing:  # noqa: N801 - read as a function is, like contextlib.suppress
+    """Turns the system's errors into an OutputError about ``path``; thousands of registries pass here."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(exc, OSError):
+            raise OutputError(str(self._path), exc) from None
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -186,7 +186,7 @@ def _is_kept(name: str, place: int, retention: Retention, now: datetime) -> bool
 
 
 def _concatenate(run: UnfinishedRun, path: Path, parts: list[Part]) -> StoredFile:
-    sha256, size = _write_synced(path, (lump for part in parts for lump in run.stored_part(part)))
+    sha256, size = _write_synced(path, run.stored(parts))
     return StoredFile(name=path.name, bytes=size, sha256=sha256, lines=sum(part.lines for part in parts))
 
 

@@ -110,7 +110,7 @@ def _joined(blocks: list[_Block]) -> _Block:
     if all(map(lt, names, islice(names, 1, None))):
         return names, records
     order = sorted(range(len(names)), key=names.__getitem__)
-    return [names[at] for at in order], [records[at] for at in order]
+    return list(map(names.__getitem__, order)), list(map(records.__getitem__, order))
 
 
 def _merged(runs: list[Iterator[_Block]]) -> Iterator[_Block]:

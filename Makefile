@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 LOCKED := --no-deps --require-hashes -r
 TOOLS := .venv-tools
 BENCH := .venv-bench
+# As an installer leaves it, also where PYTHONDONTWRITEBYTECODE is set.
+COMPILED = $(BIN)/python -m compileall -q crawler
 LONG := tests/faults tests/test_crash.py tests/test_wire.py
 
 .PHONY: help demo test test-long check format lock audit sbom faults wire fuzz soak torture mutants bench bench-quick pacing profile clean
@@ -84,15 +86,18 @@ mutants: $(TOOLS)/installed
 
 # ARGS names scenarios, or --rounds N; wrk is a Debian package, and left out where it is not installed.
 bench: $(VENV)/runtime $(BENCH)/installed
+	@$(COMPILED)
 	@$(BENCH)/bin/python benchmarks/run.py $(ARGS)
 
 bench-quick: $(VENV)/runtime $(BENCH)/installed
+	@$(COMPILED)
 	@$(BENCH)/bin/python benchmarks/run.py --quick $(ARGS)
 
 pacing: $(VENV)/dev
 	@$(BIN)/python benchmarks/pacing.py $(ARGS)
 
 profile: $(VENV)/runtime $(BENCH)/installed
+	@$(COMPILED)
 	@$(BENCH)/bin/python benchmarks/stages.py $(ARGS)
 
 clean:

@@ -79,9 +79,9 @@ def sample(cost: Cost, pages: int, arrivals: Arrivals) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """A peer too slow for many pages: what a page costs is the difference between many pages and few.
+    """Somebody in a race with those too slow for many pages: a page costs the difference between many pages and few.
 
-    So what it takes to start and to stop counts nothing, which flatters the peer, not us.
+    So what it takes to start and to stop counts nothing, for nobody.
     """
 
     peer: Contestant

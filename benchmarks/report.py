@@ -29,8 +29,8 @@ counted, and compared with ncrawl's record by record where it is laid out alike.
 A ratio is a peer's cost over ncrawl's in the same round, so above 1 ncrawl is better. Two kinds are never mixed.
 *Same outcome*: each peer turns JSON into lines its own natural way; what a user gains by switching. *Like for like*:
 the peer uses ncrawl's functions for that; what is left is HTTP, and ncrawl's verdicts, uniqueness, retries and limits,
-which no peer has. Fast peers and ncrawl always pay for their start-up, slow peers never: they can be asked for few
-pages only, so a page's cost is the difference between many pages and few, or their start-up would flatter us."""
+which no peer has. Start-up counts for everybody, but for nobody beside the slow peers: those can be asked for few
+pages only, so there a page's cost is the difference between many pages and few; their start-up would flatter us."""
 
 
 @dataclass(frozen=True, slots=True)

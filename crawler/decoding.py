@@ -145,8 +145,6 @@ def _decode(body: bytes, ours: tuple[str, ...]) -> Page:
     except msgspec.ValidationError:
         return _decode_mixed(body, ours)
     body = _on_one_line(body)
-    if not page.results:
-        _check_emptiness(body)
     names = [plain.name for plain in page.results]
     records = _split_flat(body, len(names)) or _checked(_split(body))
     return Page(count=_whole_number(page.count), next=page.next, names=names, records=records)
@@ -195,7 +193,10 @@ def _split_flat(body: bytes, count: int) -> list[bytes]:
 
 def _split(body: bytes) -> list[bytes]:
     """Split a page of any records where its grammar says."""
-    return list(map(bytes, _any_page.decode(body).results))
+    records = list(map(bytes, _any_page.decode(body).results))
+    if not records:
+        _check_emptiness(body)
+    return records
 
 
 def _checked(records: list[bytes]) -> list[bytes]:

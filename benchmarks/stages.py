@@ -1,6 +1,7 @@
-"""Where the time of a page goes: `ncrawl images` under py-spy, its samples shared out among the rooms of the program.
+"""Where the time of a page goes: a crawl under py-spy, its samples shared out among the rooms of the program.
 
-Usage: python benchmarks/stages.py [--pages N] [--page-size N] [--content NAME] [--stacks FILE]
+Usage: python benchmarks/stages.py [--snapshot] [--registries N] [--pages N] [--page-size N] [--content NAME]
+                                   [--stacks FILE]
 
 A sample belongs to the innermost Python frame of a room: what C code does on behalf of a frame counts as the frame's,
 a system call too. The shares are those of a run under py-spy, the microseconds those of a run without it.
@@ -10,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import sys
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contestants import NCRAWL_ITSELF
+from contestants import ncrawl
 from measuring import CLIENT_CORE, CONTENTS, Server, World, pin, run, spread
 from report import markdown
 
@@ -33,6 +35,10 @@ ROOMS = {
     "transport and turnstile": ("transport/", "turnstile", "pacing", "retrying"),
     "signing": ("signing", "endpoints", "credentials", "secret"),
     "sinks": ("sinks",),
+    "spooling and sorting": ("snapshot/spool", "snapshot/recording"),
+    "committing": ("snapshot/run",),
+    "writing": ("snapshot/files",),
+    "publishing": ("snapshot/publishing", "snapshot/manifest", "report", "cli/nightly"),
 }
 ROOM_OF = {f"crawler/{file}": room for room, files in ROOMS.items() for file in files}
 LIBRARIES = {
@@ -87,28 +93,40 @@ def show(samples: Samples, cpu_us: float) -> None:
     print(markdown(["room", "µs a page", "share", "of which, µs"], rows))
 
 
-def profile(world: World, folder: Path, stacks: Path) -> tuple[float, Samples]:
+def command(server: Server, folder: Path, *, snapshot: bool) -> list[str]:
+    """Return the command line of a crawl into a place that has nothing yet."""
+    place = folder / "place"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    return ncrawl("snapshot", server, place) if snapshot else ncrawl("images", server, "--output", place / "images")
+
+
+def profile(world: World, folder: Path, stacks: Path, *, snapshot: bool) -> tuple[float, Samples]:
     """Return the CPU of a page in µs, and the samples of another crawl."""
     with Server(world) as server:
-        cpu_us = spread(NCRAWL_ITSELF.measure(server, folder).cpu_us for _ in range(3)).median
+        run(command(server, folder, snapshot=snapshot))  # the server bakes its pages
+        cpu_s = spread(run(command(server, folder, snapshot=snapshot)).cpu_s for _ in range(3)).median
         spy = [str(Path(sys.executable).with_name("py-spy")), "record", "--format", "raw", "--rate", str(RATE_HZ)]
-        run([*spy, "--output", stacks, "--", *NCRAWL_ITSELF.command(server, folder / "output")])
+        run([*spy, "--output", stacks, "--", *command(server, folder, snapshot=snapshot)])
     with stacks.open() as lines:
-        return cpu_us, share_out(lines)
+        return cpu_s / world.pages * 1e6, share_out(lines)
 
 
 def main() -> None:
     """Profile one crawl and print its table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--snapshot", action="store_true", help="of `ncrawl snapshot` instead of `ncrawl images`")
+    parser.add_argument("--registries", type=int, default=300)
     parser.add_argument("--pages", type=int, default=12_260)
     parser.add_argument("--page-size", type=int, default=100)
     parser.add_argument("--content", choices=CONTENTS, default="ascii")
     parser.add_argument("--stacks", type=Path, help="keep the stacks here, for a flame graph")
     chosen = parser.parse_args()
     pin(CLIENT_CORE)
-    world = World(pages=chosen.pages, page_size=chosen.page_size, content=chosen.content)
+    world = World(chosen.registries, chosen.pages, chosen.page_size, chosen.content)
     with tempfile.TemporaryDirectory(prefix="ncrawl-profile-") as folder:
-        cpu_us, samples = profile(world, Path(folder), chosen.stacks or Path(folder, "stacks"))
+        stacks = chosen.stacks or Path(folder, "stacks")
+        cpu_us, samples = profile(world, Path(folder), stacks, snapshot=chosen.snapshot)
     print(f"{world.pages:,} pages of {world.page_size} images ({world.content}) in {world.registries} registries\n")
     show(samples, cpu_us)
 

@@ -55,6 +55,7 @@ def lines_of(page: Page) -> list[dict[str, Any]]:
     written = lines(PREFIX, page.records)
     assert written.count(b"\n") == len(page.records)
     assert b"\r" not in written
+    assert all(record.endswith(b"}") for record in page.records)
     return [exact(line) for line in written.split(b"\n")[:-1]]
 
 
@@ -290,7 +291,7 @@ def test_count_may_be_missing() -> None:
 
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"[":', b"}]")])
 def test_nesting(opening: bytes, closing: bytes) -> None:
-    """A record of 128 levels is fine and can be read again; 129, 500, 5,000 and 100,000 are an error."""
+    """A record of 250 levels is fine and can be read again; one step more, 500, or a million are an error."""
     per_step = len(closing)
 
     def nested(levels: int) -> bytes:
@@ -312,6 +313,18 @@ def test_the_exact_depth(beside: bytes) -> None:
     assert decode(body(b'{"name":"a",' + beside + b'"v":' + b"[" * 249 + b"]" * 249 + b"}")).names == ["a"]
     with pytest.raises(PageError, match="nested more than 250 deep"):
         decode(body(b'{"name":"a",' + beside + b'"v":' + b"[" * 250 + b"]" * 250 + b"}"))
+
+
+@pytest.mark.parametrize(
+    "neighbour",
+    [b'{"name":"b"}', b'{"name":"b","v":{}}', b'{"name":"b","region":1}', b'{"v":1}', b"1"],
+    ids=["flat", "nested", "with a field of ours", "without a name", "no record"],
+)
+def test_the_depth_of_every_record_counts(neighbour: bytes) -> None:
+    """However short, or odd, the record before it is."""
+    assert decode(body(neighbour + b',{"name":"a","v":' + b"[" * 249 + b"]" * 249 + b"}")).names[-1] == "a"
+    with pytest.raises(PageError, match="nested more than 250 deep"):
+        decode(body(neighbour + b',{"name":"a","v":' + b"[" * 250 + b"]" * 250 + b"}"))
 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 100_000, b'{"results":' * 100_000])
@@ -346,6 +359,7 @@ AROUND = [
     "%s,%s",
     "%s , %s",
     " %s,\t%s ",
+    "%s\t , \t%s",
     "%s,\r\n%s",
     '{"name":"x"},%s',
     '%s,{"name":"x","v":1}',

@@ -106,7 +106,7 @@ def line_prefix(ours: tuple[str, ...], values: tuple[str, ...]) -> bytes:
     fields = dict(zip(ours, values, strict=True))
     try:
         return orjson.dumps(fields)[:-1] + b","
-    except TypeError:  # half a surrogate pair, which a discovered name may hold: escaped, as it came
+    except TypeError:  # half a surrogate pair, which a line of a damaged file may hold: escaped, as it came
         return json.dumps(fields, separators=(",", ":")).encode()[:-1] + b","
 
 

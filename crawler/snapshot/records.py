@@ -143,15 +143,8 @@ def encode_text(text: str) -> bytes:
 
 
 def line_start(key: ImageKey | RegistryKey) -> bytes:
-    """Return what a record's line begins with, to the letter: our own fields, which are all of the key but the name.
-
-    Raises:
-        ValueError: one of them has a lone surrogate, as ours never do.
-    """
-    try:
-        return line_prefix(key.__struct_fields__[:-1], msgspec.structs.astuple(key)[:-1])
-    except TypeError as error:
-        raise ValueError("a lone surrogate in account, region or registry") from error
+    """Return what a record's line begins with, to the letter: our own fields, which are all of the key but the name."""
+    return line_prefix(key.__struct_fields__[:-1], msgspec.structs.astuple(key)[:-1])
 
 
 def parse_fields(line: bytes) -> dict[str, msgspec.Raw]:

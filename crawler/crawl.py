@@ -1,4 +1,4 @@
-"""The crawl: the only task group, a fixed set of workers, and a walk for every listing under way.
+"""The crawl: one task group, a fixed set of workers, and a walk for every listing under way.
 
 A worker takes a page from the schedule, fetches it, feeds it to its walk's listing and hands fresh records to the
 output. The two ways back, "next page" and "try again", both end in the schedule. The crawl is over when no region has
@@ -140,8 +140,8 @@ class Crawl:
                     self._discovered(queue, self._plan.known[code])
                 else:
                     queue.waiting.append(None)
-        for named in dict.fromkeys((named.region.code, named.name) for named in self._plan.registries or ()):
-            self._queues[named[0]].waiting.append(named[1])
+        for code, name in dict.fromkeys((named.region.code, named.name) for named in self._plan.registries or ()):
+            self._queues[code].waiting.append(name)
 
     def _begin(self, region: Region, registry: str | None) -> Walk:
         if registry is None:

@@ -83,9 +83,8 @@ def run(main: Callable[[], Awaitable[int]], *, when_stopped: str = "") -> int:
         when_stopped: what a user is told to do when a signal ends it while there is no crawl to be stopped.
     """
     gc.freeze()  # what is imported by now stays anyway
-    gc.set_threshold(
-        50_000, 20, 100
-    )  # pages make few cycles: looking for them less often keeps more requests in flight
+    # Pages make few cycles: looking for them less often keeps more requests in flight.
+    gc.set_threshold(50_000, 20, 100)
     with _signal_handlers_kept():
         for number in _SIGNALS:
             signal.signal(number, lambda number, _frame: _exit(signal.Signals(number), when_stopped))

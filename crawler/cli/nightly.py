@@ -179,9 +179,8 @@ class _Night:
         )
 
     def _names(self, part: Part) -> list[str]:
-        return [
-            key.name for lump in [b"".join(self.run.read_part(part))] if lump for key in parse_keys(lump, RegistryKey)
-        ]
+        lines = b"".join(self.run.read_part(part))
+        return [key.name for key in parse_keys(lines, RegistryKey)] if lines else []
 
     def _with_earlier_results(self, result: CrawlResult) -> CrawlResult:
         """Return the result of all sessions of the run; a registry that a complete list lacks by now is left out."""

@@ -42,7 +42,7 @@ def new_id(folder: Path, now: datetime) -> str:
     """Return the id of a run that starts now; the next free second if that one is taken."""
     while True:
         name = now.astimezone(UTC).strftime(ID_FORMAT)
-        if not os.path.lexists(folder / name) and not os.path.lexists(folder / f".ncrawl-{name}"):
+        if not os.path.lexists(folder / name) and not os.path.lexists(folder / f"{PREFIX}{name}"):
             return name
         now += timedelta(seconds=1)
 

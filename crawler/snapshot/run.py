@@ -30,7 +30,7 @@ from crawler.model import ListingResult, Verdict
 from crawler.sinks import compressor
 from crawler.snapshot.files import replace_file, sync_folder, write_all, writing
 from crawler.snapshot.manifest import FORMAT
-from crawler.snapshot.reading import UnreadableError, unpacked
+from crawler.snapshot.reading import LUMP_BYTES, UnreadableError, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 PREFIX = ".ncrawl-"
 SYNC_EVERY_S = 5.0
 PAUSE_EVERY_BYTES = 1024 * 1024
-LUMP_BYTES = 256 * 1024
 FINISHED = frozenset({Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT, Verdict.DENIED, Verdict.GONE})
 """Verdicts that a resumed run takes over; a listing with another one is fetched anew."""
 

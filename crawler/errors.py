@@ -1,4 +1,4 @@
-"""Every error that ncrawl raises on purpose, as one tree.
+"""Every kind of error that ncrawl raises on purpose, as one tree.
 
     NcrawlError                       exit code
     ├── UsageError                    2   configuration, arguments, no credentials: nothing was requested
@@ -17,7 +17,8 @@
     │   └── ClosedPipeError           141 the reader closed the pipe
     └── LockedError                   75  another run holds the lock
 
-Their texts never hold a header, a key or a signature.
+Rooms have kinds of their own below these: `StaleConnectionError` in the transport, `UnreadableError` and
+`ManifestError` in the snapshots. Their texts never hold a header, a key or a signature.
 """
 
 from __future__ import annotations

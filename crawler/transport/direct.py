@@ -102,7 +102,7 @@ class DirectWire:
             connection.close()
 
     def _sweep(self) -> None:
-        """Fail those answers that take too long. O(requests in flight), a few times a second."""
+        """Fail those answers that take too long. O(requests in flight), once a second."""
         now_s = self._loop.time()
         for answer in list(self._under_way):
             if answer.is_overdue(now_s, self._timeouts):

@@ -283,6 +283,23 @@ def test_a_commit_cut_off_does_not_disturb_the_next(tmp_path: Path) -> None:
     assert resume(run)[1] == {"one": LINES["one"]}
 
 
+def test_small_parts_are_read_together_and_large_ones_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every byte once, in the order that was asked for, and no lump larger than two."""
+    monkeypatch.setattr("crawler.snapshot.run.LUMP_BYTES", 40)
+    run = UnfinishedRun.begin(tmp_path, header())
+    for registry, names in (("a", "ab"), ("b", ""), ("c", "c"), ("d", "defghijk"), ("e", "l")):
+        commit(run, registry, names)
+    whole = (run.path / "parts").read_bytes()
+    parts = list(run.parts.values())
+    assert [len(lump) for lump in run.stored(parts)] == [79, 40, 37]
+    for asked in (parts, parts[::-1], *([part] for part in parts)):
+        expected = b"".join(whole[part.offset : part.offset + part.length] for part in asked)
+        assert b"".join(run.stored(asked)) == expected
+    run.close()
+
+
 # ── any damage, from the command line ──
 
 

@@ -32,7 +32,7 @@ help:
 	@echo "make bench-quick  the same beside the fast peers, in under a minute"
 	@echo "make pacing  measure whether slots are kept busy, and a rate used and kept, at an emulator of its own"
 	@echo "make profile where the time of a page goes, room by room"
-	@echo "make clean   remove the virtual environment and every cache"
+	@echo "make clean   remove the virtual environments and what the tools left behind"
 
 demo: $(VENV)/runtime
 	@$(BIN)/ncrawl demo --output demo.ndjson --summary demo.summary.json

@@ -104,6 +104,11 @@ def test_finished_registries_survive(stopped: UnfinishedRun) -> None:
     assert again.id == stopped.header.id
 
 
+def test_a_listing_without_lines_takes_no_bytes(stopped: UnfinishedRun) -> None:
+    """No member or frame with nothing in it, which a manifest would call a contradiction."""
+    assert stopped.parts["kr", "none"].length == 0
+
+
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_only_what_trying_again_would_not_change_is_finished(tmp_path: Path, verdict: Verdict) -> None:
     """Complete, denied and gone stay; incomplete and failed are fetched anew."""

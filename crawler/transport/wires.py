@@ -1,7 +1,7 @@
 """What attempts are sent over: the seam between the transport and aiohttp.
 
 There are two wires, which give the same bytes. `DirectWire` takes aiohttp's connections and parser without the session
-around them, for half the cost, and knows names of aiohttp that it does not document; `SessionWire` is `session.get`.
+around them, which is cheaper, and knows names of aiohttp that it does not document; `SessionWire` is `session.get`.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def _key_and_text(value: str, keys: tuple[str, ...]) -> tuple[str, str]:
     """Split ``KEY=TEXT`` with one of these keys."""
     key, equals, text = value.partition("=")
     if not equals or key not in keys:
-        raise click.BadParameter(f"{value!r} should begin with one of {', '.join(f'{key}=' for key in keys)}")
+        raise click.BadParameter(f"{value!r} should begin with one of {', '.join(f'{key}=' for key in keys)}.")
     return key, text
 
 

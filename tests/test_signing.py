@@ -38,7 +38,7 @@ def test_vector_of_the_api_page() -> None:
     }
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="not run: openssl is not here")
 def test_openssl_agrees() -> None:
     """Another implementation, over a text of our own making, gives the same signature."""
     access_key, secret_key, timestamp = "access/+=", "s3cr=t/+ key", "1795600000001"

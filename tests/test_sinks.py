@@ -205,7 +205,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         assert str(tmp_path / name) in str(caught.value)
 
 
-@pytest.mark.skipif(IS_ROOT, reason="root may write everywhere")
+@pytest.mark.skipif(IS_ROOT, reason="not run: root may write everywhere")
 def test_folder_that_is_read_only(tmp_path: Path) -> None:
     """Likewise, as anybody but root."""
     tmp_path.chmod(0o500)

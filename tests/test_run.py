@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from contextlib import closing
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -150,6 +150,14 @@ def test_parts_that_are_gone_are_fetched_anew(stopped: UnfinishedRun) -> None:
     assert resume(stopped)[1] == {"none": b""}
 
 
+def test_the_newest_run_is_the_last_of_those_that_can_be_taken_up(tmp_path: Path) -> None:
+    """By their names, in whatever order the folder gives them; one without a header cannot be."""
+    for hour in (3, 1, 4, 0, 5, 2):
+        UnfinishedRun.begin(tmp_path, header(id=f"20261123T0{hour}0000Z")).close()
+    (tmp_path / ".ncrawl-20261123T050000Z" / "run.json").unlink()
+    assert [path.name for path in unfinished_runs(tmp_path)] == [f".ncrawl-20261123T0{hour}0000Z" for hour in range(5)]
+
+
 def test_an_empty_run_can_be_taken_up(tmp_path: Path) -> None:
     """Killed before anything was finished."""
     run = UnfinishedRun.begin(tmp_path, header())
@@ -213,21 +221,29 @@ def test_a_header_that_reads_well_but_was_changed_is_refused(stopped: Unfinished
 # ── the disk ──
 
 
-def test_what_is_finished_is_synced_now_and_then(tmp_path: Path) -> None:
-    """Not for each of 10,000 registries; not at all where nothing is new."""
+def test_what_is_finished_is_synced_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts and journal, not for each of 10,000 registries, and not at all where nothing is new."""
+    now_s = 1000.0
+    monkeypatch.setattr("crawler.snapshot.run.time", SimpleNamespace(monotonic=lambda: now_s))
     run = UnfinishedRun.begin(tmp_path, header())
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
     commit(run, "r", "ab")
-
-    def is_synced() -> bool:
-        anyio.run(run.sync)
-        return run._is_synced
-
-    assert not is_synced()
-    run._synced_at_s = time.monotonic() - SYNC_EVERY_S
-    assert is_synced()
-    run._synced_at_s = 0.0
-    assert is_synced()
-    assert run._synced_at_s == 0.0
+    anyio.run(run.sync)
+    assert synced == []
+    now_s += SYNC_EVERY_S
+    anyio.run(run.sync)
+    assert synced == run._fds
+    commit(run, "s", "c")
+    anyio.run(run.sync)
+    assert synced == run._fds
+    now_s += SYNC_EVERY_S
+    anyio.run(run.sync)
+    anyio.run(run.sync)
+    assert synced == 2 * run._fds
+    now_s += SYNC_EVERY_S
+    anyio.run(run.sync)
+    assert synced == 2 * run._fds
     run.close()
 
 

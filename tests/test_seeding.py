@@ -103,6 +103,18 @@ def test_gone_registries_are_not_asked_for_again(tmp_path: Path, monkeypatch: py
         assert checked(night.newest()).totals.registries.gone == 3
 
 
+@pytest.mark.parametrize("compress", SUFFIXES)
+def test_a_region_without_registries_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: str) -> None:
+    """Not even a packed file's first bytes are written for it: gzip would begin a member that never ends."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=0, images=0)) as night:
+        assert night.snapshot("--compress", compress) == 0
+        whole = data_of(night.newest())
+        assert night.snapshot("--compress", compress, "--retry-failed", "latest") == 0
+        assert night.fetched() == set()
+        checked(night.newest())
+        assert data_of(night.newest()) == whole
+
+
 def flip(path: Path, at: int) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 1

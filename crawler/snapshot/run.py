@@ -218,7 +218,7 @@ class UnfinishedRun:
         compress = compressor(self.suffix)
         with writing(self.path):
             offset = os.fstat(parts).st_size  # a commit that was cut off may have left bytes of nobody's
-            for lump in lumps:
+            for lump in filter(None, lumps):  # gzip would begin a member even for nothing
                 sha256.update(lump)
                 packed = compress.compress(lump)
                 write_all(parts, packed)

@@ -44,6 +44,7 @@ from crawler.plan import CrawlResult, Stop, without_wrong_regions
 from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, is_outage, pause_s
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk
 from crawler.signing import hint_at_clocks
+from crawler.text import writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -231,7 +232,7 @@ class Crawl:
             self._page_sizes[queue.region.code] = given
 
     def _discovered(self, queue: RegionQueue, names: Iterable[str]) -> None:
-        names = (name.encode(errors="backslashreplace").decode() for name in names)  # half surrogate pairs
+        names = map(writable, names)
         queue.waiting.extend(name for name in names if (queue.region.code, name) not in self._plan.finished)
 
     async def _after_answer(self, queue: RegionQueue, walk: Walk) -> None:

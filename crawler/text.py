@@ -22,6 +22,11 @@ def escaped_for_terminal(lines: bytes) -> bytes:
     return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", lines.decode()).encode()
 
 
+def writable(text: str) -> str:
+    """Return ``text`` with halves of surrogate pairs, which UTF-8 has no bytes for, as escapes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def visible(text: str, longest: int = 300) -> str:
     """Return ``text`` with control, bidi and zero-width characters as escapes, on one line, cut to ``longest``."""
     shown = _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text[: longest + 1])

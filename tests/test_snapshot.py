@@ -19,6 +19,7 @@ from snapshot_maker import make_snapshot, unpack
 from crawler.cli.nightly import accepts
 from crawler.emulator import EmulatorOptions
 from crawler.emulator.faults import REFUSALS
+from crawler.emulator.wire import Answer
 from crawler.model import Verdict
 from crawler.snapshot.manifest import IMAGES, REGISTRIES, load, read
 
@@ -231,6 +232,16 @@ def test_an_incomplete_registry_is_there_with_what_was_had(night: Night, capsys:
     error = capsys.readouterr().err
     assert f"{night.newest()}: incomplete" in error
     assert "latest is not moved: --accept complete" in error
+
+
+def test_a_registry_whose_name_no_request_can_hold_is_told(night: Night) -> None:
+    """Half a surrogate pair is one: in the manifest it is escaped, in registries.ndjson it stands as it came."""
+    listed = b'{"count":1,"next":null,"previous":null,"results":[{"name":"\\ud800"}]}'
+    night.account.replaced[path_of("kr"), 1] = Answer(200, listed)
+    for options in ((), ("--retry-failed", "latest")):
+        assert night.snapshot("--region", "kr", "--accept", "partial", *options) == 3
+        (record,) = checked(night.newest()).registries
+        assert (record.registry, record.verdict) == (r"\ud800", Verdict.FAILED)
 
 
 def test_an_unknown_list_of_registries_makes_a_snapshot_incomplete(night: Night) -> None:

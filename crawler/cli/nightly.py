@@ -38,7 +38,7 @@ from crawler.snapshot.recording import Recorder
 from crawler.snapshot.records import RegistryKey, parse_keys
 from crawler.snapshot.run import FINISHED, Header, UnfinishedRun, remove_remains, unfinished_runs
 from crawler.snapshot.seeding import seed
-from crawler.text import visible
+from crawler.text import visible, writable
 from crawler.transport import fetch_metadata
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class _Night:
 
     def _names(self, part: Part) -> list[str]:
         lines = b"".join(self.run.read_part(part))
-        return [key.name for key in parse_keys(lines, RegistryKey)] if lines else []
+        return [writable(key.name) for key in parse_keys(lines, RegistryKey)] if lines else []
 
     def _with_earlier_results(self, result: CrawlResult) -> CrawlResult:
         """Return the result of all sessions of the run; a registry that a complete list lacks by now is left out."""

@@ -14,6 +14,7 @@ import msgspec
 from crawler.snapshot.manifest import MANIFEST
 from crawler.snapshot.reading import UnreadableError, is_packed, read_lumps, whole_lines
 from crawler.snapshot.records import ImageKey, RegistryKey, line_start, parse_key
+from crawler.text import writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,7 +50,7 @@ class _Row(NamedTuple):
     @property
     def label(self) -> str:
         """The registry as users write it."""
-        return f"{self.key[1]}/{self.key[2]}".encode(errors="backslashreplace").decode()
+        return writable(f"{self.key[1]}/{self.key[2]}")
 
 
 _Rows: TypeAlias = "Iterator[_Row | Finding]"  # findings travel among the rows that they interrupt
@@ -82,7 +83,7 @@ def explain_registries(path: Path, lines: int, manifest: Manifest) -> Iterator[F
             yield row
             continue
         regions[row.key[1]] += 1
-        if row.key not in known:
+        if tuple(map(writable, row.key)) not in known:
             problem = f"is of a registry that {MANIFEST} does not list"
             yield Finding(file=path.name, registry=row.label, line=row.number, problem=problem)
     if regions.total() != lines:

@@ -23,6 +23,7 @@ from crawler.snapshot.manifest import (
 )
 from crawler.snapshot.reading import UnreadableError, lump_bytes, stored_lumps, unpacked, whole_lines
 from crawler.snapshot.records import BadLineError, ImageKey, are_increasing, line_start, parse_keys
+from crawler.text import writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -64,8 +65,7 @@ def _find_strays(folder: Path, manifest: Manifest) -> Iterator[Finding]:
         raise UnreadableError(folder, f"cannot be read: {error.strerror}") from error
     for name in names:
         if name not in known:
-            shown = name.encode(errors="backslashreplace").decode()
-            yield Finding(file=shown, problem="does not belong to the snapshot")
+            yield Finding(file=writable(name), problem="does not belong to the snapshot")
 
 
 class _Tape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from contextlib import closing
@@ -245,6 +246,18 @@ def test_what_is_finished_is_synced_now_and_then(tmp_path: Path, monkeypatch: py
     anyio.run(run.sync)
     assert synced == 2 * run._fds
     run.close()
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk does not fill further, night after night, with folders that nobody could take up."""
+
+    def refuse(path: Path, _data: bytes) -> None:
+        raise OutputError(str(path), OSError(errno.ENOSPC, ""))
+
+    monkeypatch.setattr("crawler.snapshot.run.replace_file", refuse)
+    with pytest.raises(OutputError, match=r"run\.json"):
+        UnfinishedRun.begin(tmp_path, header())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_that_refuses_is_an_output_error(tmp_path: Path) -> None:

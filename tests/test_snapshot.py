@@ -423,10 +423,21 @@ def test_the_newest_unfinished_run_is_taken_up(night: Night) -> None:
     assert night.snapshot("--concurrency", "1") == 143
     assert night.snapshot("--concurrency", "1") == 143
     newest = max(night.remains())
+    assert len(night.remains()) == 2
     night.account.on_request = None
     assert night.snapshot("--resume") == 0
     assert f".ncrawl-{night.newest().name}" == newest
     assert night.remains() == set()
+
+
+def test_failing_nights_do_not_fill_the_disk(night: Night) -> None:
+    """A run that no --resume would take up any more goes when another begins; the newest may still be wanted."""
+    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
+    for before in (0, 1, 2, 2):
+        unfinished = night.remains()
+        assert len(unfinished) == before
+        assert night.snapshot("--concurrency", "1") == 143
+        assert night.remains() >= set(sorted(unfinished)[-1:])
 
 
 def test_resume_without_an_unfinished_run_begins_one(night: Night) -> None:

@@ -36,7 +36,7 @@ from crawler.snapshot.publishing import (
 )
 from crawler.snapshot.recording import Recorder
 from crawler.snapshot.records import RegistryKey, parse_keys
-from crawler.snapshot.run import FINISHED, Header, UnfinishedRun, remove_remains, unfinished_runs
+from crawler.snapshot.run import FINISHED, Header, UnfinishedRun, remove_remains, remove_superseded, unfinished_runs
 from crawler.snapshot.seeding import seed
 from crawler.text import visible, writable
 from crawler.transport import fetch_metadata
@@ -128,6 +128,7 @@ def _begin_or_resume(folder: Path, settings: Settings, header: Header) -> Unfini
         taken_up = UnfinishedRun.resume(unfinished[-1], header, now=iso(time.time() * 1000))
         log.warning("resuming the run of %s: %d listings are finished", taken_up.header.id, len(taken_up.parts))
         return taken_up
+    remove_superseded(folder)
     begun = UnfinishedRun.begin(folder, header)
     if settings.retry_failed:
         try:

@@ -111,10 +111,15 @@ class UnfinishedRun:
         path = folder / f"{PREFIX}{header.id}"
         with writing(path):
             path.mkdir()
-        sync_folder(folder)
-        replace_file(path / _HEADER, _sealed(header))
         run = cls(path, header)
-        run._open()
+        try:
+            sync_folder(folder)
+            replace_file(path / _HEADER, _sealed(header))
+            run._open()
+        except OutputError:
+            run.close()
+            shutil.rmtree(path, ignore_errors=True)  # nobody could take it up, and the disk may be full
+            raise
         return run
 
     @classmethod
@@ -258,6 +263,13 @@ def unfinished_runs(folder: Path) -> list[Path]:
     """Return the folders of unfinished runs that can be taken up, oldest first."""
     with writing(folder):
         return sorted(path.parent for path in folder.glob(f"{PREFIX}*/{_HEADER}"))
+
+
+def remove_superseded(folder: Path) -> None:
+    """Remove unfinished runs but the newest: none of the others is ever taken up again, and they may fill the disk."""
+    with writing(folder):
+        for path in unfinished_runs(folder)[:-1]:
+            shutil.rmtree(path)
 
 
 def remove_remains(folder: Path) -> None:

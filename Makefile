@@ -29,7 +29,7 @@ help:
 	@echo "make torture crash a snapshot at every system call, lose power there, and kill it 200 times at random"
 	@echo "make mutants change the rooms that decide in every small way; at least 80 % must fail a test"
 	@echo "make bench   measure ncrawl beside its peers, and write benchmarks/RESULTS.md"
-	@echo "make bench-quick  the same beside the fast peers, in under a minute"
+	@echo "make bench-quick  the same beside the fast peers, in about a minute"
 	@echo "make pacing  measure whether slots are kept busy, and a rate used and kept, at an emulator of its own"
 	@echo "make profile where the time of a page goes, room by room"
 	@echo "make clean   remove the virtual environments and what the tools left behind"

@@ -32,7 +32,7 @@ def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
-    parser.add_argument("--quick", action="store_true", help="the fast peers, under a minute")
+    parser.add_argument("--quick", action="store_true", help="the fast peers, about a minute")
     parser.add_argument("--rounds", type=int, help="of the main races: 7, or 3 if --quick")
     chosen = parser.parse_args()
     if unknown := set(chosen.scenarios) - SCENARIOS.keys():

@@ -1,15 +1,17 @@
 """Turn the bytes of a body into a Page, or into the error that says what was wrong; and records into lines.
 
-Records are never rebuilt: each keeps the very bytes that the gateway sent, so numbers of any size and unknown fields
-come out as they came in. msgspec checks the grammar and finds the names; UTF-8, nesting and what may break a line are
-checked here. A page of flat records is split at its braces, any other by a second scan that finds where records end.
-A key that stands twice in one record stays twice; readers take the last one. Costs: O(bytes).
+A record keeps the very bytes that the gateway sent, so numbers of any size and unknown fields come out as they came
+in; only one with a field of our names is put together anew, from the bytes of its other values. msgspec checks the
+grammar and finds the names; UTF-8, nesting and what may break a line are checked here. A page of flat records is split
+at its braces, any other by a second scan that finds where records end. A key that stands twice in an untouched record
+stays twice; readers take the last one. Costs: O(bytes).
 """
 
 from __future__ import annotations
 
 import json
 import re
+from itertools import accumulate
 from typing import Annotated, Final
 
 import msgspec
@@ -227,16 +229,18 @@ def _with_names(records: list[bytes]) -> tuple[list[str], list[bytes]]:
 
 
 def _check_depth(records: list[bytes]) -> None:
-    """Refuse records that nest too deep; their opening braces are gone, so they begin one level deep."""
+    """Refuse records that nest too deep."""
     if max(map(len, records), default=0) < 2 * MAX_DEPTH:  # every level takes two brackets
         return
-    for record in records:
-        if record.count(b"{") + record.count(b"[") >= MAX_DEPTH:
-            depth = 1
-            for bracket in _BRACKET.findall(_STRING.sub(b"", record)):
-                depth += 1 if bracket in b"[{" else -1
-                if depth > MAX_DEPTH:
-                    raise PageError(f"nested more than {MAX_DEPTH} deep")
+    suspects = (record for record in records if record.count(b"{") + record.count(b"[") >= MAX_DEPTH)
+    if any(_depth(record) > MAX_DEPTH for record in suspects):
+        raise PageError(f"nested more than {MAX_DEPTH} deep")
+
+
+def _depth(record: bytes) -> int:
+    """Return how deep a record nests; its opening brace is gone, so it begins one level deep."""
+    brackets = _BRACKET.findall(_STRING.sub(b"", record))
+    return max(accumulate((1 if bracket in b"[{" else -1 for bracket in brackets), initial=1))
 
 
 def _without(ours: tuple[str, ...], records: list[bytes]) -> tuple[list[bytes], int]:

@@ -12,7 +12,7 @@ import tempfile
 from bisect import bisect_right
 from itertools import chain, islice
 from operator import lt
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING
 
 from crawler.decoding import lines
 from crawler.snapshot.files import write_all, writing
@@ -27,7 +27,6 @@ RECORD_OVERHEAD_BYTES = 200
 """What Python's objects around a record take."""
 
 _Block = tuple[list[str], list[bytes]]  # names, and their records
-T = TypeVar("T")
 _HEAD = 4
 _MARSHAL_VERSION = 2  # without references: faster, and nothing is shared between records
 
@@ -77,14 +76,11 @@ class Spool:
 
     def sorted_lumps(self) -> Iterator[bytes]:
         """Yield whole lines in the order of their names (code points: that is UTF-8's order too), in lumps."""
+        blocks = self._blocks_in_memory()
         if self._runs:
-            runs = [self._blocks_of_run(*run) for run in self._runs]
-            for _, records in _merged([self._blocks_in_memory(), *runs]):
-                yield lines(self._prefix, records)
-        else:
-            names, records = self._in_memory()
-            for some in self._cut(_arranged(records, _order(names))):
-                yield lines(self._prefix, some)
+            blocks = _merged([blocks, *(self._blocks_of_run(*run) for run in self._runs)])
+        for _, records in blocks:
+            yield lines(self._prefix, records)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -92,18 +88,12 @@ class Spool:
             self._file.close()
         self._file, self._pages, self._runs = None, [], []
 
-    def _in_memory(self) -> _Block:
-        self._pages.sort(key=lambda page: page[0][:1])
-        return _joined(self._pages)
-
     def _blocks_in_memory(self) -> Iterator[_Block]:
-        names, records = _sorted(self._in_memory())
-        return zip(self._cut(names), self._cut(records), strict=True)
-
-    def _cut(self, sequence: list[T]) -> Iterator[list[T]]:
-        """Cut names or records of what is in memory into pieces of BLOCK_BYTES."""
-        size = max(1, BLOCK_BYTES * len(sequence) // max(1, self.bytes))
-        return (sequence[start : start + size] for start in range(0, len(sequence), size))
+        self._pages.sort(key=lambda page: page[0][:1])
+        names, records = _joined(self._pages)
+        size = max(1, BLOCK_BYTES * len(names) // max(1, self.bytes))
+        for start in range(0, len(names), size):
+            yield names[start : start + size], records[start : start + size]
 
     def _blocks_of_run(self, position: int, end: int) -> Iterator[_Block]:
         assert self._file is not None
@@ -114,25 +104,13 @@ class Spool:
 
 
 def _joined(blocks: list[_Block]) -> _Block:
+    """Return the records of several blocks as one block in order; most come in order already."""
     names = list(chain.from_iterable(names for names, _ in blocks))
-    return names, list(chain.from_iterable(records for _, records in blocks))
-
-
-def _sorted(block: _Block) -> _Block:
-    names, records = block
-    order = _order(names)
-    return _arranged(names, order), _arranged(records, order)
-
-
-def _order(names: list[str]) -> list[int] | None:
-    """Return where each name stands that comes next in order; None if they are in order already."""
+    records = list(chain.from_iterable(records for _, records in blocks))
     if all(map(lt, names, islice(names, 1, None))):
-        return None
-    return sorted(range(len(names)), key=names.__getitem__)
-
-
-def _arranged(sequence: list[T], order: list[int] | None) -> list[T]:
-    return sequence if order is None else list(map(sequence.__getitem__, order))
+        return names, records
+    order = sorted(range(len(names)), key=names.__getitem__)
+    return list(map(names.__getitem__, order)), list(map(records.__getitem__, order))
 
 
 def _merged(runs: list[Iterator[_Block]]) -> Iterator[_Block]:
@@ -149,5 +127,5 @@ def _merged(runs: list[Iterator[_Block]]) -> Iterator[_Block]:
             return
         cuts = [bisect_right(names, lowest) for names, _ in blocks]
         pairs = list(zip(blocks, cuts, strict=True))
-        yield _sorted(_joined([(names[:cut], records[:cut]) for (names, records), cut in pairs if cut]))
+        yield _joined([(names[:cut], records[:cut]) for (names, records), cut in pairs if cut])
         blocks = [(names[cut:], records[cut:]) for (names, records), cut in pairs]

@@ -42,6 +42,13 @@ def test_demo_to_a_compressed_file_shows_its_name_only(here: Path, capsys: pytes
     assert (here / "demo.ndjson.zst").stat().st_size > 1000
 
 
+def test_demo_help_names_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """The default that the help gives is the one that applies here, not that of `images`."""
+    assert run(["demo", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "NCRAWL_OUTPUT; default: demo.ndjson]" in " ".join(out.split())
+
+
 def test_demo_to_standard_output(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """`-o -` gives lines to pipe on, and nothing but lines."""
     assert run(["demo", "-q", "-o", "-"]) == 0

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from crawler.settings import Settings
 
 OPTIONS = ("output", "summary", "concurrency", "page_size", "verify", "log_format", "verbose", "quiet")
+FILE = "demo.ndjson"
 
 
 @click.command(
@@ -24,7 +25,7 @@ Examples:
   ncrawl demo                    writes demo.ndjson
   ncrawl demo -o - | jq .name    to standard output""",
 )
-@crawl_options(*OPTIONS)
+@crawl_options(*OPTIONS, output=FILE)
 def command(**flags: Any) -> int:
     """Crawl an emulated account in three regions: no keys, and nothing leaves this machine.
 
@@ -32,7 +33,7 @@ def command(**flags: Any) -> int:
     """
     settings = settings_from(flags)
     if settings.output == "-" and flags["output"] is None:
-        settings = replace(settings, output="demo.ndjson")
+        settings = replace(settings, output=FILE)
     from crawler.cli.crawling import run  # noqa: PLC0415 - `--help` should not wait for aiohttp
     from crawler.cli.logs import configure_logging  # noqa: PLC0415 - likewise
 

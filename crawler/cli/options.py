@@ -25,13 +25,17 @@ _FORMS: dict[Shape, dict[str, Any]] = {
 }
 
 
-def crawl_options(*names: str) -> Callable[[_Function], _Function]:
+def crawl_options(*names: str, **defaults: str) -> Callable[[_Function], _Function]:
     """Add ``--config`` and the options of the named keys, or of all; an option that is not given is None or ().
+
+    Args:
+        names: keys.
+        defaults: what the help gives as a key's default where the command has one of its own.
 
     Raises:
         KeyError: there is no such key.
     """
-    decorators = [_option(name, KEYS[name]) for name in names or KEYS]
+    decorators = [_option(name, KEYS[name], defaults.get(name, KEYS[name].default)) for name in names or KEYS]
     decorators.append(
         click.option(
             "--config", metavar="FILE", help="TOML file with settings.  [NCRAWL_CONFIG; default: ./ncrawl.toml]"
@@ -55,16 +59,16 @@ def settings_from(flags: Mapping[str, object]) -> Settings:
     return load_settings(flags, os.environ, cwd=Path(), config_home=config_home(os.environ))
 
 
-def _option(name: str, key: Key) -> Callable[[_Function], _Function]:
+def _option(name: str, key: Key, default: str) -> Callable[[_Function], _Function]:
     if key.shape is Shape.ARGUMENTS:
         return click.argument(name, nargs=-1, metavar=f"[{key.metavar}]...")
     option = option_of(name)
     spelling = f"{option}/--no-{option[2:]}" if key.shape is Shape.SWITCH else option
-    default = f"; default: {key.default}" if key.default else ""
+    told = f"; default: {default}" if default else ""
     return click.option(
         *filter(None, (key.short, spelling)),
         default=None,
         metavar=key.metavar,
-        help=f"{key.help}  [{variable_of(name)}{default}]",
+        help=f"{key.help}  [{variable_of(name)}{told}]",
         **_FORMS[key.shape],
     )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from crawler.errors import UsageError
+from crawler.sinks import compressor
 from crawler.snapshot.files import sync_folder, write_all, writing
 from crawler.snapshot.manifest import IMAGES, MANIFEST, REGISTRIES, SUFFIXES, StoredFile, dump, read
 from crawler.snapshot.run import PREFIX
@@ -186,7 +187,9 @@ def _is_kept(name: str, place: int, retention: Retention, now: datetime) -> bool
 
 
 def _concatenate(run: UnfinishedRun, path: Path, parts: list[Part]) -> StoredFile:
-    sha256, size = _write_synced(path, run.stored(parts))
+    # Without any lines it is one empty frame: tools take a packed file of no bytes for one cut short.
+    lumps = run.stored(parts) if any(part.lines for part in parts) else [compressor(path.name).flush()]
+    sha256, size = _write_synced(path, lumps)
     return StoredFile(name=path.name, bytes=size, sha256=sha256, lines=sum(part.lines for part in parts))
 
 

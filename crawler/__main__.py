@@ -7,7 +7,11 @@ import signal
 
 
 def main() -> int:
-    """Run the program and return its exit code; signals count from the first moment."""
+    """Run the program and return its exit code; signals count from the first moment.
+
+    SIGINT also where it is ignored: that is how scripts start background jobs, and whoever sends it wants an end.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(128 + signal.SIGTERM))
     try:
         from crawler.cli import run  # noqa: PLC0415 - the signals come first

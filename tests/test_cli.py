@@ -433,7 +433,8 @@ async def test_two_runs_with_one_file(program: Program, emulator: Emulator, tmp_
 
 
 SIGNAL_WHILE_IMPORTING = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a script's background jobs
 class Sender:
     def find_spec(name, *_):
         if name == "crawler.cli":

@@ -13,7 +13,7 @@ Costs: O(1) a record; memory is the registry's names, once.
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import repeat
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -71,9 +71,7 @@ class Listing:
         self.outcome: Outcome | None = None
         self._page_size = page_size
         self._verify = verify
-        self._names: set[str] | None = set()  # while no name came twice: then who saw it needs no telling
-        self._by_page: list[list[str]] = []  # the same names
-        self._seen: dict[str, int] = {}  # afterwards: name to the bits of the passes that saw it
+        self._seen: dict[str, int] = {}  # name to the bits of the passes that saw it
         self._passes: list[Pass] = []
         self._pages = 0
         self._count: int | None = None
@@ -129,38 +127,32 @@ class Listing:
     def abandon(self, reason: str) -> Outcome:
         """End the listing now, because the run ends, and return what can be said of it."""
         if self.outcome is None:
-            verdict = Verdict.INCOMPLETE if self._known else Verdict.FAILED
+            verdict = Verdict.INCOMPLETE if self._seen else Verdict.FAILED
             self._end(verdict, reason)
         assert self.outcome is not None
         return self.outcome
 
-    @property
-    def _known(self) -> int:
-        return len(self._seen if self._names is None else self._names)
-
     def _begin_pass(self, size: int | None) -> Pass:
-        if self._passes:
-            self._tell_passes_apart()
         self._current = Pass(bit=1 << len(self._passes), size=size)
         self._passes.append(self._current)
         return self._current
 
-    def _tell_passes_apart(self) -> None:
-        if self._names is not None:
-            self._seen = dict.fromkeys(chain.from_iterable(self._by_page), 1)
-            self._names, self._by_page = None, []
-
     def _sift(self, page: Page) -> tuple[list[str], list[bytes]]:
         """Take the page's names in; return those that no page held before, with their records."""
-        if self._names is not None:
-            before = len(self._names)
-            self._names.update(page.names)
-            if len(self._names) == before + len(page.names):
-                self._by_page.append(page.names)
-                self._current.names += len(page.names)
-                return page.names, page.records
-            self._tell_passes_apart()
+        if len(self._passes) == 1 and self._are_new(page.names):
+            self._current.names += len(page.names)
+            return page.names, page.records
         return self._sift_one_by_one(page)
+
+    def _are_new(self, names: list[str]) -> bool:
+        """Take names of the first pass in if none came before, nor twice now; else none of them."""
+        seen, before = self._seen, len(self._seen)
+        seen.update(zip(names, repeat(1)))
+        if len(seen) == before + len(names):
+            return True
+        while len(seen) > before:
+            seen.popitem()  # the latest first
+        return False
 
     def _sift_one_by_one(self, page: Page) -> tuple[list[str], list[bytes]]:
         current, seen, bit = self._current, self._seen, self._current.bit
@@ -229,10 +221,10 @@ class Listing:
 
     def _verdict_without_first_page(self, failure: Failure) -> tuple[Verdict, str]:
         if failure.kind is FailureKind.NOT_FOUND:
-            if self._known:
+            if self._seen:
                 return Verdict.INCOMPLETE, f"vanished while it was listed: {failure.reason}"
             return Verdict.GONE, failure.reason
-        if self._known:
+        if self._seen:
             return Verdict.INCOMPLETE, f"pass {len(self._passes)}, page 1: {failure.reason}"
         denied = failure.kind is FailureKind.DENIED
         return (Verdict.DENIED if denied else Verdict.FAILED), failure.reason
@@ -240,14 +232,14 @@ class Listing:
     def _judge_proof(self) -> bool:
         """End the listing when the passes so far prove enough, or when no further pass is to be taken."""
         last = self._passes[-1]
-        signs = signs_of_change(self._passes, self._known)
+        signs = signs_of_change(self._passes, len(self._seen))
         defects = max(p.defects for p in self._passes)
         if defects:
             counted = "1 record" if defects == 1 else f"{defects} records"
             self._end(Verdict.INCOMPLETE, f"{counted} without a usable name")
         elif self._verify is VerifyMode.NEVER or (self._is_first_enough() and not signs):
             self._end_unverified(signs)
-        elif self._known and not last.names and last.is_closed:
+        elif self._seen and not last.names and last.is_closed:
             self._end(Verdict.INCOMPLETE, "fell empty while it was listed")
         elif self._is_proved():
             self._end_proved(signs)
@@ -275,7 +267,7 @@ class Listing:
     def _is_proved(self) -> bool:
         """Whether nothing that was there throughout can be missing; `proof` gives the three grounds."""
         passes = self._passes
-        if one_pass_was_atomic(passes, self._known):
+        if one_pass_was_atomic(passes, len(self._seen)):
             return len(passes) > 1 or self._is_first_enough()
         return passes_agree(passes) or expected_loss(passes, self._seen) <= ACCEPTED_LOSS
 
@@ -294,7 +286,7 @@ class Listing:
         A little smaller each pass; but the third asks for one page that holds all that is known and some more: if the
         gateway gives that much, the answer is atomic and proves the listing, whatever moves.
         """
-        known = self._known
+        known = len(self._seen)
         one_page = known + known // 8 + 8
         if len(self._passes) == STRETCHED_PASS and one_page <= LARGEST_STRETCH:
             return max(one_page, self._first_page_size())
@@ -310,10 +302,10 @@ class Listing:
         self.outcome = Outcome(
             verdict=verdict,
             reason=reason,
-            images=self._known,
+            images=len(self._seen),
             count=self._count,
             pages=self._pages,
             passes=len(self._passes),
             page_size=first.given or first.size,
         )
-        self._seen, self._names, self._by_page = {}, None, []
+        self._seen = {}

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 import uvloop
+from faults.timelapse import now_s, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_server import RawServer, answer, in_pieces, page, refusal, then_close, then_reset, zipped
@@ -55,6 +56,7 @@ from crawler.secret import KeyPair, Secret
 from crawler.transport import MAX_BODY_BYTES, Timeouts, Transport, failures, fetch_metadata
 from crawler.transport.direct import DirectWire
 from crawler.transport.session import SessionWire
+from crawler.transport.wires import SLOWEST_BYTES_PER_S, TIMEOUTS
 from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
@@ -218,14 +220,20 @@ async def test_signed_after_the_wait() -> None:
     assert [signed > 120 * turn for turn, signed in enumerate(signed_ms)] == [signed_ms[0] > 0, True, True, True]
 
 
-async def test_waiting_for_the_pace_counts_against_no_timeout() -> None:
+def test_waiting_for_the_pace_counts_against_no_timeout() -> None:
     """Requests wait longer than any time-out, and none is cut off; nor is one that is sent again."""
-    async with RawServer(OK) as server, transport_to(server.url, rate=10, timeouts=QUICK) as transport:
-        await asyncio.gather(*(transport.fetch(FIRST, Count()) for _ in range(6)))
-        server._answers = (then_reset(), OK)
-        server.requests.clear()
-        others = [asyncio.create_task(transport.fetch(FIRST, Count())) for _ in range(6)]
-        assert await asyncio.gather(*others) == [BODY] * 6
+
+    async def main() -> None:
+        async with RawServer(OK) as server, transport_to(server.url, rate=0.1) as transport:
+            began_s = now_s()
+            await asyncio.gather(*(transport.fetch(FIRST, Count()) for _ in range(6)))
+            assert now_s() - began_s > TIMEOUTS.a_try_s
+            server._answers = (then_reset(), OK)
+            server.requests.clear()
+            others = [asyncio.create_task(transport.fetch(FIRST, Count())) for _ in range(6)]
+            assert await asyncio.gather(*others) == [BODY] * 6
+
+    run(main)
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
@@ -539,10 +547,16 @@ async def test_a_try_ends_in_its_time(slow: Answer) -> None:
     assert "timed out" in str(error)
 
 
-async def test_slow_but_steady_is_not_cut_off() -> None:
+def test_slow_but_steady_is_not_cut_off() -> None:
     """A body that takes several tries' time comes whole, as long as it flows (N8)."""
-    pieces = [BODY[start : start + 4] for start in range(0, len(BODY), 4)]
-    assert await fetch(in_pieces(answer(b"", length=len(BODY)), *pieces), timeouts=QUICK) == BODY
+    piece = bytes(2 * 10 * SLOWEST_BYTES_PER_S)
+    slow = in_pieces(answer(b"", length=10 * len(piece)), *[piece] * 10, every_s=10)
+
+    async def main() -> bytes:
+        async with RawServer(slow) as server, transport_to(server.url) as transport:
+            return await transport.fetch(FIRST, Count())
+
+    assert run(main) == piece * 10
 
 
 async def test_black_hole() -> None:
@@ -738,17 +752,21 @@ LEAKY = {
 
 
 @pytest.mark.parametrize("bad", LEAKY.values(), ids=LEAKY)
-async def test_errors_hold_no_key(bad: Answer) -> None:
+def test_errors_hold_no_key(bad: Answer) -> None:
     """No text, field, cause, context or traceback local of an error shows key, secret or signature (K1).
 
     Nor does any frame of its traceback belong to aiohttp, whose objects hold the headers.
     """
-    async with RawServer(bad) as server, transport_to(server.url, timeouts=QUICK) as transport:
-        with pytest.raises(RequestError) as caught:
-            await transport.fetch(FIRST, Count())
-    error = caught.value
+
+    async def main() -> tuple[RequestError, Request]:
+        async with RawServer(bad) as server, transport_to(server.url) as transport:
+            with pytest.raises(RequestError) as caught:
+                await transport.fetch(FIRST, Count())
+        return caught.value, server.requests[0]
+
+    error, request = run(main)
     assert "repositories/team-a" in told(error)  # it does look at locals
-    for secret in (ACCESS, SECRET, server.requests[0].headers["x-ncp-apigw-signature-v2"]):
+    for secret in (ACCESS, SECRET, request.headers["x-ncp-apigw-signature-v2"]):
         assert secret not in told(error)
     assert error.__cause__ is None
     frames = [frame.f_code.co_qualname for frame, _ in traceback.walk_tb(error.__traceback__)]

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from crawler.listing import Listing
     from crawler.model import Region
 
-PAGES_A_TURN = 8
-WALKS_BY_TURNS = 2
-"""A region's oldest walks with pages to ask for; the others have had their first page, and wait."""
+PAGES_A_TURN = (8, 2)
+"""Pages that a region's oldest walk is asked for, and then the next one, by turns; the others have had their first
+page, and wait. Not as many of the next: both would hold all their names at the end."""
 WALKS_A_SLOT = 2
 """Walks under way in a region, for each of its slots: enough to keep them busy, and a bound on memory."""
 
@@ -135,8 +135,8 @@ class RegionQueue:
     _begun: int = 0
     _retries: list[tuple[float, int, Job]] = field(default_factory=list)
     _order: count[int] = field(default_factory=count)
-    _pages_left: int = PAGES_A_TURN
-    _begins_left: int = PAGES_A_TURN
+    _pages_taken: int = 0
+    _begins_left: int = PAGES_A_TURN[0]
 
     @property
     def is_finished(self) -> bool:
@@ -192,17 +192,17 @@ class RegionQueue:
 
     def _take_turn(self) -> Job | None:
         while self._round:
-            at = self._turn % min(len(self._round), WALKS_BY_TURNS)
+            at = self._turn % min(len(self._round), len(PAGES_A_TURN))
             walk = self._round[at]
-            if self._pages_left and (page := walk.listing.next_page()) is not None:
-                self._pages_left -= 1
+            if self._pages_taken < PAGES_A_TURN[at] and (page := walk.listing.next_page()) is not None:
+                self._pages_taken += 1
                 return Job(walk, page, walk.listing.page_size)
             if walk.listing.has_work:
                 self._turn = at + 1
             else:
                 walk.is_in_round = False
                 del self._round[at]
-            self._pages_left = self._begins_left = PAGES_A_TURN
+            self._pages_taken, self._begins_left = 0, PAGES_A_TURN[at]
         return None
 
 

@@ -52,7 +52,7 @@ def passes_agree(passes: Sequence[Pass]) -> bool:
 
 
 def expected_loss(passes: Sequence[Pass], seen: Mapping[str, int]) -> float:
-    """Estimate how many images all closed passes missed; infinity while there are too few passes to tell.
+    """Estimate how many images all closed passes missed; infinity while there are too few passes, or names, to tell.
 
     Args:
         passes: those taken so far.
@@ -60,7 +60,7 @@ def expected_loss(passes: Sequence[Pass], seen: Mapping[str, int]) -> float:
     """
     closed = [p for p in passes if p.is_closed]
     boundaries = {p.boundaries for p in closed}
-    if len(closed) < FEWEST_PASSES_TO_ESTIMATE or len(boundaries) < FEWEST_BOUNDARIES_TO_ESTIMATE:
+    if not seen or len(closed) < FEWEST_PASSES_TO_ESTIMATE or len(boundaries) < FEWEST_BOUNDARIES_TO_ESTIMATE:
         return inf
     known = len(seen)
     alike = known * prod((known - p.names + 1) / (known + 1) for p in closed)

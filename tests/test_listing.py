@@ -909,6 +909,14 @@ def test_the_estimate_needs_boundaries_that_move() -> None:
     assert (found.verdict, found.outcome.passes) == (Verdict.INCOMPLETE, MAX_PASSES)
 
 
+@EVERY_MODE
+def test_the_estimate_needs_a_name(verify: VerifyMode) -> None:
+    """Empty pages that name each other, pass after pass, are no bug of ours and prove nothing."""
+    found = run(lambda number, _: page([], 2 if number == 1 else None, 0), verify)
+    assert (found.verdict, found.written) == (Verdict.INCOMPLETE, [])
+    assert "pages in the middle were not full" in found.reason
+
+
 def test_the_estimate_knows_when_some_are_missed_more_often() -> None:
     """As many misses, spread over all or on a few: beside the few that were seen others stay unseen."""
     bits = [1, 2, 4, 8, 16]

@@ -85,7 +85,11 @@ def without_wrong_regions(
     registries: Sequence[ListingResult], plan: Plan
 ) -> tuple[list[ListingResult], list[ListingResult]]:
     """Return the registries' results, and apart those of registries that are in another region, as they may be."""
-    anywhere = {named.name for named in plan.registries or () if named.anywhere}
-    found = {one.registry for one in registries if one.exists} & anywhere
-    absent = [one for one in registries if not one.exists and one.registry in found]
-    return [one for one in registries if one.exists or one.registry not in found], absent
+    anywhere = {(named.region.code, named.name) for named in plan.registries or () if named.anywhere}
+    existing = {one.registry for one in registries if one.exists}
+    here: list[ListingResult] = []
+    absent: list[ListingResult] = []
+    for one in registries:
+        is_elsewhere = not one.exists and (one.region, one.registry) in anywhere and one.registry in existing
+        (absent if is_elsewhere else here).append(one)
+    return here, absent

@@ -471,6 +471,17 @@ async def test_named_registry_that_does_not_exist() -> None:
     assert not is_complete(outcome.result)
 
 
+async def test_named_registry_that_is_in_another_region() -> None:
+    """Whoever names its region wants it there, even if its name is looked for in the other regions as well."""
+    async with Emulator(EmulatorOptions(registries=9, images=500)) as emulator:
+        names = {code: emulator.world.registry_names(code) for code in CODES}
+        only_sgn = next(name for name in names["sgn"] if name not in names["kr"] + names["jpn"])
+        registries = [one for one in named(only_sgn) if one.region is not KR] + named(f"kr/{only_sgn}")
+        outcome = await crawl_emulator(emulator, plan(registries=registries))
+    assert outcome.verdicts == {f"sgn/{only_sgn}": Verdict.COMPLETE, f"kr/{only_sgn}": Verdict.FAILED}
+    assert not is_complete(outcome.result)
+
+
 # --- stops -------------------------------------------------------------------------------------------------------
 
 

@@ -583,9 +583,10 @@ async def test_connection_refused_and_name_that_does_not_resolve() -> None:
         async with transport_to(f"http://127.0.0.1:{unused.getsockname()[1]}") as transport:
             with pytest.raises(NetworkError, match="cannot connect: Connection refused"):
                 await transport.fetch(FIRST, Count())
-    async with transport_to("http://no-such-host.invalid") as transport:
-        with pytest.raises(NetworkError, match="does not resolve"):
-            await transport.fetch(FIRST, Count())
+    for host in ("no-such-host.invalid", f"{64 * 'a'}.invalid"):
+        async with transport_to(f"http://{host}") as transport:
+            with pytest.raises(NetworkError, match="does not resolve"):
+                await transport.fetch(FIRST, Count())
 
 
 @pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])

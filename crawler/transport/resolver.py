@@ -40,7 +40,10 @@ class Resolver(AbstractResolver):
 
 
 def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
-    found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    try:
+        found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    except UnicodeError:  # a label of more than 63 characters, for one
+        raise socket.gaierror(socket.EAI_NONAME, "no name that DNS could hold") from None
     return [
         ResolveResult(
             hostname=host,

@@ -640,6 +640,7 @@ async def test_cancelled_fetch_lets_go_of_its_connection() -> None:
 # --- refusals ----------------------------------------------------------------------------------------------------
 
 NOT_CHUNKED = refusal(401, "210", "Permission Denied")
+ZIPPED_REFUSAL = gzip.compress(NOT_CHUNKED.partition(b"\r\n\r\n")[2])
 
 
 @pytest.mark.parametrize(
@@ -655,13 +656,15 @@ NOT_CHUNKED = refusal(401, "210", "Permission Denied")
         (answer(b"[]", status="401 No"), None),
         (in_pieces(NOT_CHUNKED[:-40], NOT_CHUNKED[-40:-20], NOT_CHUNKED[-20:]), "210"),
         (in_pieces(NOT_CHUNKED.partition(b"{")[0], b"{" + NOT_CHUNKED.partition(b"{")[2]), "210"),
-        (answer(gzip.compress(NOT_CHUNKED.partition(b"\r\n\r\n")[2]), ZIP_HEADER, status="401 No"), "210"),
+        (answer(ZIPPED_REFUSAL, ZIP_HEADER, status="401 No"), "210"),
+        (answer(b"", ZIP_HEADER, status="401 No"), None),
+        (answer(gzip.compress(b"x" * 100_000), ZIP_HEADER, status="401 No"), None),
         (answer(b"not gzip", ZIP_HEADER, status="401 No"), None),
         (answer(b"x" * 100_000, status="401 No"), None),
     ],
     ids=[
         "text", "number", "null", "bool", "missing", "HTML", "nothing", "a list", "in pieces", "body apart", "gzip",
-        "not gzip", "long",
+        "gzip of nothing", "long gzip", "not gzip", "long",
     ],
 )  # fmt: skip
 async def test_error_codes(given_answer: Answer, code: str | None) -> None:
@@ -671,7 +674,16 @@ async def test_error_codes(given_answer: Answer, code: str | None) -> None:
     assert (error.status, error.code) == (401, code)
 
 
-@pytest.mark.parametrize("cut", [then_close(NOT_CHUNKED[:-9]), then_reset(NOT_CHUNKED[:-9])])
+@pytest.mark.parametrize(
+    "cut",
+    [
+        then_close(NOT_CHUNKED[:-9]),
+        then_reset(NOT_CHUNKED[:-9]),
+        answer(ZIPPED_REFUSAL[:-30], ZIP_HEADER, status="401 No"),
+        answer(ZIPPED_REFUSAL[:5], ZIP_HEADER, status="401 No"),
+    ],
+    ids=["closed", "reset", "gzip, right Content-Length", "gzip, head only"],
+)
 async def test_half_a_refusal_is_no_refusal(cut: Answer) -> None:
     """Without its code a 401 would stop the whole run; where the code may just have been cut off, it is asked again."""
     assert type(await fetch_failing(cut)) is NetworkError

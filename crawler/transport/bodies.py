@@ -44,6 +44,8 @@ async def read_most(read_some: Callable[[], Awaitable[bytes]], most: int) -> byt
 class _Identity:
     """Decodes nothing."""
 
+    is_cut = False
+
     def __call__(self, chunk: bytes) -> Iterable[bytes]:
         return (chunk,)
 
@@ -64,6 +66,11 @@ class _Gunzip:
             except zlib.error:
                 raise ProtocolError("the body is not gzip although its header says so") from None
             chunk = self._inflate.unconsumed_tail
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the stream should go on after what was decoded so far."""
+        return not (self._inflate.eof or self._inflate.unconsumed_tail)
 
     def check_end(self) -> None:
         if not self._inflate.eof or self._inflate.unused_data:

@@ -26,12 +26,7 @@ MAX_ERROR_BYTES = 64 * 1024
 
 async def refusal(answer: Answer, attempt: Attempt) -> GatewayError:
     """Return the error for an answer other than 200; its body has to come whole, for the code decides what follows."""
-    body = await read_most(answer.read_some, MAX_ERROR_BYTES)
-    try:
-        body = next(iter(decoder(answer.headers)(body)), b"")
-    except ProtocolError:
-        body = b""
-    code, message = decode_error(body)
+    code, message = decode_error(await _error_body(answer))
     clock = _http_date(answer.headers.get("Date"))
     return GatewayError(
         answer.status,
@@ -41,6 +36,19 @@ async def refusal(answer: Answer, attempt: Attempt) -> GatewayError:
         clock_skew_s=None if clock is None else clock - attempt.signed_at_s,
         signed_offset_s=attempt.offset_s,
     )
+
+
+async def _error_body(answer: Answer) -> bytes:
+    """Return a small body decoded, or the beginning of a large one; nothing if it is not encoded as its header says."""
+    sent = await read_most(answer.read_some, MAX_ERROR_BYTES)
+    try:
+        decode = decoder(answer.headers)
+        body = next(iter(decode(sent)), b"")
+    except ProtocolError:
+        return b""
+    if decode.is_cut and 0 < len(sent) < MAX_ERROR_BYTES:
+        raise NetworkError("the body was cut short")
+    return body
 
 
 def _without_signature(message: str, headers: Mapping[str, str]) -> str:

@@ -49,6 +49,17 @@ def test_demo_help_names_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert "NCRAWL_OUTPUT; default: demo.ndjson]" in " ".join(out.split())
 
 
+def test_settings_for_the_real_account_do_not_concern_the_demo(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever has a zone, regions and a proxy in environment or file still gets three regions, past the proxy."""
+    (here / "ncrawl.toml").write_text('zone = "gov"\nregion = ["krs"]\ndeadline = "1s"\n')
+    monkeypatch.setenv("NCRAWL_TRUST_ENV", "true")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert run(["demo", "-q", "-o", "-"]) == 0
+    assert len(capfd.readouterr().out.splitlines()) == 3000
+
+
 def test_demo_to_standard_output(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """`-o -` gives lines to pipe on, and nothing but lines."""
     assert run(["demo", "-q", "-o", "-"]) == 0

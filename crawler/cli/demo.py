@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from crawler.cli.options import crawl_options, settings_from
-
-if TYPE_CHECKING:
-    from crawler.settings import Settings
+from crawler.settings import Settings
 
 OPTIONS = ("output", "summary", "concurrency", "page_size", "verify", "log_format", "verbose", "quiet")
 FILE = "demo.ndjson"
@@ -31,7 +29,9 @@ def command(**flags: Any) -> int:
 
     The emulated gateway takes 40 ms an answer and fails now and then, as a real one does.
     """
-    settings = settings_from(flags)
+    given = settings_from(flags)
+    # A zone, region or proxy that is set for the real account has no business here.
+    settings = Settings(**{name: getattr(given, name) for name in OPTIONS})
     if settings.output == "-" and flags["output"] is None:
         settings = replace(settings, output=FILE)
     from crawler.cli.crawling import run  # noqa: PLC0415 - `--help` should not wait for aiohttp

@@ -286,16 +286,16 @@ class Crawl:
         queue.retry_at(job, self._loop.time())
 
     def _try_again(self, queue: RegionQueue, job: Job, action: Action, error: RequestError) -> None:
+        asked_s = error.retry_after_s if isinstance(error, GatewayError) else None
+        if action is Action.SLOW_DOWN:
+            self._rate_per_s = self._fetcher.refuse(asked_s or 0.0)
+            self._observe(Throttled(queue.region.code, str(error), self._rate_per_s))
         if job.is_probe:
             return
         job.tries += action is Action.RETRY and not queue.health.is_held
         job.walk.retries += 1
-        asked_s = error.retry_after_s if isinstance(error, GatewayError) else None
         wait_s = pause_s(action, job.tries, _chance(), asked_s=asked_s)
-        if action is Action.SLOW_DOWN:
-            self._rate_per_s = self._fetcher.refuse(asked_s or 0.0)
-            self._observe(Throttled(queue.region.code, str(error), self._rate_per_s))
-        else:
+        if action is Action.RETRY:
             self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, str(error), wait_s))
         queue.retry_at(job, self._loop.time() + wait_s)
 

@@ -258,6 +258,25 @@ def test_total_outage(fault: Fault, tmp_path: Path, record_property: Callable[[s
     assert probes <= len(REGIONS) * 602 / 5
 
 
+def test_probe_that_is_throttled(tmp_path: Path) -> None:
+    """What answers a probe with "too fast" is answering, and no region is asked before its Retry-After is over (H1)."""
+    outage = Outage(("sgn",), 2, 20, OUTAGES["503"])
+    throttled_s: list[float] = []
+
+    def meddle(place: Place, nth: int, number: int) -> Fault | None:
+        fault = outage(place, nth, number)
+        if fault is None and place.region == "sgn" and now_s() - outage.began_s >= 20 and not throttled_s:
+            throttled_s.append(now_s())
+            return misdeeds.refused(429, "410", "Throttle Limited", "Retry-After: 40")
+        return fault
+
+    gateway = Gateway(slow_world(), meddle=meddle)
+    outcome = crawl(gateway, tmp_path, rate="20")
+    assert_healed(outcome, gateway)
+    assert [event for _, event, _ in outcome.events].count("Throttled") == 1
+    assert min(a.at_s for a in gateway.attempts if a.at_s > throttled_s[0] + 0.5) > throttled_s[0] + 39
+
+
 def test_name_resolution_flaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that resolves now and then is asked for again after each failure, and the crawl completes (N12)."""
     asked: list[str] = []

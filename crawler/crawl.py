@@ -253,7 +253,9 @@ class Crawl:
         queue.trouble = str(error)
         if not is_outage(error):
             self._answered(queue)
-        elif queue.health.failed(self._loop.time(), _chance(), is_probe=job.is_probe):
+            return
+        asked_s = error.retry_after_s or 0.0
+        if queue.health.failed(self._loop.time(), _chance(), is_probe=job.is_probe, asked_s=asked_s):
             self._observe(RegionHeld(queue.region.code, str(error)))
             self._fetcher.send_back(queue.region.code)
 
@@ -286,15 +288,14 @@ class Crawl:
         queue.retry_at(job, self._loop.time())
 
     def _try_again(self, queue: RegionQueue, job: Job, action: Action, error: RequestError) -> None:
-        asked_s = error.retry_after_s if isinstance(error, GatewayError) else None
         if action is Action.SLOW_DOWN:
-            self._rate_per_s = self._fetcher.refuse(asked_s or 0.0)
+            self._rate_per_s = self._fetcher.refuse(error.retry_after_s or 0.0)
             self._observe(Throttled(queue.region.code, str(error), self._rate_per_s))
         if job.is_probe:
             return
         job.tries += action is Action.RETRY and not queue.health.is_held
         job.walk.retries += 1
-        wait_s = pause_s(action, job.tries, _chance(), asked_s=asked_s)
+        wait_s = pause_s(action, job.tries, _chance(), asked_s=error.retry_after_s)
         if action is Action.RETRY:
             self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, str(error), wait_s))
         queue.retry_at(job, self._loop.time() + wait_s)

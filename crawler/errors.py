@@ -64,7 +64,13 @@ class InvalidRegistryNameError(UsageError):
 
 
 class RequestError(NcrawlError):
-    """One try of one page failed."""
+    """One try of one page failed.
+
+    Attributes:
+        retry_after_s: seconds that the gateway asked to be left alone, or None.
+    """
+
+    retry_after_s: float | None = None
 
 
 class NotSentError(RequestError):
@@ -97,7 +103,6 @@ class GatewayError(RequestError):
     Attributes:
         status: HTTP status.
         code: the gateway's errorCode as text, or None if the body had none.
-        retry_after_s: seconds that the gateway asked for, or None.
         clock_skew_s: gateway's clock minus ours, uncorrected, if the answer had a Date.
         signed_offset_s: the correction of our clock that the request was signed with.
     """

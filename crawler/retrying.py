@@ -135,19 +135,20 @@ class RegionHealth:
         self.is_held, self._has_answered, self._probes = False, True, 0
         return released
 
-    def failed(self, now_s: float, chance: float, *, is_probe: bool = False) -> bool:
+    def failed(self, now_s: float, chance: float, *, is_probe: bool = False, asked_s: float = 0.0) -> bool:
         """Take in a failed try that looks like an outage; return whether a hold begins with it.
 
         Args:
             now_s: monotonic seconds.
             chance: uniform in [0, 1): probes are spread, and their pauses grow to LONGEST_HOLD_S.
             is_probe: it was the probe of a hold; others that were under way do not move the next one.
+            asked_s: the gateway's Retry-After, already within bounds; no probe goes out before it is over.
         """
         self._tokens -= 1.0
         begins = not self.is_held and self._tokens <= 0.0
         if begins or (self.is_held and is_probe):
             self.is_held = True
             pause_s = SHORTEST_HOLD_S * 1.5 ** min(self._probes, 10) * (1.0 + 0.5 * chance)
-            self.probe_at_s = now_s + min(pause_s, LONGEST_HOLD_S)
+            self.probe_at_s = now_s + max(min(pause_s, LONGEST_HOLD_S), asked_s)
             self._probes += 1
         return begins

@@ -258,6 +258,17 @@ def test_total_outage(fault: Fault, tmp_path: Path, record_property: Callable[[s
     assert probes <= len(REGIONS) * 602 / 5
 
 
+def test_probes_wait_for_retry_after(tmp_path: Path) -> None:
+    """A region that is out of order and says for how long is not probed before (H3)."""
+    outage = Outage(("sgn",), 2, 100, misdeeds.refused(503, "500", "Endpoint Error", "Retry-After: 50"))
+    gateway = Gateway(slow_world(), meddle=outage)
+    assert_healed(crawl(gateway, tmp_path, rate="20"), gateway)
+    sent_s = [a.at_s - outage.began_s for a in gateway.attempts if a.place.region == "sgn"]
+    waits_s = [after - before for before, after in pairwise(sent_s) if after - before > 4]
+    assert len(waits_s) == 2
+    assert min(waits_s) > 49
+
+
 def test_probe_that_is_throttled(tmp_path: Path) -> None:
     """What answers a probe with "too fast" is answering, and no region is asked before its Retry-After is over (H1)."""
     outage = Outage(("sgn",), 2, 20, OUTAGES["503"])

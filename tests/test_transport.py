@@ -317,6 +317,27 @@ async def test_expired_keys_send_nothing() -> None:
     assert (server.requests, count.requests) == ([], 0)
 
 
+async def test_keys_expire_by_the_gateways_clock() -> None:
+    """A clock found to be an hour behind counts for the keys, too: those that expired meanwhile are renewed."""
+    now_s = time.time()
+    expiring = KeyPair(Secret("old"), Secret(SECRET), "server role x", expires_at_s=now_s + 1800)
+
+    async def renew(_now_s: float) -> KeyPair:
+        return KeyPair(Secret(ACCESS), Secret(SECRET), "server role x", expires_at_s=now_s + 7200)
+
+    ahead = refusal(401, "200", "Authentication Failed", f"Date: {formatdate(now_s + 3600, usegmt=True)}")
+    turnstile = Turnstile(Pace(inf, inf, [KR.code]), [KR.code])
+    async with (
+        RawServer(ahead, OK) as server,
+        Transport(Credentials(expiring, now_s, renew), turnstile, Wire(server.url, Timeouts())) as transport,
+    ):
+        with pytest.raises(GatewayError) as caught:
+            await transport.fetch(FIRST, Count())
+        assert transport.clock_explains(caught.value)
+        await transport.fetch(FIRST, Count())
+    assert [request.headers["x-ncp-iam-access-key"] for request in server.requests] == ["old", ACCESS]
+
+
 # --- bodies ------------------------------------------------------------------------------------------------------
 
 HEAD = b"HTTP/1.1 200 OK\r\n"

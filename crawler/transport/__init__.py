@@ -109,7 +109,7 @@ class Transport:
 
     async def _attempt(self, target: str, region: str, counter: Counter, *, fresh: bool) -> bytes:
         await self._turnstile.enter(region)
-        now_s = time.monotonic() + self._epoch_s
+        now_s = time.monotonic() + self._epoch_s + self._clock.offset_s  # keys expire by the provider's clock
         keys = self._credentials.peek(now_s) or await self._credentials.current(now_s)
         attempt = Attempt(target, keys, self._clock, self._epoch_s)
         counter.requests += 1

@@ -746,6 +746,19 @@ async def test_retry_after_date_without_a_date_is_by_our_clock() -> None:
         assert error.clock_skew_s is None
 
 
+@pytest.mark.parametrize("zone", ["", " -0000", " GMT"])
+async def test_date_is_utc_whatever_the_zone_of_this_machine(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An HTTP date that names no zone is not taken for local time: the clock would be corrected by hours."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "UTC-9")
+        time.tzset()
+        date = formatdate(time.time()).removesuffix(" -0000") + zone
+        error = await fetch_failing(refusal(401, "200", "Authentication Failed", f"Date: {date}"))
+    time.tzset()
+    assert isinstance(error, GatewayError)
+    assert error.clock_skew_s == pytest.approx(0, abs=5)
+
+
 @given(text=st.text(max_size=40) | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ [\d:]+ \S+", fullmatch=True))
 def test_no_text_breaks_a_date(text: str) -> None:
     """Any text is a time within bounds, or ignored."""

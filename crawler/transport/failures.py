@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -59,9 +60,10 @@ def _without_signature(message: str, headers: Mapping[str, str]) -> str:
 
 
 def _http_date(text: str | None) -> float | None:
-    """Return an HTTP date as seconds since 1970; None for none or nonsense."""
+    """Return an HTTP date, which is UTC whatever it says, as seconds since 1970; None for none or nonsense."""
     try:
-        return parsedate_to_datetime(text).timestamp() if text else None
+        date = parsedate_to_datetime(text) if text else None
+        return None if date is None else (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 

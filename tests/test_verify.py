@@ -444,6 +444,14 @@ def test_a_sealed_manifest_of_wrong_types_is_damaged(tmp_path: Path) -> None:
         load(dump(msgspec.structs.replace(load(data), format=FORMAT + 1)))
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 10**30])
+def test_numbers_that_no_file_reaches_are_damage(tmp_path: Path, number: int) -> None:
+    """An offset beyond the end of every file is a finding, however large, and never a bug."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS, suffix=".zst")
+    reseal(snapshot, change_registry(1, offset=number, length=number))
+    assert MANIFEST in {finding.file for finding in verify(snapshot)}
+
+
 # ── the command ──
 
 

@@ -27,7 +27,7 @@ IMAGES = "images.ndjson"
 REGISTRIES = "registries.ndjson"
 SUFFIXES = ("", ".gz", ".zst")
 
-Natural = Annotated[int, msgspec.Meta(ge=0)]
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # what a system call can take
 _SEAL_BEGINS = b',\n  "checksum": "'
 _SEAL_ENDS = b'"\n}\n'
 _DIGEST_LENGTH = 64

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
-    "|[\ud800-\udfff]"
-    "|[\U000e0000-\U000e007f]"
+_HIDDEN = (
+    "\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 )
-
-
-_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_UNSAFE = re.compile(f"[\x00-\x1f\ud800-\udfff{_HIDDEN}]")
+_UNSAFE_IN_JSON = re.compile(f"[{_HIDDEN}]")
 
 
 def escaped_for_terminal(lines: bytes) -> bytes:
-    """Return JSON lines with DEL, C1, line separators and bidi controls as escapes: the same values, harmless to show.
+    """Return JSON lines with DEL, C1, line separators, bidi and zero-width characters as escapes: the same values.
 
     Such characters stand inside of strings only, so an escape means the same there.
     """
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", lines.decode()).encode()
+    return _UNSAFE_IN_JSON.sub(_json_escape, lines.decode()).encode()
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return re.sub("....", r"\\u\g<0>", found[0].encode("utf-16-be").hex())
 
 
 def writable(text: str) -> str:

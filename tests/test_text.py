@@ -65,9 +65,9 @@ def test_long_texts_are_cut() -> None:
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50))
+@given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(BIDI_AND_ZERO_WIDTH), max_size=50))
 def test_lines_for_a_terminal_hold_the_same_values(text: str) -> None:
-    """JSON made harmless for a terminal is the same JSON, still one line, without control or bidi characters."""
+    """JSON for a terminal is the same JSON on one line, without control, bidi or zero-width characters (V1)."""
     line = json.dumps({"name": text}, ensure_ascii=False).encode() + b"\n"
     harmless = escaped_for_terminal(line)
     assert json.loads(harmless) == {"name": text}
@@ -75,3 +75,4 @@ def test_lines_for_a_terminal_hold_the_same_values(text: str) -> None:
     shown = harmless.decode()[:-1]
     assert not any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in shown)
     assert not any(unicodedata.bidirectional(character) in EMBEDDING for character in shown)
+    assert set(BIDI_AND_ZERO_WIDTH).isdisjoint(shown)

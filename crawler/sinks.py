@@ -81,6 +81,7 @@ class Sink:
         bytes: bytes written.
         is_hashed: unset, before anything is written, where nobody will ask for the SHA-256: it costs 14 µs a page.
         is_whole: set when nothing is to come any more; an interrupted run leaves it False.
+        last_words_s: how long its end may take to get out.
 
     Mutable state: the lump being collected, and the lock that lets one lump be written at a time.
     """
@@ -91,6 +92,7 @@ class Sink:
         self.bytes = 0
         self.is_hashed = True
         self.is_whole = False
+        self.last_words_s = LAST_WORDS_S
         self._fd = fd
         self._compressor = compress
         self._lump: list[bytes] = []
@@ -133,20 +135,24 @@ class Sink:
     ) -> None:
         try:
             if not isinstance(exc, OutputError):
-                with anyio.move_on_after(LAST_WORDS_S, shield=True) as last_words:
-                    await self.flush()
-                    self._unwritten = memoryview(self._compressor.flush())
-                    await self._drain()
-                if last_words.cancelled_caught:
-                    self._forget_unwritten()
-                    if self.is_whole:
-                        raise OutputError(self.name, TimeoutError(errno.ETIMEDOUT, ""))
+                await self._end()
             if self.is_whole and exc is None:
                 self._publish()
             elif not self.lines:
                 self._discard()
         finally:
             os.close(self._fd)
+
+    async def _end(self) -> None:
+        """Write what is left, and the end of a compressed stream, whoever was cancelled."""
+        with anyio.move_on_after(self.last_words_s, shield=True) as last_words:
+            await self.flush()
+            self._unwritten = memoryview(self._compressor.flush())
+            await self._drain()
+        if last_words.cancelled_caught:
+            self._forget_unwritten()
+            if self.is_whole:
+                raise OutputError(self.name, TimeoutError(errno.ETIMEDOUT, ""))
 
     def _forget_unwritten(self) -> None:
         """Count no line that did not get out; in a compressed stream nobody can tell which did."""

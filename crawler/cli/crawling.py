@@ -136,8 +136,11 @@ async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int
     started_ms = int(time.time() * 1000)
     async with open_sink(settings.output) as sink:
         sink.is_hashed = settings.summary is not None
+        ends_s = anyio.current_time() + plan.deadline_s
         result = await crawl(settings, plan, found, LineOutput(sink, registries=not plan.images))
         sink.is_whole = _replaces_output(result, sink)
+        if result.stop is None:  # then the end waits for a slow reader as long as the lines did
+            sink.last_words_s = max(sink.last_words_s, ends_s - anyio.current_time())
     if isinstance(sink, FileSink) and not sink.is_whole:
         kept = f"what was had is in {sink.partial}" if sink.lines else "nothing was had"
         log.warning("%s is not replaced; %s", settings.output, kept)

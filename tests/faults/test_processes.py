@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import gzip
 import json
 import os
 import pty
 import signal
 import sys
+import termios
 import tty
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -20,6 +23,7 @@ from faults.server import ACCESS_KEY, REGIONS, SECRET_KEY, Gateway, World, image
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Sequence
+    from pathlib import Path
 
 PROGRAM = "import sys; from crawler.cli import run; sys.exit(run(sys.argv[1:]))"
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)); " + PROGRAM
@@ -32,6 +36,7 @@ class Broken(room.LineOutput):
         await super().take(walk, names, records)
 room.LineOutput = Broken
 """
+IMPATIENT = "import crawler.sinks; crawler.sinks.LAST_WORDS_S = 0; "
 DUMPABLE = """
 import atexit, ctypes, sys
 atexit.register(lambda: print("dumpable", ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), file=sys.stderr))
@@ -124,17 +129,41 @@ async def test_keys_stay_in_the_process() -> None:
     assert "dumpable 0" in err
 
 
+async def test_reader_of_a_compressed_pipe_that_sleeps_at_the_end(tmp_path: Path) -> None:
+    """The end of the stream, which comes after the last page, waits for its reader like all before it (F6)."""
+    gateway = Gateway(World.of(40, 50))
+    path = tmp_path / "pipe.gz"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 4096)
+    async with gateway:
+        process = await start(gateway.url, "-q", "--rate", "unlimited", "-o", str(path), code=IMPATIENT + PROGRAM)
+        while unread(reading) < 100 and process.returncode is None:  # noqa: ASYNC110 - a pipe tells nobody
+            await asyncio.sleep(0.005)
+        os.set_blocking(reading, True)
+        packed = await read_all(reading)
+        code, _, err = await finish(process)
+    os.close(reading)
+    assert (code, err) == (0, "")
+    assert set(gzip.decompress(packed).splitlines()) == everything(gateway.world)
+
+
+def unread(reading: int) -> int:
+    """Return how many bytes wait in a pipe."""
+    return int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 HARMFUL = "\x1b[31m\x1b]0;owned\x07\x7f\x80\x9b1m\x85\u2028\u2029\u202e\u2066\u2069\u200e\u200f\u061c"
 
 
 denied = misdeeds.refused(403, "230", HARMFUL)
 
 
-async def read_all(terminal: int) -> bytes:
-    """Read from a terminal until its other side is closed."""
+async def read_all(descriptor: int) -> bytes:
+    """Read from a terminal or a pipe until its other side is closed."""
     said = b""
     with suppress(OSError):
-        while piece := await asyncio.to_thread(os.read, terminal, 65536):
+        while piece := await asyncio.to_thread(os.read, descriptor, 65536):
             said += piece
     return said
 

@@ -315,10 +315,14 @@ def _open_partial(name: str, partial: Path) -> int:
         if partial.with_name(Path(os.path.realpath(name)).name).is_dir():
             raise IsADirectoryError(errno.EISDIR, "")
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            _lock(name, partial, fd)
+            os.ftruncate(fd, 0)
+        except BaseException:
+            os.close(fd)
+            raise
     except OSError as error:
         raise OutputError(name, error) from None
-    _lock(name, partial, fd)
-    os.ftruncate(fd, 0)
     return fd
 
 
@@ -328,9 +332,8 @@ def _lock(name: str, partial: Path, fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(fd), partial.stat()):
             return
-    except OSError:
+    except (BlockingIOError, FileNotFoundError):
         pass
-    os.close(fd)
     raise LockedError(f"another run is writing {name}: wait for it, or choose another --output")
 
 

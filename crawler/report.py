@@ -74,24 +74,28 @@ def manifest(
     records = [_registry_record(account, one) for one in ordered]
     if extents is not None:
         records = _with_extents(records, extents)
-    everything = [*result.registries, *result.absent, *result.discoveries]
     return Manifest(
         tool=Tool(name="ncrawl", version=__version__),
         run=run,
         verdict="complete" if is_complete(result) else "incomplete",
-        totals=Totals(
-            registries=VerdictCounts.of(records),
-            images=sum(one.images for one in result.registries),
-            pages=sum(one.pages for one in everything),
-            requests=sum(one.requests for one in everything) + sum(result.probes.values()),
-            retries=sum(one.retries for one in everything),
-            throttled=sum(one.throttled for one in everything),
-            bytes=sum(file.bytes for file in files),
-        ),
+        totals=_totals(result, records, files),
         files=tuple(files),
         registries=tuple(records),
-        regions=tuple(_region_record(one) for one in sorted(result.discoveries, key=lambda one: one.region)),
+        regions=tuple(_region_record(one) for one in sorted(result.discoveries, key=attrgetter("region"))),
         observed=_observed(result),
+    )
+
+
+def _totals(result: CrawlResult, records: list[RegistryRecord], files: Sequence[StoredFile]) -> Totals:
+    everything = [*result.registries, *result.absent, *result.discoveries]
+    return Totals(
+        registries=VerdictCounts.of(records),
+        images=sum(one.images for one in result.registries),
+        pages=sum(one.pages for one in everything),
+        requests=sum(one.requests for one in everything) + sum(result.probes.values()),
+        retries=sum(one.retries for one in everything),
+        throttled=sum(one.throttled for one in everything),
+        bytes=sum(file.bytes for file in files),
     )
 
 
@@ -198,24 +202,19 @@ def _row(region: str, result: CrawlResult, verdicts: list[Verdict]) -> tuple[str
 
 
 def _incomplete(result: CrawlResult) -> list[str]:
-    lines = [
-        f"{one.region}, list of registries: {one.verdict}: {visible(one.reason or '')}"
-        for one in result.discoveries
-        if not one.verdict.is_whole
-    ]
-    cut_off, others = 0, []
-    for one in result.registries:
-        if _is_cut_off(one, result):
-            cut_off += 1
-        elif not one.verdict.is_whole:
-            others.append(one)
-    if cut_off:
-        lines.append(f"{cut_off:,} registries were not begun or not finished: {visible(result.stop_reason or '')}")
-    others.sort(key=lambda one: (one.verdict, one.region, one.registry))
-    lines += [
-        f"{one.region}/{visible(one.registry or '')}: {one.verdict}: {visible(one.reason or '')}"
-        for one in others[:MOST_REGISTRIES_SHOWN]
-    ]
+    lacking = [one for one in result.registries if not one.verdict.is_whole]
+    others = [one for one in lacking if not _is_cut_off(one, result)]
+    others.sort(key=attrgetter("verdict", "region", "registry"))
+    lines = [_told(one) for one in result.discoveries if not one.verdict.is_whole]
+    if cut_off := len(lacking) - len(others):
+        counted = "1 registry was" if cut_off == 1 else f"{cut_off:,} registries were"
+        lines.append(f"{counted} not begun or not finished: {visible(result.stop_reason or '')}")
+    lines += map(_told, others[:MOST_REGISTRIES_SHOWN])
     if len(others) > MOST_REGISTRIES_SHOWN:
         lines.append(f"… and {len(others) - MOST_REGISTRIES_SHOWN:,} more; --summary FILE holds them all")
     return ["", *lines] if lines else []
+
+
+def _told(one: ListingResult) -> str:
+    place = f"{one.region}, list of registries" if one.registry is None else f"{one.region}/{visible(one.registry)}"
+    return f"{place}: {one.verdict}: {visible(one.reason or '')}"

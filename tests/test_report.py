@@ -135,6 +135,8 @@ def test_registries_that_a_stop_cut_off_are_a_number() -> None:
     text = tables(result(GOOD, *cut, stop=Stop.DEADLINE, stop_reason=reason), ["kr"])
     assert f"300 registries were not begun or not finished: {reason}" in text
     assert "r-7" not in text
+    text = tables(result(GOOD, cut[0], stop=Stop.DEADLINE, stop_reason=reason), ["kr"])
+    assert text.endswith(f"\n1 registry was not begun or not finished: {reason}")
 
 
 def test_server_cannot_steer_the_terminal() -> None:

@@ -135,14 +135,15 @@ class Crawl:
         self._observe(RunStopped(reason))
 
     def _fill(self) -> None:
-        if self._plan.registries is None:
-            for code, queue in self._queues.items():
-                if code in self._plan.known:
-                    self._discovered(queue, self._plan.known[code])
-                else:
-                    queue.waiting.append(None)
-        for code, name in dict.fromkeys((named.region.code, named.name) for named in self._plan.registries or ()):
-            self._queues[code].waiting.append(name)
+        if self._plan.registries is not None:
+            for code, name in dict.fromkeys((named.region.code, named.name) for named in self._plan.registries):
+                self._queues[code].waiting.append(name)
+            return
+        for code, queue in self._queues.items():
+            if code in self._plan.known:
+                self._discovered(queue, self._plan.known[code])
+            else:
+                queue.waiting.append(None)
 
     def _begin(self, region: Region, registry: str | None) -> Walk:
         if registry is None:
@@ -160,17 +161,13 @@ class Crawl:
     async def _work(self) -> None:
         while self._stop is None:
             taken = self._schedule.take(self._loop.time())
-            if taken is None:
-                if self._schedule.is_finished:
-                    break
+            if taken is not None:
+                self._wake_one()  # where there was one page there may be more
+                await self._try(*taken)
+            elif self._schedule.is_finished:
+                break
+            else:
                 await self._wait()
-                continue
-            self._wake_one()  # where there was one page there may be more
-            queue, job = taken
-            try:
-                await self._try(queue, job)
-            finally:
-                queue.in_flight -= 1
         while self._idle:
             self._wake_one()
         self._flushing.cancel()
@@ -208,6 +205,8 @@ class Crawl:
             self._answered(queue)
             if not job.is_probe:
                 await self._received(queue, job, page)
+        finally:
+            queue.in_flight -= 1
 
     async def _received(self, queue: RegionQueue, job: Job, page: Page) -> None:
         walk = job.walk

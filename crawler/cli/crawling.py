@@ -159,15 +159,16 @@ def named_registries(settings: Settings) -> list[NamedRegistry] | None:
         names += read_registry_file(settings.registry_file, settings.region)
     elif not names:
         return None
+    meant = [
+        NamedRegistry(region, name, anywhere=not code)
+        for code, _, name in (text.rpartition("/") for text in names)
+        for region in settings.region
+        if code in ("", region.code)
+    ]
     named: dict[tuple[str, str], NamedRegistry] = {}
-    for text in names:
-        code, _, name = text.rpartition("/")
-        for region in settings.region:
-            if code in ("", region.code):
-                one = NamedRegistry(region, name, anywhere=not code)
-                earlier = named.setdefault((region.code, name), one)
-                if earlier.anywhere:
-                    named[region.code, name] = one
+    for one in meant:
+        if not one.anywhere or (one.region.code, one.name) not in named:
+            named[one.region.code, one.name] = one
     return list(named.values())
 
 

@@ -8,7 +8,7 @@ from crawler.errors import ConfigurationError
 from crawler.keys import outside, parse_registry, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from crawler.model import Region
 
@@ -35,14 +35,19 @@ def read_registry_file(path: str, regions: Collection[Region]) -> tuple[str, ...
     problems: list[str] = []
     for number, line in enumerate(lines, 1):
         if name := line.partition("#")[0].strip(" \t\r"):
-            try:
-                names[parse_registry(name)] = None
-            except ValueError as error:
-                problems.append(f"{place}:{number}: {error}")
-            problems += outside(regions, f"{place}:{number}", names.keys() & {name})
+            names[name] = None
+            problems += _problems(name, regions, f"{place}:{number}")
     if not names and not problems:
         problems = [f"{place}: names no registry: leave --registry-file out to list every one there is"]
     if problems:
         hidden = len(problems) - _MAX_LINES_REPORTED
         raise ConfigurationError(problems[:_MAX_LINES_REPORTED] + [f"{place}: and {hidden} more"] * (hidden > 0))
     return tuple(names)
+
+
+def _problems(name: str, regions: Collection[Region], place: str) -> Iterator[str]:
+    """Say of a line why it names no registry that is to be crawled, if it does not."""
+    try:
+        yield from outside(regions, place, [parse_registry(name)])
+    except ValueError as error:
+        yield f"{place}: {error}"

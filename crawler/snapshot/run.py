@@ -322,18 +322,17 @@ def _read_header(path: Path) -> Header:
         data = (path / _HEADER).read_bytes()
     try:
         version = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        if version == FORMAT:
-            header = msgspec.json.decode(data, type=Header)
-            if data == _sealed(header):
-                return header
+        header = msgspec.json.decode(data, type=Header) if version == FORMAT else None
     except (ValueError, RecursionError):
-        version = FORMAT
-    if version == FORMAT:
+        raise _damaged(path, f"{_HEADER} is damaged") from None
+    if header is None:
+        raise UsageError(
+            f"{path} has format {version}, this ncrawl writes format {FORMAT}: resume it with the version that began "
+            "it, or begin anew without --resume"
+        )
+    if data != _sealed(header):
         raise _damaged(path, f"{_HEADER} is damaged")
-    raise UsageError(
-        f"{path} has format {version}, this ncrawl writes format {FORMAT}: resume it with the version that began it, "
-        "or begin anew without --resume"
-    )
+    return header
 
 
 def _damaged(path: Path, what: str) -> UsageError:

@@ -37,13 +37,17 @@ def locked(folder: Path, *, started: str) -> Iterator[None]:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         with writing(path):
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "a process that just began"
-                raise LockedError(f"another run holds {folder}: {holder}; wait for it, or stop it") from None
+            _lock(fd, folder)
             os.ftruncate(fd, 0)
             write_all(fd, f"process {os.getpid()}, started {started}\n".encode())
         yield
     finally:
         os.close(fd)
+
+
+def _lock(fd: int, folder: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "a process that just began"
+        raise LockedError(f"another run holds {folder}: {holder}; wait for it, or stop it") from None

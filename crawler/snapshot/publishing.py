@@ -121,11 +121,15 @@ def remove_old(folder: Path, retention: Retention, *, now: datetime) -> Iterator
     target = latest.readlink().name if latest.is_symlink() else ""
     for place, name in enumerate(sorted(snapshot_names(folder), reverse=True)):
         if name != target and not _is_kept(name, place, retention, now):
-            with writing(folder / name):
-                doomed = (folder / name).rename(folder / f"{REMOVED}{name}")
-                sync_folder(folder)  # or a power loss might bring half of it back under its name
-                shutil.rmtree(doomed)
+            _remove(folder / name)
             yield name
+
+
+def _remove(snapshot: Path) -> None:
+    with writing(snapshot):
+        doomed = snapshot.rename(snapshot.with_name(f"{REMOVED}{snapshot.name}"))
+        sync_folder(snapshot.parent)  # or a power loss might bring half of it back under its name
+        shutil.rmtree(doomed)
 
 
 def snapshot_names(folder: Path) -> list[str]:

@@ -321,7 +321,7 @@ def _find_contradictions(values: Mapping[str, Any], written: Mapping[str, Writte
     """Note what cannot be meant together."""
     if values.get("quiet") and values.get("verbose"):
         problems.append(f"{written['quiet'].place} and {written['verbose'].place} contradict each other: drop one")
-    files = {name: Path(values[name]) for name in _FILES if values.get(name, "-") != "-"}
+    files = {name: os.path.realpath(values[name]) for name in _FILES if values.get(name, "-") != "-"}
     for one, other in combinations(files, 2):
         if files[one] == files[other]:
             problems.append(f"{written[one].place} and {written[other].place} name the same file: give two")

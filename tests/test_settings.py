@@ -238,6 +238,7 @@ def test_a_variable_is_likened_to_others_without_their_prefix(problems: Problems
         ({"registry": ("kr/a",), "region": ("sgn",)}, "'kr/a' is not in a region to be crawled: sgn"),
         ({"verbose": 1, "quiet": True}, "--quiet and --verbose contradict each other"),
         ({"output": "a.json", "summary": "./a.json"}, "--output and --summary name the same file"),
+        ({"output": "a.json", "summary": "b/../a.json"}, "--output and --summary name the same file"),
         ({"config": "absent.toml"}, "--config: cannot read"),
     ],
 )

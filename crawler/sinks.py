@@ -304,6 +304,15 @@ def check_place(name: str) -> None:
     raise OutputError(name, OSError(problem, ""))
 
 
+def is_standard_output(name: str) -> bool:
+    """Whether a path leads to the very file or pipe that standard output goes to."""
+    try:
+        there, here = Path(name).stat(), os.fstat(1)
+    except OSError:
+        return False
+    return os.path.samestat(there, here) and not stat.S_ISCHR(here.st_mode)
+
+
 def _is_special(name: str) -> bool:
     """Whether it is a pipe, a device or the like, which is written to and never replaced."""
     path = Path(name)

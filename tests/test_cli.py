@@ -411,6 +411,25 @@ async def test_output_that_cannot_be(program: Program, emulator: Emulator, argum
     assert emulator.statistics.requests == 0
 
 
+@pytest.mark.parametrize("kind", ["file by its name", "file", "pipe"])
+async def test_summary_that_leads_to_standard_output(
+    program: Program, emulator: Emulator, tmp_path: Path, kind: str
+) -> None:
+    """It would take the place of the data, or mix with them: exit 2, no request, and what is there stays."""
+    path = tmp_path / "images.ndjson"
+    with path.open("wb") as file:
+        summary = path.name if kind == "file by its name" else "/dev/stdout"
+        done = await program("images", "--summary", summary, stdout=subprocess.PIPE if kind == "pipe" else file)
+    assert (done.code, done.out) == (2, b"")
+    assert done.err == "ncrawl: --summary leads to standard output, which is for data: name another file\n"
+    assert (path.read_bytes(), emulator.statistics.requests) == (b"", 0)
+
+
+async def test_summary_and_standard_output_to_nowhere(program: Program) -> None:
+    """A device takes both."""
+    assert (await program("images", *PACE, "-q", "--summary", "/dev/null", stdout=subprocess.DEVNULL)).code == 0
+
+
 async def test_empty_folder_name(program: Program, emulator: Emulator, tmp_path: Path) -> None:
     """`ncrawl snapshot "$UNSET"` is no order to write into the current folder: exit 2, no request."""
     done = await program("snapshot", "")

@@ -21,13 +21,14 @@ from crawler.cli.progress import Progress
 from crawler.crawl import Crawl
 from crawler.credentials import find_keys
 from crawler.decoding import lines
+from crawler.errors import UsageError
 from crawler.groups import one_error
 from crawler.pacing import Pace
 from crawler.plan import CrawlResult, NamedRegistry, Plan, Stop
 from crawler.registry_file import read_registry_file
 from crawler.report import is_complete, iso, manifest, run_id, tables
 from crawler.settings import CRAWL_KEYS
-from crawler.sinks import FileSink, check_place, open_sink, write_file
+from crawler.sinks import FileSink, check_place, is_standard_output, open_sink, write_file
 from crawler.snapshot.manifest import Run, StoredFile, dump
 from crawler.transport import Transport, fetch_metadata, open_wire
 from crawler.turnstile import Turnstile
@@ -129,10 +130,13 @@ async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int
     """Crawl the plan, stream its lines to ``settings.output``, report, and return the exit code.
 
     Raises:
+        UsageError: output and summary are the same; nothing was requested.
         OutputError: the output cannot be written; where it cannot be opened, nothing was requested.
     """
     if settings.summary is not None:
         check_place(settings.summary)
+        if settings.output == "-" and is_standard_output(settings.summary):
+            raise UsageError("--summary leads to standard output, which is for data: name another file")
     started_ms = int(time.time() * 1000)
     async with open_sink(settings.output) as sink:
         sink.is_hashed = settings.summary is not None

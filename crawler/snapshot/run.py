@@ -18,7 +18,6 @@ import os
 import shutil
 import time
 import zlib
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio.lowlevel
@@ -195,12 +194,13 @@ class UnfinishedRun:
 
     async def sync(self) -> None:
         """Make what is finished last, if SYNC_EVERY_S have passed since the last time; beside the event loop."""
-        if not self._is_synced and time.monotonic() - self._synced_at_s >= SYNC_EVERY_S:
-            self._is_synced = True
-            self._synced_at_s = time.monotonic()
+        if self._is_synced or time.monotonic() - self._synced_at_s < SYNC_EVERY_S:
+            return
+        self._is_synced = True
+        self._synced_at_s = time.monotonic()
+        with writing(self.path):
             for fd in self._fds:
-                with writing(self.path):
-                    await anyio.to_thread.run_sync(partial(os.fsync, fd))
+                await anyio.to_thread.run_sync(os.fsync, fd)
 
     def close(self) -> None:
         """Close its files; the folder stays."""

@@ -47,7 +47,7 @@ from crawler.signing import hint_at_clocks
 from crawler.text import writable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from crawler.events import Observer
     from crawler.model import Page, Region
@@ -103,10 +103,9 @@ class Crawl:
             discoveries=[result for result in self._results if result.registry is None],
             stop=self._stop,
             stop_reason=self._stop_reason,
-            absent=absent,
             rate_per_s=self._rate_per_s,
             clock_offset_s=self._fetcher.clock_offset_s,
-            probes={code: queue.probe.requests for code, queue in self._queues.items() if queue.probe},
+            beside=[*absent, *self._probes()],
         )
 
     async def _run_workers(self) -> None:
@@ -328,6 +327,11 @@ class Crawl:
                 walk.listing.abandon(f"not begun: {self._reason_of_stop(queue)}")
                 self._end(walk)
             queue.waiting.clear()
+
+    def _probes(self) -> Iterator[ListingResult]:
+        for probe in (queue.probe for queue in self._queues.values() if queue.probe):
+            probe.listing.abandon("a probe")
+            yield probe.result(probe.started_ms, may_be_gone=False)
 
     def _reason_of_stop(self, queue: RegionQueue) -> str:
         held = f"; the region was held: {queue.trouble}" if queue.health.is_held else ""

@@ -64,11 +64,11 @@ class CrawlResult:
     Attributes:
         registries: every registry's result.
         discoveries: those of the lists of registries, one a region.
-        absent: of registries that were named without a region: those of the regions where they are not.
         stop: why it ended early; None if it finished.
         rate_per_s: the account's rate after the last throttling; infinity if there was none.
         clock_offset_s: how far the gateway's clock was found to be ahead.
-        probes: region to the requests that probed it while it was held.
+        beside: what only cost requests: registries that were named without a region, of the regions where they are
+            not; and the probes of held regions.
     """
 
     registries: list[ListingResult]
@@ -77,8 +77,12 @@ class CrawlResult:
     stop_reason: str | None
     rate_per_s: float
     clock_offset_s: float = 0.0
-    probes: Mapping[str, int] = field(default_factory=dict)
-    absent: Sequence[ListingResult] = ()
+    beside: Sequence[ListingResult] = ()
+
+    @property
+    def everything(self) -> list[ListingResult]:
+        """All that took requests."""
+        return [*self.registries, *self.discoveries, *self.beside]
 
 
 def without_wrong_regions(

@@ -87,12 +87,12 @@ def manifest(
 
 
 def _totals(result: CrawlResult, records: list[RegistryRecord], files: Sequence[StoredFile]) -> Totals:
-    everything = [*result.registries, *result.absent, *result.discoveries]
+    everything = result.everything
     return Totals(
         registries=VerdictCounts.of(records),
         images=sum(one.images for one in result.registries),
         pages=sum(one.pages for one in everything),
-        requests=sum(one.requests for one in everything) + sum(result.probes.values()),
+        requests=sum(one.requests for one in everything),
         retries=sum(one.retries for one in everything),
         throttled=sum(one.throttled for one in everything),
         bytes=sum(file.bytes for file in files),
@@ -136,10 +136,9 @@ def _region_record(one: ListingResult) -> RegionRecord:
 
 def _observed(result: CrawlResult) -> dict[str, object]:
     """Return what the provider does not document and this run saw, by region."""
-    everything = [*result.registries, *result.discoveries]
     regions = {}
-    for region in sorted({one.region for one in everything}):
-        here = [one for one in everything if one.region == region]
+    for region in sorted({one.region for one in result.everything}):
+        here = [one for one in result.everything if one.region == region]
         regions[region] = {
             "page_sizes": sorted({one.page_size for one in here if one.page_size is not None and one.pages > 1}),
             "throttled": sum(one.throttled for one in here),
@@ -187,14 +186,14 @@ def _is_cut_off(one: ListingResult, result: CrawlResult) -> bool:
 def _row(region: str, result: CrawlResult, verdicts: list[Verdict]) -> tuple[str, ...]:
     registries = [one for one in result.registries if one.region == region]
     lists = [one for one in result.discoveries if one.region == region]
-    everything = [*registries, *lists, *(one for one in result.absent if one.region == region)]
+    everything = [one for one in result.everything if one.region == region]
     started = min((one.started_ms for one in everything), default=0)
     finished = max((one.finished_ms for one in everything), default=0)
     numbers = (
         max(len(registries), *(one.images for one in lists), 0),
         *(sum(one.verdict is verdict for one in registries) for verdict in verdicts),
         sum(one.images for one in registries),
-        sum(one.requests for one in everything) + result.probes.get(region, 0),
+        sum(one.requests for one in everything),
         sum(one.retries for one in everything),
         sum(one.throttled for one in everything),
     )

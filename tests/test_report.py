@@ -57,11 +57,13 @@ def test_manifest_adds_up() -> None:
     other = replace(GOOD, registry="A-team", images=5, verdict=Verdict.COMPLETE_WITH_DRIFT, reason="count went up")
     absent = replace(NOTHING, registry="A-team", region="sgn", exists=False, verdict=Verdict.FAILED)
     file = StoredFile(name="standard output", bytes=77, sha256="0" * 64, lines=1205)
-    whole = made(result(GOOD, other, absent=[absent], probes={"kr": 3}), files=[file])
+    probes = replace(LIST, verdict=Verdict.FAILED, images=0, pages=0, requests=3, throttled=1)
+    whole = made(result(GOOD, other, beside=[absent, probes]), files=[file])
     assert whole.verdict == "complete"
     totals = whole.totals
     assert (totals.images, totals.pages, totals.requests) == (1205, 25, 14 + 14 + 1 + 1 + 3)
-    assert (totals.retries, totals.throttled, totals.bytes) == (4, 2, 77)
+    assert (totals.retries, totals.throttled, totals.bytes) == (4, 3, 77)
+    assert whole.observed["regions"]["kr"]["throttled"] == totals.throttled
     assert [record.registry for record in whole.registries] == ["A-team", "team-a"]
     assert (totals.registries.complete, totals.registries.complete_with_drift) == (1, 1)
     assert [(region.region, region.registries) for region in whole.regions] == [("kr", 3)]

@@ -390,6 +390,19 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     assert process.returncode == 141
 
 
+def test_a_pipe_that_does_not_block_gets_every_line(tmp_path: Path) -> None:
+    """Whoever started it may have made standard output so: it waits for the reader all the same."""
+    old = make_snapshot(tmp_path / "old", {A: []})
+    new = make_snapshot(tmp_path / "new", {A: [image(f"{n:05}") for n in range(5000)]})
+    command = [sys.executable, "-m", "crawler", "diff", str(old), str(new)]
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with subprocess.Popen(command, stdout=writing) as process, os.fdopen(reading, "rb") as pipe:
+        os.close(writing)
+        assert len(pipe.readlines()) == 5000
+    assert process.returncode == 0
+
+
 def test_a_terminal_is_not_steered(tmp_path: Path) -> None:
     """What a name holds of bidi and control characters is escaped on a terminal, and exact in a file (V1)."""
     old, new = tmp_path / "old.ndjson", tmp_path / "new.ndjson"

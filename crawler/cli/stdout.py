@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from typing import TYPE_CHECKING
 
 from crawler.errors import ClosedPipeError, OutputError
@@ -40,8 +41,17 @@ def _write(lump: bytearray) -> None:
     rest = memoryview(lump)
     try:
         while rest:
-            rest = rest[os.write(_STANDARD_OUTPUT, rest) :]
+            rest = rest[_write_some(rest) :]
     except BrokenPipeError as error:
         raise ClosedPipeError("standard output", error) from error
     except OSError as error:
         raise OutputError("standard output", error) from error
+
+
+def _write_some(data: memoryview) -> int:
+    """Return how many bytes could be written; where the caller's descriptor does not block, wait until some can."""
+    try:
+        return os.write(_STANDARD_OUTPUT, data)
+    except BlockingIOError:
+        select.select((), (_STANDARD_OUTPUT,), ())
+        return 0

@@ -381,6 +381,51 @@ async def test_full_disk(program: Program) -> None:
     )
 
 
+async def test_full_standard_error(program: Program, emulator: Emulator, tmp_path: Path) -> None:
+    """No room for the log takes nothing from a run: lines, snapshot, `latest` and exit code are as ever."""
+    with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123
+        done = await program("images", "-vv", *PACE, stderr=full)
+        (tmp_path / "nights").mkdir()
+        night = await program("snapshot", "nights", *PACE, stderr=full)
+        proof = await program("verify", "nights/latest", stderr=full)
+        mistake = await program("images", "--rate", "fast", stderr=full)
+    assert (done.code, sorted(done.lines)) == (0, lines_of(emulator.world))
+    assert (night.code, proof.code, mistake.code) == (0, 0, 2)
+    assert not list((tmp_path / "nights").glob(".ncrawl-*"))
+
+
+async def test_standard_error_that_does_not_block(program: Program) -> None:
+    """A caller's non-blocking pipe that is full for now gets every word once it is read."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    filler = bytes(65536)
+    with suppress(BlockingIOError):
+        while os.write(writer, filler):
+            pass
+    process = await program.start("images", "-o", "images.ndjson", *PACE, stderr=writer)
+    os.close(writer)
+    with open(reader, "rb") as pipe:  # noqa: ASYNC230, PTH123
+        told = await asyncio.to_thread(pipe.read)
+    assert await process.wait() == 0
+    assert told.lstrip(b"\0").startswith(b"region")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["images", "--help"], ["emulator", "--port", "0"]])
+async def test_text_that_nobody_takes(program: Program, arguments: list[str]) -> None:
+    """Help and the emulator's greeting are output, too: 74 on a full disk, a quiet 141 into a pipe that is closed."""
+    with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123
+        done = await program(*arguments, stdout=full)
+    assert (done.code, done.err.splitlines()) == (
+        74,
+        ["ncrawl: cannot write standard output: No space left on device: free some space and run again"],
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = await program(*arguments, stdout=writer)
+    os.close(writer)
+    assert (done.code, done.err) == (141, "")
+
+
 @pytest.mark.parametrize(
     ("closed", "code"), [("<&-", 0), (">&-", 74), ("2>&-", 0), ("<&- 2>&-", 0), ("<&- >&- 2>&-", 74)]
 )

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 import click
 
 from crawler import __version__
-from crawler.cli.hardening import fill_standard_streams
+from crawler.cli.hardening import fill_standard_streams, tame_standard_streams
 from crawler.errors import ClosedPipeError, NcrawlError
 from crawler.text import visible
 
@@ -67,6 +67,7 @@ def cli() -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code; a mistake gets one sentence on standard error, never a traceback."""
     fill_standard_streams()
+    tame_standard_streams()
     try:
         return cli.main(arguments, prog_name="ncrawl", standalone_mode=False) or 0
     except click.ClickException as error:

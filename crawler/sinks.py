@@ -173,6 +173,9 @@ class Sink:
             except BrokenPipeError as error:
                 raise ClosedPipeError(self.name, error) from None
             except OSError as error:
+                if isinstance(self._compressor, _Plain):
+                    lump = bytes(self._unwritten.obj)
+                    take_back_half_line(self._fd, lump[: len(lump) - len(self._unwritten)])
                 raise OutputError(self.name, error) from None
             if self.is_hashed:
                 self._sha256.update(self._unwritten[:written])
@@ -227,6 +230,15 @@ class FileSink(Sink):
     def _discard(self) -> None:
         with suppress(OSError):
             self.partial.unlink()
+
+
+def take_back_half_line(fd: int, written: bytes) -> None:
+    """Cut off what a disk that is full took of a line, where the file is a regular one and still ends with it."""
+    half = len(written) - written.rfind(b"\n") - 1
+    with suppress(OSError):
+        end = os.fstat(fd).st_size
+        if half and os.lseek(fd, 0, os.SEEK_CUR) == end:
+            os.ftruncate(fd, end - half)
 
 
 def _atomic(data: memoryview) -> memoryview:

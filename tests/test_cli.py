@@ -381,6 +381,23 @@ async def test_full_disk(program: Program) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["images > out", "images >> out", "images -o out", "diff old /dev/null > out"])
+async def test_disk_that_fills_up(program: Program, tmp_path: Path, name: str) -> None:
+    """A file that can grow no further ends with a whole line, whoever opened it (F1)."""
+    lines = (b'{"account":"default","region":"kr","registry":"r","name":"%06d"}\n' % number for number in range(1000))
+    (tmp_path / "old").write_bytes(b"".join(lines))
+    (tmp_path / "out").write_bytes(b"{}\n")
+    script = f"ulimit -f 40; NCRAWL_RATE=unlimited {' '.join(COMMAND)} {name}"
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", script, cwd=program.home, env=program.environ, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, err = await asyncio.wait_for(process.communicate(), 20)
+    assert (process.returncode, err.count(b"\n")) == (74, 1)
+    written = (tmp_path / ("out.partial" if "-o" in name else "out")).read_bytes()
+    assert Done(74, written, "").lines
+    assert len(written) > 38_000
+
+
 async def test_full_standard_error(program: Program, emulator: Emulator, tmp_path: Path) -> None:
     """No room for the log takes nothing from a run: lines, snapshot, `latest` and exit code are as ever."""
     with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123

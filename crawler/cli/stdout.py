@@ -45,6 +45,9 @@ def _write(lump: bytearray) -> None:
     except BrokenPipeError as error:
         raise ClosedPipeError("standard output", error) from error
     except OSError as error:
+        from crawler.sinks import take_back_half_line  # noqa: PLC0415 - seldom needed
+
+        take_back_half_line(_STANDARD_OUTPUT, bytes(lump[: len(lump) - len(rest)]))
         raise OutputError("standard output", error) from error
 
 

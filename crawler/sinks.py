@@ -305,7 +305,7 @@ def check_place(name: str) -> None:
         OutputError: it will not.
     """
     path = Path(os.path.realpath(name))
-    if path.is_dir():
+    if _means_folder(name):
         problem = errno.EISDIR
     elif not path.parent.is_dir():
         problem = errno.ENOENT
@@ -325,6 +325,11 @@ def is_standard_output(name: str) -> bool:
     return os.path.samestat(there, here) and not stat.S_ISCHR(here.st_mode)
 
 
+def _means_folder(name: str) -> bool:
+    """Whether it is a folder, or would be one if it were there."""
+    return name.endswith("/") or Path(name).is_dir()
+
+
 def _is_special(name: str) -> bool:
     """Whether it is a pipe, a device or the like, which is written to and never replaced."""
     path = Path(name)
@@ -333,7 +338,7 @@ def _is_special(name: str) -> bool:
 
 def _open_partial(name: str, partial: Path) -> int:
     try:
-        if partial.with_name(Path(os.path.realpath(name)).name).is_dir():
+        if _means_folder(name):
             raise IsADirectoryError(errno.EISDIR, "")
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:

@@ -462,7 +462,13 @@ async def test_closed_streams(program: Program, emulator: Emulator, closed: str,
 
 @pytest.mark.parametrize(
     "arguments",
-    [["-o", "missing/images.ndjson"], ["-o", "."], ["--summary", "missing/run.json"]],
+    [
+        ["-o", "missing/images.ndjson"],
+        ["-o", "."],
+        ["-o", "missing/"],
+        ["--summary", "missing/run.json"],
+        ["--summary", "missing/"],
+    ],
     ids=" ".join,
 )
 async def test_output_that_cannot_be(program: Program, emulator: Emulator, arguments: list[str]) -> None:

@@ -142,6 +142,15 @@ async def test_images(program: Program, emulator: Emulator, tmp_path: Path) -> N
     assert summary.run.options["rate"] == "unlimited"
 
 
+async def test_paths_that_are_no_utf_8(program: Program, tmp_path: Path) -> None:
+    """A summary names them with escapes; the files have the very names that were given."""
+    done = await program("images", *PACE, "--output", "\udcff.ndjson", "--summary", "\udcfe.json")
+    assert (done.code, done.out) == (0, b"")
+    summary = load((tmp_path / "\udcfe.json").read_bytes())
+    assert summary.files[0].name == summary.run.options["output"] == "\\udcff.ndjson"
+    assert (tmp_path / "\udcff.ndjson").stat().st_size == summary.files[0].bytes
+
+
 async def test_registries(program: Program, emulator: Emulator) -> None:
     """Every registry as the gateway has it, after account and region; the table speaks of no images."""
     done = await program("registries", *PACE)

@@ -180,6 +180,13 @@ def test_a_summary_that_cannot_be_written_costs_no_snapshot(night: Night, capsys
         assert night.remains() == set()
 
 
+def test_a_summary_whose_path_is_no_utf_8(night: Night) -> None:
+    """Its name stands in the manifest as an escape, and costs no snapshot."""
+    summary = night.home / "\udcff.json"
+    assert night.snapshot("--summary", str(summary)) == 0
+    assert load(summary.read_bytes()).run.options["summary"] == f"{night.home}/\\udcff.json"
+
+
 def test_a_manifest_names_no_secret(night: Night) -> None:
     """Neither key is anywhere below the folder, nor in what a stopped run leaves."""
     night.account.on_request = kill_at(8, signal.SIGTERM, os.getpid())

@@ -30,6 +30,7 @@ from crawler.report import is_complete, iso, manifest, run_id, tables
 from crawler.settings import CRAWL_KEYS
 from crawler.sinks import FileSink, check_place, is_standard_output, open_sink, write_file
 from crawler.snapshot.manifest import Run, StoredFile, dump
+from crawler.text import writable
 from crawler.transport import Transport, fetch_metadata, open_wire
 from crawler.turnstile import Turnstile
 
@@ -232,7 +233,7 @@ def _replaces_output(result: CrawlResult, sink: Sink) -> bool:
 
 
 def _stored(sink: Sink) -> StoredFile:
-    return StoredFile(name=sink.name, bytes=sink.bytes, sha256=sink.sha256, lines=sink.lines)
+    return StoredFile(name=writable(sink.name), bytes=sink.bytes, sha256=sink.sha256, lines=sink.lines)
 
 
 def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: int, files: list[StoredFile]) -> None:
@@ -258,12 +259,17 @@ def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: i
 
 def options_of(settings: Settings, more: Collection[str] = ()) -> dict[str, object]:
     """Return the settings of a crawl, and ``more`` of them, as JSON can hold them; keys are never settings."""
-    options = {name: value for name, value in asdict(settings).items() if name in (*CRAWL_KEYS, *more)}
+    options = {name: _as_json(value) for name, value in asdict(settings).items() if name in (*CRAWL_KEYS, *more)}
     options["region"] = [region.code for region in settings.region]
     for name in ("rate", "region_rate"):
         if options[name] == float("inf"):
             options[name] = "unlimited"
     return options
+
+
+def _as_json(value: object) -> object:
+    """Return a path whose bytes are no UTF-8 as one that can be written down; anything else as it is."""
+    return writable(value) if isinstance(value, str) else value
 
 
 def exit_code(result: CrawlResult) -> int:

@@ -283,19 +283,26 @@ def write_file(name: str, data: bytes) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    path = Path(os.path.realpath(name))
-    partial = path.with_name(path.name + ".partial")
     try:
         if _is_special(name):
             Path(name).write_bytes(data)
-            return
-        with partial.open("wb") as file:
+        else:
+            _replace(Path(os.path.realpath(name)), data)
+    except OSError as error:
+        raise OutputError(name, error) from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        try:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(name, error) from None
+            partial.replace(path)
+        except OSError:
+            partial.unlink()
+            raise
 
 
 def check_place(name: str) -> None:

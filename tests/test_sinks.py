@@ -499,10 +499,12 @@ def test_small_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_small_file_that_cannot_be_written(tmp_path: Path) -> None:
-    """It is an OutputError that names the path as it was given."""
-    for name in ("missing/run.json", ""):
+    """It is an OutputError that names the path as it was given, and nothing is left beside it."""
+    (tmp_path / "folder").mkdir()
+    for name in ("missing/run.json", "folder"):
         with pytest.raises(OutputError, match=str(tmp_path)):
             write_file(str(tmp_path / name), b"data")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
     with pytest.raises(OutputError, match="No space left"):
         write_file("/dev/full", b"data")
 

@@ -29,7 +29,7 @@ from crawler.emulator import Emulator, EmulatorOptions
 from crawler.snapshot.manifest import load
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from raw_server import Request
@@ -407,14 +407,29 @@ async def test_disk_that_fills_up(program: Program, tmp_path: Path, name: str) -
     assert len(written) > 38_000
 
 
-async def test_full_standard_error(program: Program, emulator: Emulator, tmp_path: Path) -> None:
-    """No room for the log takes nothing from a run: lines, snapshot, `latest` and exit code are as ever."""
-    with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123
-        done = await program("images", "-vv", *PACE, stderr=full)
+def full_disk() -> int:
+    """Return a descriptor that nothing can be written to because there is no room."""
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def closed_pipe() -> int:
+    """Return a descriptor that nothing can be written to because nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.mark.parametrize("opened", [full_disk, closed_pipe])
+async def test_standard_error_that_takes_nothing(
+    program: Program, emulator: Emulator, tmp_path: Path, opened: Callable[[], int]
+) -> None:
+    """That nobody can be told takes nothing from a run: lines, snapshot, `latest` and exit code are as ever."""
+    with os.fdopen(opened(), "wb", buffering=0) as stderr:
+        done = await program("images", "-vv", *PACE, stderr=stderr)
         (tmp_path / "nights").mkdir()
-        night = await program("snapshot", "nights", *PACE, stderr=full)
-        proof = await program("verify", "nights/latest", stderr=full)
-        mistake = await program("images", "--rate", "fast", stderr=full)
+        night = await program("snapshot", "nights", *PACE, stderr=stderr)
+        proof = await program("verify", "nights/latest", stderr=stderr)
+        mistake = await program("images", "--rate", "fast", stderr=stderr)
     assert (done.code, sorted(done.lines)) == (0, lines_of(emulator.world))
     assert (night.code, proof.code, mistake.code) == (0, 0, 2)
     assert not list((tmp_path / "nights").glob(".ncrawl-*"))
@@ -439,16 +454,14 @@ async def test_standard_error_that_does_not_block(program: Program) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["images", "--help"], ["emulator", "--port", "0"]])
 async def test_text_that_nobody_takes(program: Program, arguments: list[str]) -> None:
     """Help and the emulator's greeting are output, too: 74 on a full disk, a quiet 141 into a pipe that is closed."""
-    with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123
-        done = await program(*arguments, stdout=full)
+    with os.fdopen(full_disk(), "wb") as stdout:
+        done = await program(*arguments, stdout=stdout)
     assert (done.code, done.err.splitlines()) == (
         74,
         ["ncrawl: cannot write standard output: No space left on device: free some space and run again"],
     )
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = await program(*arguments, stdout=writer)
-    os.close(writer)
+    with os.fdopen(closed_pipe(), "wb") as stdout:
+        done = await program(*arguments, stdout=stdout)
     assert (done.code, done.err) == (141, "")
 
 
@@ -505,6 +518,14 @@ async def test_summary_that_leads_to_standard_output(
 async def test_summary_and_standard_output_to_nowhere(program: Program) -> None:
     """A device takes both."""
     assert (await program("images", *PACE, "-q", "--summary", "/dev/null", stdout=subprocess.DEVNULL)).code == 0
+
+
+async def test_completion(program: Program) -> None:
+    """What a shell asks for to complete a command's options is no error."""
+    program.environ["_NCRAWL_COMPLETE"] = "zsh_source"
+    done = await program()
+    assert (done.code, done.err) == (0, "")
+    assert b"#compdef ncrawl" in done.out
 
 
 async def test_empty_folder_name(program: Program, emulator: Emulator, tmp_path: Path) -> None:

@@ -34,10 +34,10 @@ ROOMS = {
     "crawl and schedule": ("crawl", "scheduling", "plan", "events", "model"),
     "transport and turnstile": ("transport/", "turnstile", "pacing", "retrying"),
     "signing": ("signing", "endpoints", "credentials", "secret"),
-    "sinks": ("sinks",),
+    "sinks": ("sinks", "compression"),
     "spooling and sorting": ("snapshot/spool", "snapshot/recording"),
     "committing": ("snapshot/run",),
-    "writing": ("snapshot/files",),
+    "writing": ("files",),
     "publishing": ("snapshot/publishing", "snapshot/manifest", "report", "cli/nightly"),
 }
 ROOM_OF = {f"crawler/{file}": room for room, files in ROOMS.items() for file in files}

@@ -13,36 +13,26 @@ import hashlib
 import os
 import select
 import stat
-import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
-import zstandard
 
+from crawler.compression import Plain, compressor
 from crawler.errors import ClosedPipeError, LockedError, OutputError
+from crawler.files import means_folder, sync_folder, take_back_half_line, writing
 from crawler.text import escaped_for_terminal
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from crawler.compression import Compressor
+
 LUMP_BYTES = 256 * 1024
 """Lines are collected up to this size before they are written."""
 LAST_WORDS_S = 1.0
 """How long a stopped run tries to get its last whole lines out to a slow reader."""
-
-
-class Compressor(Protocol):
-    """What zlib's and zstandard's compression objects have in common."""
-
-    def compress(self, data: bytes) -> bytes:
-        """Return what is ready of the compressed stream."""
-        ...
-
-    def flush(self) -> bytes:
-        """Return the rest and end the stream."""
-        ...
 
 
 class _ForTerminal:
@@ -53,23 +43,6 @@ class _ForTerminal:
 
     def flush(self) -> bytes:
         return b""
-
-
-class _Plain:
-    def compress(self, data: bytes) -> bytes:
-        return data
-
-    def flush(self) -> bytes:
-        return b""
-
-
-def compressor(name: str) -> Compressor:
-    """Return the compressor that goes with a file's name: ``.gz``, ``.zst``, else none."""
-    if name.endswith(".gz"):
-        return zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    if name.endswith(".zst"):
-        return zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
-    return _Plain()
 
 
 class Sink:
@@ -156,7 +129,7 @@ class Sink:
 
     def _forget_unwritten(self) -> None:
         """Count no line that did not get out; in a compressed stream nobody can tell which did."""
-        if isinstance(self._compressor, _Plain):
+        if isinstance(self._compressor, Plain):
             self.lines -= bytes(self._unwritten).count(b"\n") + b"".join(self._lump).count(b"\n")
 
     def _publish(self) -> None:
@@ -173,7 +146,7 @@ class Sink:
             except BrokenPipeError as error:
                 raise ClosedPipeError(self.name, error) from None
             except OSError as error:
-                if isinstance(self._compressor, _Plain):
+                if isinstance(self._compressor, Plain):
                     lump = bytes(self._unwritten.obj)
                     take_back_half_line(self._fd, lump[: len(lump) - len(self._unwritten)])
                 raise OutputError(self.name, error) from None
@@ -191,7 +164,7 @@ class StreamSink(Sink):
 
     def __init__(self, name: str, fd: int, compress: Compressor) -> None:
         super().__init__(name, _without_blocking(fd), compress)
-        self._takes_pieces = stat.S_ISFIFO(os.fstat(self._fd).st_mode) and isinstance(compress, _Plain)
+        self._takes_pieces = stat.S_ISFIFO(os.fstat(self._fd).st_mode) and isinstance(compress, Plain)
 
     async def _write_some(self, data: memoryview) -> int:
         if self._takes_pieces:
@@ -216,29 +189,14 @@ class FileSink(Sink):
         super().__init__(name, _open_partial(name, self.partial), compressor(name))
 
     def _publish(self) -> None:
-        try:
+        with writing(self.name):
             os.fsync(self._fd)
             self.partial.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            raise OutputError(self.name, error) from None
+        sync_folder(self._path.parent)
 
     def _discard(self) -> None:
         with suppress(OSError):
             self.partial.unlink()
-
-
-def take_back_half_line(fd: int, written: bytes) -> None:
-    """Cut off what a disk that is full took of a line, where the file is a regular one and still ends with it."""
-    half = len(written) - written.rfind(b"\n") - 1
-    with suppress(OSError):
-        end = os.fstat(fd).st_size
-        if half and os.lseek(fd, 0, os.SEEK_CUR) == end:
-            os.ftruncate(fd, end - half)
 
 
 def _atomic(data: memoryview) -> memoryview:
@@ -262,7 +220,7 @@ def open_sink(name: str) -> StreamSink | FileSink:
         LockedError: another run writes it.
     """
     if name == "-":
-        return StreamSink("standard output", os.dup(1), _ForTerminal() if os.isatty(1) else _Plain())
+        return StreamSink("standard output", os.dup(1), _ForTerminal() if os.isatty(1) else Plain())
     try:
         mode = Path(name).stat().st_mode
     except FileNotFoundError:
@@ -277,75 +235,9 @@ def open_sink(name: str) -> StreamSink | FileSink:
         raise OutputError(name, error) from None
 
 
-def write_file(name: str, data: bytes) -> None:
-    """Replace a small file as a whole, or leave it as it was.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    try:
-        if _is_special(name):
-            Path(name).write_bytes(data)
-        else:
-            _replace(Path(os.path.realpath(name)), data)
-    except OSError as error:
-        raise OutputError(name, error) from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError:
-            partial.unlink()
-            raise
-
-
-def check_place(name: str) -> None:
-    """See beforehand whether `write_file` will be able to write; leaves no trace.
-
-    Raises:
-        OutputError: it will not.
-    """
-    path = Path(os.path.realpath(name))
-    if _means_folder(name):
-        problem = errno.EISDIR
-    elif not path.parent.is_dir():
-        problem = errno.ENOENT
-    elif not (_is_special(name) or os.access(path.parent, os.W_OK | os.X_OK)):
-        problem = errno.EACCES
-    else:
-        return
-    raise OutputError(name, OSError(problem, ""))
-
-
-def is_standard_output(name: str) -> bool:
-    """Whether a path leads to the very file or pipe that standard output goes to."""
-    try:
-        there, here = Path(name).stat(), os.fstat(1)
-    except OSError:
-        return False
-    return os.path.samestat(there, here) and not stat.S_ISCHR(here.st_mode)
-
-
-def _means_folder(name: str) -> bool:
-    """Whether it is a folder, or would be one if it were there."""
-    return name.endswith("/") or Path(name).is_dir()
-
-
-def _is_special(name: str) -> bool:
-    """Whether it is a pipe, a device or the like, which is written to and never replaced."""
-    path = Path(name)
-    return path.exists() and not path.is_file() and not path.is_dir()
-
-
 def _open_partial(name: str, partial: Path) -> int:
     try:
-        if _means_folder(name):
+        if means_folder(name):
             raise IsADirectoryError(errno.EISDIR, "")
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:

@@ -11,7 +11,7 @@ from night import tree_of
 from snapshot_maker import image, make_snapshot
 
 from crawler.errors import OutputError, UsageError
-from crawler.snapshot.files import replace_file
+from crawler.files import replace_file
 from crawler.snapshot.publishing import (
     Retention,
     check_folder,

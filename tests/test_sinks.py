@@ -21,8 +21,10 @@ import pytest
 import zstandard
 
 from crawler import sinks
+from crawler.compression import compressor
 from crawler.errors import ClosedPipeError, LockedError, OutputError
-from crawler.sinks import LUMP_BYTES, FileSink, StreamSink, compressor, open_sink, write_file
+from crawler.files import check_place, write_file
+from crawler.sinks import LUMP_BYTES, FileSink, StreamSink, open_sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -525,10 +527,10 @@ def test_place_of_a_small_file_is_looked_at_beforehand(tmp_path: Path) -> None:
     """So that a run of an hour does not end in finding out that its summary has no place."""
     for name in ("missing/run.json", ""):
         with pytest.raises(OutputError, match=str(tmp_path)):
-            sinks.check_place(str(tmp_path / name))
+            check_place(str(tmp_path / name))
     (tmp_path / "run.json").write_bytes(b"earlier")
     for name in ("run.json", "new.json"):
-        sinks.check_place(str(tmp_path / name))
-    sinks.check_place("/dev/null")
+        check_place(str(tmp_path / name))
+    check_place("/dev/null")
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
     assert (tmp_path / "run.json").read_bytes() == b"earlier"

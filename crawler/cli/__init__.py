@@ -9,7 +9,7 @@ from difflib import get_close_matches
 import click
 
 from crawler import __version__
-from crawler.cli.hardening import fill_standard_streams, tame_standard_streams
+from crawler.cli.streams import fill_standard_streams, tame_standard_streams
 from crawler.errors import ClosedPipeError, NcrawlError
 from crawler.text import visible
 

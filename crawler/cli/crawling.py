@@ -22,13 +22,14 @@ from crawler.crawl import Crawl
 from crawler.credentials import find_keys
 from crawler.decoding import lines
 from crawler.errors import UsageError
+from crawler.files import check_place, is_standard_output, write_file
 from crawler.groups import one_error
 from crawler.pacing import Pace
 from crawler.plan import CrawlResult, NamedRegistry, Plan, Stop
 from crawler.registry_file import read_registry_file
 from crawler.report import is_complete, iso, manifest, run_id, tables
 from crawler.settings import CRAWL_KEYS
-from crawler.sinks import FileSink, check_place, is_standard_output, open_sink, write_file
+from crawler.sinks import FileSink, open_sink
 from crawler.snapshot.manifest import Run, StoredFile, dump
 from crawler.text import writable
 from crawler.transport import Transport, fetch_metadata, open_wire

@@ -18,10 +18,10 @@ from crawler.cli.hardening import forbid_dumps
 from crawler.cli.logs import configure_logging, say, tell_end
 from crawler.credentials import find_keys
 from crawler.errors import UsageError
+from crawler.files import write_file
 from crawler.model import Verdict
 from crawler.report import Extent, iso, manifest, tables
 from crawler.settings import SNAPSHOT_KEYS
-from crawler.sinks import write_file
 from crawler.snapshot.lock import locked
 from crawler.snapshot.manifest import Run, dump
 from crawler.snapshot.publishing import (

@@ -7,6 +7,7 @@ import select
 from typing import TYPE_CHECKING
 
 from crawler.errors import ClosedPipeError, OutputError
+from crawler.files import take_back_half_line
 from crawler.text import escaped_for_terminal
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ def _write(lump: bytearray) -> None:
     except BrokenPipeError as error:
         raise ClosedPipeError("standard output", error) from error
     except OSError as error:
-        from crawler.sinks import take_back_half_line  # noqa: PLC0415 - seldom needed
-
         take_back_half_line(_STANDARD_OUTPUT, bytes(lump[: len(lump) - len(rest)]))
         raise OutputError("standard output", error) from error
 

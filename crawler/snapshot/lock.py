@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from crawler.errors import LockedError
-from crawler.snapshot.files import write_all, writing
+from crawler.files import write_all, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
+from crawler.compression import compressor
 from crawler.errors import NcrawlError, UsageError
 from crawler.model import Verdict
-from crawler.sinks import compressor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

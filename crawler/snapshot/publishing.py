@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from crawler.compression import compressor
 from crawler.errors import UsageError
-from crawler.sinks import compressor
-from crawler.snapshot.files import sync_folder, write_all, writing
+from crawler.files import sync_folder, write_all, writing
 from crawler.snapshot.manifest import IMAGES, MANIFEST, REGISTRIES, SUFFIXES, StoredFile, dump, read
 from crawler.snapshot.run import PREFIX
 

@@ -24,10 +24,10 @@ import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
+from crawler.compression import compressor
 from crawler.errors import OutputError, UsageError
+from crawler.files import replace_file, sync_folder, write_all, writing
 from crawler.model import ListingResult, Verdict
-from crawler.sinks import compressor
-from crawler.snapshot.files import replace_file, sync_folder, write_all, writing
 from crawler.snapshot.manifest import FORMAT
 from crawler.snapshot.reading import LUMP_BYTES, UnreadableError, unpacked
 

@@ -15,7 +15,7 @@ from operator import lt
 from typing import IO, TYPE_CHECKING
 
 from crawler.decoding import lines
-from crawler.snapshot.files import write_all, writing
+from crawler.files import write_all, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,6 +28,7 @@ REGISTRY_FIELDS: Final = ("account", "region")
 """What a line begins with; a record's own fields of these names give way."""
 
 _BLANK = b" \t\r\n"
+_LONGEST_CODE = 20
 _LARGEST_NUMBER = 2**53
 _PAIR_OR_HALF = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a surrogate pair: kept
@@ -129,7 +130,7 @@ def decode_error(body: bytes) -> tuple[str | None, str]:
     except (ValueError, LookupError, TypeError, AttributeError):
         return None, ""
     known = isinstance(code, str | int) and not isinstance(code, bool)
-    return (str(code) if known else None), (message if isinstance(message, str) else "")
+    return (str(code)[:_LONGEST_CODE] if known else None), (message if isinstance(message, str) else "")
 
 
 def _decode_whatever_stands_in(body: bytes, ours: tuple[str, ...]) -> Page:

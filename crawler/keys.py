@@ -245,7 +245,7 @@ def parse_registry(text: str) -> str:
         for part in text.split("/", 1):
             check_registry_name(part)
     except InvalidRegistryNameError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(f"{shown(text)}: {error}" if "/" in text else str(error)) from None
     return text
 
 

@@ -231,7 +231,7 @@ def test_a_variable_is_likened_to_others_without_their_prefix(problems: Problems
         ({"summary": "-"}, "standard output is for data"),
         ({"region": ("kr", "mars")}, "--region: 'mars' is no region of zone public: give kr, sgn, jpn"),
         ({"region": ("krs",), "zone": "public"}, "'krs' is no region of zone public"),
-        ({"registry": ("../x",)}, "REGISTRY: '..' cannot be a registry's name"),
+        ({"registry": ("../x",)}, "REGISTRY: '../x': '..' cannot be a registry's name"),
         ({"registry": ("a/b/c",)}, "'b/c' cannot be"),
         ({"registry": ("kr/",)}, "'' cannot be"),
         ({"registry": ("krs/a",)}, "'krs/a' is not in a region to be crawled: kr, sgn, jpn"),
@@ -473,7 +473,7 @@ def test_registry_file_from_standard_input() -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"a\n../x\n", ":2: '..' cannot be a registry's name"),
+        (b"a\n../x\n", ":2: '../x': '..' cannot be a registry's name"),
         (b"a\n\xff\n", ":2: '\\\\xff' cannot be"),
         (b"kr/a\nkrs/a\n", ":2: 'krs/a' is not in a region to be crawled: kr, sgn, jpn"),
         (b"# nothing\n", ": names no registry: leave --registry-file out"),

@@ -834,6 +834,14 @@ async def test_gateway_that_echoes_a_request_is_not_quoted() -> None:
     assert "bad request" in str(caught.value)
 
 
+async def test_gateway_that_is_verbose_is_cut_short() -> None:
+    """However much it says, and whatever it calls a code: thousands of refused registries fit into memory."""
+    error = await fetch_failing(refusal(403, "230" * 1000, "no" * 10_000))
+    assert isinstance(error, GatewayError)
+    assert len(str(error)) < 400
+    assert error.code == ("230" * 1000)[:20]
+
+
 # --- TLS ---------------------------------------------------------------------------------------------------------
 
 

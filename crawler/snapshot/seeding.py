@@ -27,10 +27,13 @@ def seed(run: UnfinishedRun, snapshot: Path, regions: Collection[str]) -> None:
     A registry whose bytes do not match their checksum any more is left out, and so fetched anew.
 
     Raises:
-        UsageError: it is no snapshot, is of another account or other keys, or cannot be read.
+        UsageError: it is no snapshot, is damaged, is of another account or other keys, or cannot be read.
         OutputError: the run cannot be written.
     """
-    manifest = manifests.read(snapshot)
+    try:
+        manifest = manifests.read(snapshot)
+    except manifests.ManifestError as error:
+        raise UsageError(f"{error}: run without --retry-failed") from None
     accounts = {record.account for record in manifest.registries}
     if accounts - {run.header.account}:
         raise UsageError(f"{snapshot} is of account {', '.join(sorted(accounts))}, this run of {run.header.account}")

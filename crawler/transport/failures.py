@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from crawler.transport.wires import Answer
 
 MAX_ERROR_BYTES = 64 * 1024
+MOST_QUOTED = 300
+"""Characters of a gateway's words that are kept: thousands of registries may be refused with a whole page each."""
 
 
 async def refusal(answer: Answer, attempt: Attempt) -> GatewayError:
@@ -32,7 +34,7 @@ async def refusal(answer: Answer, attempt: Attempt) -> GatewayError:
     return GatewayError(
         answer.status,
         code,
-        _without_signature(message, attempt.headers),
+        _quotable(message, attempt.headers),
         retry_after_s=_retry_after(answer.headers.get("Retry-After"), clock),
         clock_skew_s=None if clock is None else clock - attempt.signed_at_s,
         signed_offset_s=attempt.offset_s,
@@ -52,11 +54,11 @@ async def _error_body(answer: Answer) -> bytes:
     return body
 
 
-def _without_signature(message: str, headers: Mapping[str, str]) -> str:
-    """Return a gateway's words without what only we and it should know, should it echo the request."""
+def _quotable(message: str, headers: Mapping[str, str]) -> str:
+    """Return a gateway's words, cut short, without what only we and it should know, should it echo the request."""
     for secret in (headers.get(ACCESS_KEY_HEADER), headers.get(SIGNATURE_HEADER)):
         message = message.replace(secret, "…") if secret else message
-    return message
+    return message if len(message) <= MOST_QUOTED else message[: MOST_QUOTED - 1] + "…"
 
 
 def _http_date(text: str | None) -> float | None:

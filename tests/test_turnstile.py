@@ -139,7 +139,9 @@ async def test_refusal_slows_those_who_wait() -> None:
         await turnstile.enter("kr")
     tasks = [asyncio.create_task(turnstile.enter(region)) for region in REGIONS for _ in range(10)]
     await asyncio.sleep(0)
-    waiters = [task for task in tasks if not task.done()]  # a machine that was held up may have let some pass
+    while pace.taken > 10 + sum(task.done() for task in tasks):  # noqa: ASYNC110 - some passed if the machine was busy
+        await asyncio.sleep(0)
+    waiters = [task for task in tasks if not task.done()]
     before, refused_s = pace.taken, loop.time()
     assert turnstile.refuse(0.3) == 50
     await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)

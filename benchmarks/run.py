@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     parser.add_argument("--quick", action="store_true", help="the fast peers, about a minute")
-    parser.add_argument("--rounds", type=int, help="of the main races: 7, or 3 if --quick")
+    parser.add_argument("--rounds", type=int, help="of the main races: 7, or 2 if --quick")
     chosen = parser.parse_args()
     if unknown := set(chosen.scenarios) - SCENARIOS.keys():
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
@@ -41,7 +41,7 @@ def main() -> None:
         print(f"This machine is not idle: its load average is {LOAD[0]:.1f}. Do not trust what follows.")
     pin(CLIENT_CORE)
     with tempfile.TemporaryDirectory(prefix="ncrawl-benchmark-") as folder:
-        bench = Bench(Path(folder), chosen.rounds or (3 if chosen.quick else 7), Report())
+        bench = Bench(Path(folder), chosen.rounds or (2 if chosen.quick else 7), Report())
         for scenario in [SCENARIOS[name] for name in chosen.scenarios] or (QUICK if chosen.quick else WHOLE):
             scenario(bench)
     print(f"\n## Figures\n\n{bench.report.summary()}")

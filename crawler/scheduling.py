@@ -227,7 +227,8 @@ class Schedule:
     def next_due_s(self) -> float:
         """When there is something to do that only waits for its time, not for an answer; infinity if nothing is."""
         share = self._share()
-        return min((queue.next_due_s for queue in self._queues if queue.has_room(share)), default=inf)
+        able = (queue for queue in self._queues if not queue.is_finished and queue.has_room(share))
+        return min((queue.next_due_s for queue in able), default=inf)
 
     def take(self, now_s: float) -> tuple[RegionQueue, Job] | None:
         """Return the next page to fetch and count it as in flight; None if there is none now."""

@@ -333,6 +333,17 @@ def test_a_held_region_is_probed_when_it_is_time_and_takes_no_share() -> None:
     assert down.probe is probe[1].walk
 
 
+def test_a_held_region_that_is_finished_wakes_nobody() -> None:
+    """Its last page was given up while it was held: a probe that nobody sends must not be due for ever."""
+    down, up = queue_of("kr"), queue_of("sgn", "slow", proved=False)
+    schedule = Schedule(8, [down, up])
+    while not down.health.failed(100.0, 0.0):
+        pass
+    assert schedule.take(100.0) is not None
+    assert schedule.take(down.health.probe_at_s) is None
+    assert schedule.next_due_s == inf
+
+
 def test_nothing_to_do() -> None:
     """Without registries, and without regions, it is finished at once."""
     for queues in ([], [queue_of("kr")]):

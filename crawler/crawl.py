@@ -252,8 +252,8 @@ class Crawl:
         if not is_outage(error):
             self._answered(queue)
             return
-        asked_s = error.retry_after_s or 0.0
-        if queue.health.failed(self._loop.time(), _chance(), is_probe=job.is_probe, asked_s=asked_s):
+        asked_s, now_s = error.retry_after_s or 0.0, self._loop.time()
+        if queue.health.failed(now_s, _chance(), tries=job.tries, is_probe=job.is_probe, asked_s=asked_s):
             self._observe(RegionHeld(queue.region.code, str(error)))
             self._fetcher.send_back(queue.region.code)
 
@@ -272,7 +272,7 @@ class Crawl:
                 self.stop(Stop.KEY_REFUSED, f"{Stop.KEY_REFUSED.value}: {error}{hint}")
         elif action is Action.STOP_QUOTA:
             self.stop(Stop.QUOTA, f"{Stop.QUOTA.value}: {error}")
-        elif action is Action.SLOW_DOWN or (action is Action.RETRY and job.tries + 1 < MAX_TRIES):
+        elif action is Action.SLOW_DOWN or (action is Action.RETRY and _has_tries_left(queue, job)):
             self._try_again(queue, job, action, error)
         else:
             queue.proved = queue.proved or (isinstance(error, GatewayError) and action is not Action.BAD_REQUEST)
@@ -341,6 +341,10 @@ class Crawl:
         if not self._warned_of_override:
             self._warned_of_override = True
             self._observe(FieldOverridden(walk.region.code, walk.registry))
+
+
+def _has_tries_left(queue: RegionQueue, job: Job) -> bool:
+    return job.tries + 1 < MAX_TRIES or queue.health.is_held  # what fails while it is held counts against no page
 
 
 def _chance() -> float:

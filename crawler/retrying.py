@@ -124,6 +124,7 @@ class RegionHealth:
         self.probe_at_s = 0.0
         self._tokens = BUDGET_BEFORE_FIRST_ANSWER
         self._has_answered = False
+        self._unanswered = 0
         self._probes = 0
 
     def answered(self) -> bool:
@@ -132,20 +133,28 @@ class RegionHealth:
         if released or not self._has_answered:
             self._tokens = BUDGET
         self._tokens = min(self._tokens + REFILL, BUDGET)
-        self.is_held, self._has_answered, self._probes = False, True, 0
+        self.is_held, self._has_answered, self._unanswered, self._probes = False, True, 0, 0
         return released
 
-    def failed(self, now_s: float, chance: float, *, is_probe: bool = False, asked_s: float = 0.0) -> bool:
+    def failed(
+        self, now_s: float, chance: float, *, tries: int = 0, is_probe: bool = False, asked_s: float = 0.0
+    ) -> bool:
         """Take in a failed try that looks like an outage; return whether a hold begins with it.
+
+        Where few requests are in flight, the last try of a page may come before the budget is empty: that begins a hold
+        as well, if all that failed since the last answer would fill the tries of a page.
 
         Args:
             now_s: monotonic seconds.
             chance: uniform in [0, 1): probes are spread, and their pauses grow to LONGEST_HOLD_S.
+            tries: tries of the page that failed before.
             is_probe: it was the probe of a hold; others that were under way do not move the next one.
             asked_s: the gateway's Retry-After, already within bounds; no probe goes out before it is over.
         """
         self._tokens -= 1.0
-        begins = not self.is_held and self._tokens <= 0.0
+        self._unanswered += 1
+        would_lose_page = tries + 1 >= MAX_TRIES and self._unanswered >= MAX_TRIES
+        begins = not self.is_held and (self._tokens <= 0.0 or would_lose_page)
         if begins or (self.is_held and is_probe):
             self.is_held = True
             pause_s = SHORTEST_HOLD_S * 1.5 ** min(self._probes, 10) * (1.0 + 0.5 * chance)

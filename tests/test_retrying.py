@@ -25,6 +25,7 @@ from crawler.retrying import (
     FAILURE_KINDS,
     LONGEST_HOLD_S,
     LONGEST_PAUSE_S,
+    MAX_TRIES,
     REFILL,
     SHORTEST_HOLD_S,
     Action,
@@ -223,6 +224,23 @@ def test_the_first_answer_gives_the_whole_budget_and_later_ones_a_little() -> No
     assert fail_until_held(health) == BUDGET
     assert health.answered()
     assert fail_until_held(health, answers_between=1) == pytest.approx(BUDGET / (1 - REFILL), abs=1)
+
+
+def test_the_last_try_of_the_only_page_in_flight_begins_a_hold() -> None:
+    """As many failures as a page has tries, and no answer between them, say nothing against the page."""
+    health = RegionHealth()
+    health.answered()
+    begins = [health.failed(0.0, 0.0, tries=tries) for tries in range(MAX_TRIES)]
+    assert begins == [*[False] * (MAX_TRIES - 1), True]
+
+
+def test_the_last_try_of_a_page_begins_no_hold_where_others_are_answered() -> None:
+    """A page that alone fails again and again is given up; nor does one hold follow upon another for its sake."""
+    health = RegionHealth()
+    health.answered()
+    for tries in range(MAX_TRIES):
+        assert not health.failed(0.0, 0.0, tries=tries)
+        assert not health.answered()
 
 
 def test_scattered_failures_hold_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -256,6 +257,25 @@ def test_total_outage(fault: Fault, tmp_path: Path, record_property: Callable[[s
     assert min(wait for wait in waits if wait > 1) > 4.9
     assert len(sent) <= 1.02 * probes
     assert probes <= len(REGIONS) * 602 / 5
+
+
+class CountlessWorld(World):
+    """Says null for `count`, so a registry is asked for one page after the other."""
+
+    def page(self, place: Place, size: int | None, largest: int) -> bytes | None:
+        """Return the body of a page, without a number for `count`."""
+        body = super().page(place, size, largest)
+        return body and re.sub(rb'"count":\d+', b'"count":null', body)
+
+
+@pytest.mark.parametrize("fault", OUTAGES.values(), ids=OUTAGES)
+@pytest.mark.parametrize("registries", [1, 2])
+def test_outage_with_few_requests_in_flight(registries: int, fault: Fault, tmp_path: Path) -> None:
+    """The tries of the only pages in flight, which are fewer than a region's budget, do not lose them (H17)."""
+    outage = Outage(REGIONS, 6, 306, fault)
+    gateway = Gateway(CountlessWorld.of(registries, 300), meddle=outage)
+    assert_healed(crawl(gateway, tmp_path, rate="3"), gateway)
+    assert {attempt.place.page for attempt in gateway.attempts if attempt.at_s < outage.began_s + 6} > {1, 2}
 
 
 def test_probes_wait_for_retry_after(tmp_path: Path) -> None:

@@ -133,7 +133,8 @@ class Listing:
         return self.outcome
 
     def _begin_pass(self, size: int | None) -> Pass:
-        self._current = Pass(bit=1 << len(self._passes), size=size)
+        known = len(self._seen) if self._passes and self._current.has_reached_end else None
+        self._current = Pass(bit=1 << len(self._passes), size=size, known=known)
         self._passes.append(self._current)
         return self._current
 

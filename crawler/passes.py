@@ -41,10 +41,16 @@ class Failure(Struct, frozen=True):
 
 
 class Pass(Struct):
-    """One walk over the pages: the facts of it, judged only when it is over, so that no order of arrival matters."""
+    """One walk over the pages: the facts of it, judged only when it is over, so that no order of arrival matters.
+
+    Attributes:
+        known: names that were seen before it, if the pass before it came to an end: what lies beyond, which `count` may
+            promise all the same, may be answered with pages that look like change.
+    """
 
     bit: int
     size: int | None
+    known: int | None = None
     asked: int = 0
     pending: int = 0
     expected: int = 1
@@ -88,13 +94,18 @@ class Pass(Struct):
             self.counts.add(page.count)
         if number == 1 and page.next is not None and total:
             self.given = total
-            self.expected = min(ceil(page.count / total), MAX_PAGES_BY_COUNT) if page.count else 1
+            self.expected = self._pages_to_expect(page.count, total)
         if total:
             self.last_filled = max(self.last_filled, number)
         elif number > 1:
             self.first_empty = min(number, self.first_empty or number)
         self._advance(number)
         self._follow(number, page.next, total)
+
+    def _pages_to_expect(self, count: int | None, total: int) -> int:
+        """Return how many pages `count` promises, but no more than take what is known once an earlier pass ended."""
+        promised = count or 1 if self.known is None else min(count or 1, self.known)
+        return min(ceil(promised / total), MAX_PAGES_BY_COUNT)
 
     def _advance(self, number: int) -> None:
         self.ahead.add(number)
@@ -125,7 +136,12 @@ class Pass(Struct):
     @property
     def is_closed(self) -> bool:
         """The chain of ``next`` was walked to its end without a hole."""
-        return self.broken is None and self.end is not None and self.contiguous >= self.end
+        return self.broken is None and self.has_reached_end
+
+    @property
+    def has_reached_end(self) -> bool:
+        """Every page up to one that names no other came, whatever else did."""
+        return self.end is not None and self.contiguous >= self.end
 
     @property
     def boundaries(self) -> int | None:

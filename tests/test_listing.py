@@ -965,3 +965,23 @@ def test_the_estimate_does_not_take_newcomers_for_misses() -> None:
     """Names that begin or end with some pass were created or deleted: no pass missed them."""
     bits = [1, 2, 4, 8, 16]
     assert _loss_of_unlike({31: 900, 0b10000: 20, 0b11000: 20, 0b00011: 20, 0b01111: 20}, bits) == 0
+
+
+@pytest.mark.parametrize("count", [201, 300, 1000])
+@pytest.mark.parametrize("past_end", [1, 2, None], ids=["first page", "last page", "empty page with a next one"])
+def test_count_that_promises_too_much_where_pages_past_the_end_are_odd(past_end: int | None, count: int) -> None:
+    """What an overstated `count` brings is no change: the next passes ask for no more than there is, and agree."""
+    names = [f"app-{number:03}" for number in range(120)]
+    listing = Listing(100, VerifyMode.AUTO)
+    while listing.outcome is None:
+        asked = list(iter(listing.next_page, None))
+        assert listing.page_size is not None
+        size = min(listing.page_size, 100)
+        for number in asked:
+            page = number if number <= 2 else past_end
+            held = [] if page is None else names[(page - 1) * size : page * size]
+            following = number + 1 if page is None else {1: 2}.get(page)
+            listing.receive(number, Page(count, following, held, [b"{}"] * len(held)))
+    assert listing.outcome.verdict is Verdict.COMPLETE_WITH_DRIFT
+    assert listing.outcome.images == len(names)
+    assert listing.outcome.passes == 3

@@ -25,6 +25,8 @@ THROTTLED_PAUSE_S = 1.0
 BUDGET = 20.0
 """Failed tries that empty a region's retry budget, if none succeeds meanwhile."""
 BUDGET_BEFORE_FIRST_ANSWER = 3.0
+SILENT_TRIES = MAX_TRIES // 2
+"""Failed tries without any answer between them that hold a region before a page is lost."""
 REFILL = 0.5
 """A third of all tries may fail for ever without emptying the budget."""
 SHORTEST_HOLD_S = 5.0
@@ -142,7 +144,7 @@ class RegionHealth:
         """Take in a failed try that looks like an outage; return whether a hold begins with it.
 
         Where few requests are in flight, the last try of a page may come before the budget is empty: that begins a hold
-        as well, if all that failed since the last answer would fill the tries of a page.
+        as well, if nothing has been answered for SILENT_TRIES.
 
         Args:
             now_s: monotonic seconds.
@@ -153,7 +155,7 @@ class RegionHealth:
         """
         self._tokens -= 1.0
         self._unanswered += 1
-        would_lose_page = tries + 1 >= MAX_TRIES and self._unanswered >= MAX_TRIES
+        would_lose_page = tries + 1 >= MAX_TRIES and self._unanswered >= SILENT_TRIES
         begins = not self.is_held and (self._tokens <= 0.0 or would_lose_page)
         if begins or (self.is_held and is_probe):
             self.is_held = True

@@ -227,10 +227,12 @@ def test_the_first_answer_gives_the_whole_budget_and_later_ones_a_little() -> No
 
 
 def test_the_last_try_of_the_only_page_in_flight_begins_a_hold() -> None:
-    """As many failures as a page has tries, and no answer between them, say nothing against the page."""
+    """Failures without an answer between them say nothing against the page; one answer came late, to another page."""
     health = RegionHealth()
     health.answered()
-    begins = [health.failed(0.0, 0.0, tries=tries) for tries in range(MAX_TRIES)]
+    begins = [health.failed(0.0, 0.0)]
+    health.answered()
+    begins += [health.failed(0.0, 0.0, tries=tries) for tries in range(1, MAX_TRIES)]
     assert begins == [*[False] * (MAX_TRIES - 1), True]
 
 

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, get_args
+from unittest.mock import Mock, call
 
 import click
 import pytest
@@ -30,7 +31,7 @@ from crawler.emulator.faults import draw_fault
 from crawler.emulator.ledger import most_in_window
 from crawler.emulator.names import IMAGE_NAMES, REGISTRY_NAMES
 from crawler.emulator.options import FAULTS, REGIONS, Fault, Sort
-from crawler.emulator.wire import MAX_HEAD_BYTES
+from crawler.emulator.wire import MAX_HEAD_BYTES, Answer, Connection
 from crawler.emulator.world import World
 from crawler.endpoints import check_registry_name
 from crawler.secret import KeyPair, Secret
@@ -756,6 +757,30 @@ async def test_endless_head_is_reset() -> None:
         client.writer.write(b"x" * (MAX_HEAD_BYTES + 1))
         with pytest.raises(ConnectionResetError):
             await client.reader.read()
+
+
+async def test_client_that_reads_nothing_is_not_answered() -> None:
+    """Nor read from beyond one head's length, so memory is bounded; then all is answered, in order."""
+    host, transport = Mock(), Mock()
+    host.headers.return_value = ()
+    host.answer.side_effect = lambda request: Answer(200, request.target.encode())
+    transport.is_closing.return_value = False
+    connection = Connection(host)
+    connection.connection_made(transport)
+    targets = [f"/{number}" for number in range(MAX_HEAD_BYTES // 16)]
+    first, second, *others = [f"GET {target} HTTP/1.1\r\n\r\n".encode() for target in targets]
+    connection.data_received(first)
+    connection.pause_writing()
+    connection.data_received(second)
+    transport.pause_reading.assert_not_called()
+    connection.data_received(b"".join(others))
+    assert transport.method_calls[-1] == call.pause_reading()
+    assert transport.write.call_count == 1
+    connection.resume_writing()
+    for _ in targets:
+        await asyncio.sleep(0)
+    assert [each.args[0].rpartition(b"\r\n")[2].decode() for each in transport.write.call_args_list] == targets
+    assert transport.method_calls[-1] == call.resume_reading()
 
 
 @pytest.mark.parametrize("moments", range(8))

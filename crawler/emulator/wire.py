@@ -106,10 +106,11 @@ def parse(head: bytes) -> Request | None:
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection: one request at a time, the next waits in the buffer.
+    """One client's connection: one request at a time; the next waits in the buffer, and more than that at the client.
 
     Mutable state: what arrived and is not answered (``_buffer``), the answer that waits for its time (``_pending``),
-    and whether the connection is dead although the client was not told (``_doomed``).
+    whether the client takes its answers (``_is_read``), and whether the connection is dead although the client was not
+    told (``_doomed``).
     """
 
     _transport: asyncio.Transport
@@ -119,6 +120,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._pending: asyncio.TimerHandle | None = None
         self._answering = False
+        self._is_read = True
         self._doomed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -140,6 +142,15 @@ class Connection(asyncio.Protocol):
         self._buffer += data
         self._answer_next()
 
+    def pause_writing(self) -> None:
+        """Answer nothing more while the client reads nothing."""
+        self._is_read = False
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._is_read = True
+        self._answer_next()
+
     def abort(self) -> None:
         """Reset the connection: the client sees no answer, or half of one."""
         connection = self._transport.get_extra_info("socket")
@@ -147,8 +158,14 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _answer_next(self) -> None:
-        if self._answering or self._transport.is_closing():
-            return
+        if not (self._answering or self._transport.is_closing()) and self._is_read:
+            self._take_next()
+        if len(self._buffer) > MAX_HEAD_BYTES:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _take_next(self) -> None:
         head, found, rest = self._buffer.partition(_HEAD_END)
         if len(head) > MAX_HEAD_BYTES:
             self.abort()

@@ -623,7 +623,8 @@ async def test_stall() -> None:
             length = int(head.partition(b"Content-Length: ")[2].partition(b"\r")[0])
             await client.reader.readexactly(length // 2)
             assert emulator.statistics.in_flight == 1
-            client.writer.write(b"more of the same")
+            client.writer.write(b"x" * 1_000_000)
+            await client.writer.drain()
         await until_in_flight(emulator, 0)
         assert emulator.statistics.unanswered == 1
 
@@ -749,6 +750,16 @@ async def test_what_is_no_request_is_a_bad_one(head: str) -> None:
         client.writer.write(f"{head}\r\n\r\n".encode())
         assert (await client.receive()).status == 400
         assert await client.reader.read() == b""
+
+
+async def test_bad_request_is_answered_however_much_follows() -> None:
+    """A client that sends a large body before it reads gets its 400, not a reset connection."""
+    async with serving() as client:
+        client.writer.write(b"POST / HTTP/1.1\r\nContent-Length: 20000000\r\n\r\n")
+        for _ in range(200):
+            client.writer.write(bytes(100_000))
+            await client.writer.drain()
+        assert (await client.receive()).status == 400
 
 
 async def test_endless_head_is_reset() -> None:

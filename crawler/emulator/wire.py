@@ -109,8 +109,8 @@ class Connection(asyncio.Protocol):
     """One client's connection: one request at a time; the next waits in the buffer, and more than that at the client.
 
     Mutable state: what arrived and is not answered (``_buffer``), the answer that waits for its time (``_pending``),
-    whether the client takes its answers (``_is_read``), and whether the connection is dead although the client was not
-    told (``_doomed``).
+    whether the client takes its answers (``_is_read``), whether what it still sends is thrown away (``_is_deaf``), and
+    whether the connection is dead although the client was not told (``_doomed``).
     """
 
     _transport: asyncio.Transport
@@ -121,6 +121,7 @@ class Connection(asyncio.Protocol):
         self._pending: asyncio.TimerHandle | None = None
         self._answering = False
         self._is_read = True
+        self._is_deaf = False
         self._doomed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -139,8 +140,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer what is complete."""
-        self._buffer += data
-        self._answer_next()
+        if not self._is_deaf:
+            self._buffer += data
+            self._answer_next()
 
     def pause_writing(self) -> None:
         """Answer nothing more while the client reads nothing."""
@@ -176,8 +178,7 @@ class Connection(asyncio.Protocol):
     def _begin(self, head: bytes) -> None:
         request = parse(head)
         if request is None:
-            self._transport.write(_NOT_UNDERSTOOD.head((), closing=True))
-            self._transport.close()
+            self._refuse()
             return
         self._answering = True
         self._host.arrived(request)
@@ -192,6 +193,16 @@ class Connection(asyncio.Protocol):
         else:
             self._finish(answer, closing)
 
+    def _refuse(self) -> None:
+        """Answer, and close when the client does: closing before all that it sends is read would reset the answer."""
+        self._fall_deaf()
+        self._transport.write(_NOT_UNDERSTOOD.head((), closing=True))
+        self._transport.write_eof()
+
+    def _fall_deaf(self) -> None:
+        self._is_deaf = True
+        self._buffer = b""
+
     def _finish(self, answer: Answer, closing: bool) -> None:  # noqa: FBT001 - call_later passes no keywords
         if answer.ending is Ending.RESET:
             self.abort()
@@ -201,6 +212,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(head + answer.body[: len(answer.body) // 2])
             if answer.ending is Ending.TRUNCATE:
                 self._transport.close()
+            else:
+                self._fall_deaf()
             return
         self._transport.write(head + answer.body)
         self._answering = False

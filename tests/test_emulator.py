@@ -865,6 +865,12 @@ def test_every_option_arrives() -> None:
     )
 
 
+def test_probabilities_may_add_up_to_one() -> None:
+    """Also where the sum of their binary fractions, rounded after each, is a little more."""
+    faults = "--fault 500=0.2 --fault 502=0.4 --fault 503=0.3 --fault 504=0.1"
+    assert parsed(*faults.split()).faults == {"500": 0.2, "502": 0.4, "503": 0.3, "504": 0.1}
+
+
 def test_help_names_every_switch_and_every_fault(capsys: pytest.CaptureFixture[str]) -> None:
     """And says something about each."""
     assert run(["emulator", "--help"]) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from importlib.util import find_spec
+from math import fsum
 from typing import Any, get_args
 
 import anyio
@@ -85,7 +86,7 @@ def _distribution(
 ) -> dict[str, float]:
     """Return a mapping of probabilities, of which one at most can come true."""
     probabilities = dict(pairs)
-    if sum(probabilities.values()) > 1:
+    if fsum(probabilities.values()) > 1:
         raise click.BadParameter("all probabilities together can be 1 at most.", ctx, option)
     return probabilities
 

@@ -726,11 +726,21 @@ async def test_pipelined_and_split_requests() -> None:
         assert (await client.receive()).status == 200
 
 
-async def test_connection_close_is_honoured() -> None:
+async def test_answer_to_head_has_no_body() -> None:
+    """A client would take it for the beginning of the next answer."""
+    async with serving() as client:
+        client.send("/", {}, method="HEAD")
+        answer = await client.reader.read()
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("connection", ["close", "TE, Close"])
+async def test_connection_close_is_honoured(connection: str) -> None:
     """The client says close, the server closes."""
     async with serving() as client:
         target = f"{BASES['kr']}/repositories"
-        reply = await client.get(target, client.signed(target) | {"Connection": "close"})
+        reply = await client.get(target, client.signed(target) | {"Connection": connection})
         assert (reply.status, reply.headers["connection"]) == (200, "close")
         assert await client.reader.read() == b""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, cast
@@ -186,7 +186,9 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         answer = self._host.answer(request)
-        closing = request.headers.get("connection", "").lower() == "close" or request.method != "GET"
+        if request.method == "HEAD":
+            answer = replace(answer, body=b"")
+        closing = "close" in request.headers.get("connection", "").lower() or request.method != "GET"
         if answer.delay_s > 0:
             loop = asyncio.get_running_loop()
             self._pending = loop.call_later(answer.delay_s, self._finish, answer, closing)

@@ -418,6 +418,26 @@ async def test_page_is_encoded_anew_after_a_change() -> None:
         assert records_of(await client.chain(path)) == list(world.images("kr", largest(client.emulator)))
 
 
+async def test_count_is_told_anew_after_a_registry_came() -> None:
+    """Where it counts registries, in a page of images that did not change."""
+    async with serving(registries=2, images=30, count="registries") as client:
+        path, world = path_of(client.emulator), client.emulator.world
+        assert (await client.get(path)).page["count"] == 2
+        world.change_registries("kr", random.Random(2))
+        assert len(world.registries("kr")) == 3
+        assert (await client.get(path)).page["count"] == 3
+
+
+async def test_large_pages_are_not_kept() -> None:
+    """Memory is bounded, however large pages may be."""
+    async with serving(registries=1, images=3000, max_page_size=1000) as client:
+        path, kept = path_of(client.emulator), client.emulator.gateway._pages._encoded.cache_info
+        await client.get(f"{path}?pagesize=100")
+        assert kept().currsize == 1
+        await client.get(f"{path}?pagesize=101")
+        assert kept().currsize == 1
+
+
 # --- who may ask, and how often ----------------------------------------------------------------------------------
 
 

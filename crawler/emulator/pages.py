@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from crawler.emulator.options import EmulatorOptions
     from crawler.emulator.world import Record, World
 
-_CACHED_PAGES = 1024  # of about 25 kB: small worlds stay encoded, large ones stay small
+_CACHED_PAGES = 1024  # of 25 kB or so: small worlds stay encoded, large ones stay small
+_CACHED_PAGE_SIZE = 100
 
 
 def _wrong(number: int) -> int:
@@ -64,8 +65,10 @@ class Pages:
         """
         if self._is_refused((page - 1) * page_size, len(contents)):
             return REFUSALS[300]
-        encode = self._encode_images if self._options.sort == "random" else self._encoded
-        answer = Answer(200, encode(contents, contents.version, page, page_size, loops))
+        count = self._count(len(contents), len(self._world.listed(contents.registry.region)))
+        is_kept = self._options.sort != "random" and page_size <= _CACHED_PAGE_SIZE
+        encode = self._encoded if is_kept else self._encode_images
+        answer = Answer(200, encode(contents, contents.version, count, page, page_size, loops))
         for _ in range(poisson(self._options.change_rate, self._rng)):
             contents.change(self._rng, now_ms)
         return answer
@@ -74,13 +77,13 @@ class Pages:
         self,
         contents: Contents,
         _version: int,
+        count: int | None,
         page: int,
         page_size: int,
         loops: bool,  # noqa: FBT001 - a key of the cache, like the version
     ) -> bytes:
         start, stop, length = (page - 1) * page_size, page * page_size, len(contents)
         records = [contents.record(position) for position in self._positions(start, stop, length)]
-        count = self._count(length, len(self._world.listed(contents.registry.region)))
         following = _following(page, stop, length)
         return _body(records, count, page, following=1 if loops and following is None else following)
 

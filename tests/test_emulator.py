@@ -14,7 +14,7 @@ import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 from unittest.mock import Mock, call
 
 import click
@@ -28,12 +28,13 @@ from crawler.cli.emulator import command
 from crawler.emulator import Emulator, EmulatorOptions
 from crawler.emulator.change import poisson, shuffled_positions
 from crawler.emulator.faults import draw_fault
-from crawler.emulator.ledger import most_in_window
+from crawler.emulator.ledger import NoStatistics, Statistics, most_in_window
 from crawler.emulator.names import IMAGE_NAMES, REGISTRY_NAMES
 from crawler.emulator.options import FAULTS, REGIONS, Fault, Sort
 from crawler.emulator.wire import MAX_HEAD_BYTES, Answer, Connection
 from crawler.emulator.world import World
 from crawler.endpoints import check_registry_name
+from crawler.errors import UsageError
 from crawler.secret import KeyPair, Secret
 from crawler.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 
@@ -716,6 +717,14 @@ def test_most_in_window() -> None:
     assert most_in_window([0, 1, 2], 1) == 1
 
 
+async def test_books_can_stay_small() -> None:
+    """Nothing that grows with the requests is kept where nobody asks for it."""
+    async with Emulator(EmulatorOptions(quota=1), NoStatistics()) as emulator, connect(emulator) as client:
+        for status in (200, 429):
+            assert (await client.get(f"{BASES['kr']}/repositories")).status == status
+        assert emulator.statistics == NoStatistics(connections=1)
+
+
 async def test_client_that_leaves_is_forgotten() -> None:
     """Its answer is not sent, and nothing stays in flight."""
     async with Emulator(EmulatorOptions(latency_ms=60_000)) as emulator:
@@ -943,6 +952,20 @@ def test_port_in_use_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None
         f"ncrawl: cannot listen on 127.0.0.1:{port}: Address already in use; "
         "choose another --port, or 0 for any free one\n"
     )
+
+
+def test_command_keeps_small_books(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may serve for days, and nobody asks it."""
+    kept: list[Statistics] = []
+
+    class Unstarted(Emulator):
+        async def __aenter__(self) -> Self:
+            kept.append(self.statistics)
+            raise UsageError("enough")
+
+    monkeypatch.setattr("crawler.cli.emulator.Emulator", Unstarted)
+    assert run(["emulator"]) == 2
+    assert [type(each) for each in kept] == [NoStatistics]
 
 
 @pytest.mark.parametrize("stopped_by", [signal.SIGINT, signal.SIGTERM])

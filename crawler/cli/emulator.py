@@ -12,6 +12,7 @@ import anyio
 import click
 
 from crawler.emulator import Emulator, EmulatorOptions
+from crawler.emulator.ledger import NoStatistics
 from crawler.emulator.options import FAULTS, REGIONS, Count, Oversize, PastEnd, Sort
 
 _UNITS_MS = {"": 1, "ms": 1, "s": 1000, "m": 60_000}
@@ -188,7 +189,7 @@ export NCLOUD_SECRET_KEY={emulator.secret_key}
 
 async def _serve(options: EmulatorOptions) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with Emulator(options) as emulator:
+        async with Emulator(options, NoStatistics()) as emulator:
             click.echo(_greeting(emulator))
             await anext(aiter(signals))
 

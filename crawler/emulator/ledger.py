@@ -102,3 +102,15 @@ class Statistics:
             self.unanswered += 1
         else:
             self.statuses[status] += 1
+
+
+class NoStatistics(Statistics):
+    """Books without what grows with the requests, for a server that runs for days and is not asked."""
+
+    __slots__ = ()
+
+    def arrived(self, target: str, now_s: float) -> None:
+        """Note nothing."""
+
+    def left(self, status: int | None) -> None:
+        """Note nothing."""

@@ -32,6 +32,8 @@ class Emulator:
         async with Emulator(EmulatorOptions(registries=3, images=50)) as emulator:
             print(emulator.url, emulator.access_key, emulator.secret_key)
 
+    Without ``statistics`` it keeps full books, which grow with the requests.
+
     Mutable state: the open connections, and what the attributes refer to.
 
     Attributes:
@@ -44,10 +46,10 @@ class Emulator:
 
     url: str
 
-    def __init__(self, options: EmulatorOptions | None = None) -> None:
+    def __init__(self, options: EmulatorOptions | None = None, statistics: Statistics | None = None) -> None:
         self.options = options or EmulatorOptions()
         self.world = World(self.options.seed, self.options.registries, self.options.images, sort=self.options.sort)
-        self.statistics = Statistics()
+        self.statistics = statistics or Statistics()
         self.gateway = Gateway(self.options, self.world, self.statistics)
         self._connections: dict[Connection, asyncio.Future[None]] = {}
         self._date = (0, "")

@@ -925,6 +925,8 @@ def test_help_names_every_switch_and_every_fault(capsys: pytest.CaptureFixture[s
     ("arguments", "says"),
     [
         (["--latency", "soon"], "'soon' is no duration: write 250, 250ms or 1.5s"),
+        (["--latency", "1441m"], "'1441m' is more than a day"),
+        (["--images", "9" * 400], "is not in the range 0<=x<=1000000000"),
         (["--region-latency", "mars=5"], "should begin with one of kr=, sgn=, jpn="),
         (["--region-latency", "kr=-5"], "'-5' is no duration"),
         (["--fault", "fire=0.5"], "should begin with one of 500=, 502="),

@@ -16,6 +16,7 @@ from crawler.emulator.ledger import NoStatistics
 from crawler.emulator.options import FAULTS, REGIONS, Count, Oversize, PastEnd, Sort
 
 _UNITS_MS = {"": 1, "ms": 1, "s": 1000, "m": 60_000}
+_DAY_MS = 24 * 60 * 60_000
 _DEFAULTS = EmulatorOptions(port=8080)
 
 _HELP = """Serve the API on loopback: no account needed.
@@ -50,7 +51,10 @@ def _milliseconds(value: object) -> float:
     parts = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|)", str(value))
     if not parts:
         raise click.BadParameter(f"{value!r} is no duration: write 250, 250ms or 1.5s.")
-    return float(parts[1]) * _UNITS_MS[parts[2]]
+    milliseconds = float(parts[1]) * _UNITS_MS[parts[2]]
+    if milliseconds > _DAY_MS:
+        raise click.BadParameter(f"{value!r} is more than a day.")
+    return milliseconds
 
 
 def _probability(text: str) -> float:
@@ -115,6 +119,7 @@ def _choice(flag: str, alternatives: Any, text: str) -> click.Option:
 _REGIONS = tuple(region.code for region in REGIONS)
 _LONG_S = 10**9  # thirty years: further on, there are no dates
 _ANY = click.IntRange(min=0)
+_MANY = click.IntRange(0, 10**9)
 _SOME = click.IntRange(min=1)
 _MEAN = click.FloatRange(min=0, max=100)
 
@@ -122,8 +127,8 @@ _WORLD: list[click.Parameter] = [
     _number("--port", click.IntRange(0, 65535), "Port of 127.0.0.1; 0 takes any free one."),
     _number("--seed", click.INT, "The same seed is the same account, keys, faults and changes."),
     _number("--registries", _ANY, "Registries in each region."),
-    _number("--images", _ANY, "Images in all regions together: a few registries hold many, some none."),
-    _choice("--sort", Sort, "Order of lists; random is a fresh order on each request."),
+    _number("--images", _MANY, "Images in all regions together: a few registries hold many, some none."),
+    _choice("--sort", Sort, "Order of images; random is a fresh order of every list on each request."),
     _number("--change-rate", _MEAN, "Images inserted, deleted or touched after each page, on average: 0.3."),
     _number("--registry-change-rate", _MEAN, "Registries created or deleted after each page of their list."),
 ]

@@ -154,7 +154,7 @@ _PAGES: list[click.Parameter] = [
     _number("--default-page-size", _SOME, "Records a page where no size is asked for."),
     _number("--max-page-size", _SOME, "Most records a page."),
     _choice("--oversize", Oversize, "Asking for more records: a smaller page, or 400/100."),
-    _choice("--count", Count, "What `count` on an image list means."),
+    _choice("--count", Count, "What `count` on an image list means; null and wrong go for registries, too."),
     _choice("--past-end", PastEnd, "A page past the end: without results, or 404/300."),
 ]
 _FAULTS: list[click.Parameter] = [

@@ -43,7 +43,7 @@ class EmulatorOptions:
         seed: the same seed is the same world, keys, faults and changes.
         registries: in each region.
         images: in all regions together, shared out heavy-tailed.
-        sort: order of the image lists; ``random`` is a fresh order on each request.
+        sort: order of the image lists; ``random`` is a fresh order of every list on each request.
         change_rate: mean changes to a registry after each page served of it.
         registry_change_rate: mean registries created or deleted after each page served of a registry list.
         latency_ms: before every answer.
@@ -55,7 +55,7 @@ class EmulatorOptions:
         default_page_size: where no ``pagesize`` is asked for.
         max_page_size: largest page given.
         oversize: what asking for more does: a smaller page, or 400/100.
-        count: what ``count`` on an image list means.
+        count: what ``count`` on an image list means; ``null`` and ``wrong`` go for registry lists, too.
         past_end: what a page past the end answers.
         faults: kind to probability a request; together 1 at most.
         denied: registries a region that answer 401/210.

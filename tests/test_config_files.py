@@ -68,6 +68,13 @@ def test_the_readme_names_every_option_of_a_crawl() -> None:
     assert {option for option in options_of("images") | options_of("snapshot") if f"`{option}" not in text} == set()
 
 
+def test_the_service_looks_for_settings_where_it_may() -> None:
+    """ProtectHome= closes /home, and a settings file that may be there but cannot be read is an error."""
+    service = dict(re.findall(r"^(\w+)=(.*)$", (CONFIG / "ncrawl.service").read_text(), re.MULTILINE))
+    assert service["ProtectHome"] == "yes"
+    assert service["Environment"] == f"HOME=/var/lib/{service['StateDirectory']}"
+
+
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     """`systemd-analyze verify` finds nothing wrong with service and timer."""
     if shutil.which("systemd-analyze") is None:

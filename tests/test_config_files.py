@@ -75,6 +75,19 @@ def test_the_service_looks_for_settings_where_it_may() -> None:
     assert service["Environment"] == f"HOME=/var/lib/{service['StateDirectory']}"
 
 
+def test_the_job_needs_no_entry_point() -> None:
+    """Kubernetes runs `ncrawl`, whatever the image runs by itself."""
+    assert re.search(
+        r"^ +command: \[ncrawl\]\n +args: \[snapshot,", (CONFIG / "ncrawl-cronjob.yaml").read_text(), re.MULTILINE
+    )
+
+
+def test_every_night_has_the_same_options() -> None:
+    """Whether systemd, cron or Kubernetes begins it: options of the log and the folder aside."""
+    nights = [[word for word in line if word not in ("--log-format", "json", "-q")] for line in command_lines()]
+    assert nights[0][2:] == nights[1][2:] == nights[2][2:]
+
+
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     """`systemd-analyze verify` finds nothing wrong with service and timer."""
     if shutil.which("systemd-analyze") is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import random
 from functools import partial
@@ -29,7 +30,7 @@ from crawler.snapshot.manifest import (
     read,
     salvage,
 )
-from crawler.snapshot.reading import MAX_LINE_BYTES, whole_lines
+from crawler.snapshot.reading import LUMP_BYTES, MAX_LINE_BYTES, whole_lines
 from crawler.snapshot.records import BadLineError, ImageKey, parse_keys
 from crawler.snapshot.verify import verify
 
@@ -246,6 +247,31 @@ def test_damage_is_named(
         assert named in found
 
 
+FORGERIES = {
+    "leading fields elsewhere": replace(2, b'{"account"', b'{"x":1,"account"'),
+    "leading field overridden": replace(4, b"}\n", b',"registry":"team-b"}\n'),
+    "another registry": replace(4, b'"team-a"', b'"team-b"'),
+    "neighbours swapped": swap(2, 3),
+    "no newline at the end": replace(-1, b"\n", b""),
+}
+
+
+@pytest.mark.parametrize("at_a_time", [1, LUMP_BYTES])
+@pytest.mark.parametrize("damage", FORGERIES.values(), ids=FORGERIES)
+def test_lines_are_proved_although_every_checksum_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[list[bytes]], None], at_a_time: int
+) -> None:
+    """As after a bug in whatever wrote them: in one lump, and across the border of two."""
+    monkeypatch.setattr("crawler.snapshot.reading.LUMP_BYTES", at_a_time)
+    snapshot = make_snapshot(tmp_path / "s", {A: CONTENTS[A]})
+    damage_lines(snapshot, damage)
+    data = images_of(snapshot).read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    reseal(snapshot, change_registry(0, sha256=sha256, length=len(data)))
+    reseal(snapshot, change_file(0, sha256=sha256, bytes=len(data)))
+    assert [finding.file for finding in verify(snapshot)] != []
+
+
 def test_one_wrong_line_is_one_finding(tmp_path: Path) -> None:
     """Besides the file's own checksum: what follows from a line that is named is not reported again."""
     snapshot = make_snapshot(tmp_path / "s", CONTENTS)
@@ -342,6 +368,15 @@ def change_registry(index: int, **changes: object) -> Callable[[Manifest], Manif
         registries = list(manifest.registries)
         registries[index] = msgspec.structs.replace(registries[index], **changes)
         return msgspec.structs.replace(manifest, registries=tuple(registries))
+
+    return change
+
+
+def change_file(index: int, **changes: object) -> Callable[[Manifest], Manifest]:
+    def change(manifest: Manifest) -> Manifest:
+        files = list(manifest.files)
+        files[index] = msgspec.structs.replace(files[index], **changes)
+        return msgspec.structs.replace(manifest, files=tuple(files))
 
     return change
 

@@ -23,7 +23,7 @@ import zstandard
 from crawler import sinks
 from crawler.compression import compressor
 from crawler.errors import ClosedPipeError, LockedError, OutputError
-from crawler.files import check_place, write_file
+from crawler.files import check_place, replace_file, write_file
 from crawler.sinks import LUMP_BYTES, FileSink, StreamSink, open_sink
 
 if TYPE_CHECKING:
@@ -134,6 +134,35 @@ async def test_file_appears_when_it_is_whole(tmp_path: Path, name: str) -> None:
 
 class OddError(Exception):
     """A bug somewhere else."""
+
+
+@pytest.fixture
+def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
+    """Collect of each fsync whether it is of the folder, and whether `file` has its name by then."""
+    seen: list[tuple[bool, bool]] = []
+    folder = tmp_path.stat()
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: seen.append((os.path.samestat(os.fstat(fd), folder), (tmp_path / "file").exists()))
+    )
+    return seen
+
+
+async def test_output_is_synced_before_it_has_its_name_and_its_name_then(
+    tmp_path: Path, synced: list[tuple[bool, bool]]
+) -> None:
+    """After a power loss the name stands for what was there before, or for all that is new."""
+    await fill_whole(open_sink(str(tmp_path / "file")))
+    assert synced == [(False, False), (True, True)]
+
+
+def test_small_files_are_synced_likewise(tmp_path: Path, synced: list[tuple[bool, bool]]) -> None:
+    """Before they have their names; `replace_file` makes the name last, too."""
+    write_file(str(tmp_path / "file"), b"{}")
+    assert synced == [(False, False)]
+    (tmp_path / "file").unlink()
+    synced.clear()
+    replace_file(tmp_path / "file", b"{}")
+    assert synced == [(False, False), (True, True)]
 
 
 @pytest.mark.parametrize("name", UNPACK)

@@ -149,6 +149,21 @@ def test_a_removal_cut_off_is_finished_by_the_next_run(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {names[1], "latest", ".ncrawl.lock"}
 
 
+def test_a_removal_begins_with_a_name_that_is_gone_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is synced under its new name, while all is in it: no power loss brings half of it back."""
+    oldest, _ = nights(tmp_path, 2)
+    doomed: list[int] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda _fd: doomed.extend(len(list(each.iterdir())) for each in removals(tmp_path))
+    )
+    assert list(remove_old(tmp_path, Retention(keep=1), now=NOW)) == [oldest]
+    assert doomed == [3]
+
+
+def removals(folder: Path) -> list[Path]:
+    return list(folder.glob(".ncrawl-removed-*"))
+
+
 def test_what_was_removed_is_told_even_if_the_next_cannot_be(tmp_path: Path) -> None:
     """One name at a time, as each goes; then the error, with the path."""
     names = nights(tmp_path, 3)

@@ -92,8 +92,11 @@ _ALWAYS = Reach.ALWAYS
 _FLAGGED = Expect.FLAGGED
 
 
-def _flagged(number: str, name: str, fault: Fault, at: tuple[Place, ...] = ONE_REGION, most_more: int = 9) -> Row:
-    """Return a row for a page that cannot be had, however often it is tried; each try on a connection of its own."""
+def _flagged(number: str, name: str, fault: Fault, at: tuple[Place, ...] = ONE_REGION, most_more: int = 11) -> Row:
+    """Return a row for a page that cannot be had, however often it is tried; each try on a connection of its own.
+
+    Ten tries, and where nothing else is answered meanwhile the region is held once: a probe, and one try more.
+    """
     flags = (("deadline", "5m"),)
     return Row(number, name, fault, _FLAGGED, _ALWAYS, at, most_more, most_s=500, keep_alive=False, flags=flags)
 

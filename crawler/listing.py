@@ -255,7 +255,7 @@ class Listing:
 
     def _end_unverified(self, signs: list[str]) -> None:
         if self._current.is_closed and not signs:
-            self._end(Verdict.COMPLETE, None)
+            self._end(Verdict.UNVERIFIED if self._verify is VerifyMode.NEVER else Verdict.COMPLETE, None)
         else:
             self._end(Verdict.INCOMPLETE, f"changed while it was listed once: {'; '.join(signs)}")
 

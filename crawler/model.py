@@ -12,6 +12,7 @@ class Verdict(StrEnum):
 
     COMPLETE = "complete"
     COMPLETE_WITH_DRIFT = "complete_with_drift"
+    UNVERIFIED = "unverified"
     INCOMPLETE = "incomplete"
     DENIED = "denied"
     GONE = "gone"
@@ -19,8 +20,13 @@ class Verdict(StrEnum):
 
     @property
     def is_whole(self) -> bool:
-        """True when every image that was there throughout is in the output."""
+        """True when it is proved that every image that was there throughout is in the output."""
         return self in (Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT)
+
+    @property
+    def is_good(self) -> bool:
+        """True when nothing is known to be missing: whole, or looked at only once because that was asked for."""
+        return self.is_whole or self is Verdict.UNVERIFIED
 
 
 class VerifyMode(StrEnum):

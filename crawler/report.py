@@ -50,7 +50,7 @@ def run_id(started_ms: int) -> str:
 def is_complete(result: CrawlResult) -> bool:
     """Whether nothing is missing: a discovered registry that is gone by the time it is listed does not count."""
     listings = [*result.registries, *result.discoveries]
-    return result.stop is None and all(one.verdict.is_whole or one.verdict is Verdict.GONE for one in listings)
+    return result.stop is None and all(one.verdict.is_good or one.verdict is Verdict.GONE for one in listings)
 
 
 def manifest(
@@ -201,10 +201,10 @@ def _row(region: str, result: CrawlResult, verdicts: list[Verdict]) -> tuple[str
 
 
 def _incomplete(result: CrawlResult) -> list[str]:
-    lacking = [one for one in result.registries if not one.verdict.is_whole]
+    lacking = [one for one in result.registries if not one.verdict.is_good]
     others = [one for one in lacking if not _is_cut_off(one, result)]
     others.sort(key=attrgetter("verdict", "region", "registry"))
-    lines = [_told(one) for one in result.discoveries if not one.verdict.is_whole]
+    lines = [_told(one) for one in result.discoveries if not one.verdict.is_good]
     if cut_off := len(lacking) - len(others):
         counted = "1 registry was" if cut_off == 1 else f"{cut_off:,} registries were"
         lines.append(f"{counted} not begun or not finished: {visible(result.stop_reason or '')}")

@@ -783,7 +783,7 @@ async def test_mocked_pages_in_any_order_of_count_and_next() -> None:
         async with transport_to("http://127.0.0.1:1", open_=SessionWire) as transport:
             outcome = await crawl_with(transport, plan(regions=(KR,), page_size=2, verify=VerifyMode.NEVER))
     assert [json.loads(line)["name"] for line in outcome.output.lines] == ["a", "b", "c"]
-    assert outcome.verdicts == {"kr/team-a": Verdict.COMPLETE}
+    assert outcome.verdicts == {"kr/team-a": Verdict.UNVERIFIED}
 
 
 async def test_mocked_refusal() -> None:

@@ -79,7 +79,10 @@ def test_extents_follow_each_other() -> None:
 
 @pytest.mark.parametrize(
     ("verdict", "complete"),
-    [(verdict, verdict in (Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT, Verdict.GONE)) for verdict in Verdict],
+    [
+        (verdict, verdict in (Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT, Verdict.UNVERIFIED, Verdict.GONE))
+        for verdict in Verdict
+    ],
 )
 def test_what_makes_a_run_complete(verdict: Verdict, complete: bool) -> None:  # noqa: FBT001 - a parameter
     """Every list and every registry, where one that is gone does not count; and that nothing stopped it."""

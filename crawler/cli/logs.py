@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("ncrawl")
 
 _LONGEST_COMPLAINT = 10_000
+_NOT_WORTH_A_WORD = (Verdict.COMPLETE, Verdict.UNVERIFIED, Verdict.GONE)
 _REFUSALS = (Stop.KEY_REFUSED.value, Stop.QUOTA.value)
 
 
@@ -128,7 +129,7 @@ def _describe(event: Event) -> tuple[int, str]:
             told += "; signing with the gateway's time"
         case ListingEnded(region, registry, verdict, reason, images):
             told = f"{_place(region, registry)}: {verdict}, {images} found" + (f": {reason}" if reason else "")
-            level = logging.DEBUG if verdict in (Verdict.COMPLETE, Verdict.GONE) else _level_of_lack(verdict)
+            level = logging.DEBUG if verdict in _NOT_WORTH_A_WORD else _level_of_lack(verdict)
         case FieldOverridden(region, registry):
             told = f"{_place(region, registry)} sent account, region or registry in a record; ours take their place"
         case RunStopped(reason):
@@ -139,7 +140,7 @@ def _describe(event: Event) -> tuple[int, str]:
 
 def _level_of_lack(verdict: Verdict) -> int:
     """A table tells people of every registry that is not complete; to a collector of JSON lines only the log does."""
-    return logging.WARNING if _is_json() and not verdict.is_whole else logging.INFO
+    return logging.WARNING if _is_json() and not verdict.is_good else logging.INFO
 
 
 def _is_json() -> bool:

@@ -187,7 +187,7 @@ class _Night:
         """Return the result of all sessions of the run; a registry that a complete list lacks by now is left out."""
         parts = self.run.parts
         lists = {region: part for (region, registry), part in parts.items() if registry is None}
-        known = {region: set(self._names(part)) for region, part in lists.items() if part.result.verdict.is_whole}
+        known = {region: set(self._names(part)) for region, part in lists.items() if part.result.verdict.is_good}
         registries = [
             part.result
             for (region, registry), part in parts.items()
@@ -253,20 +253,20 @@ class _Night:
 
 def _lacking(made: Manifest) -> str:
     """Return how much a snapshot lacks, for a mail of one line."""
-    regions = [one.region for one in made.regions if not one.verdict.is_whole]
+    regions = [one.region for one in made.regions if not one.verdict.is_good]
     if regions:
         return f"not every registry of {', '.join(regions)} could be listed"
     return f"{len(_missing(made)):,} of {len(made.registries):,} registries"
 
 
 def _missing(made: Manifest) -> list[RegistryRecord]:
-    return [one for one in made.registries if not one.verdict.is_whole and one.verdict is not Verdict.GONE]
+    return [one for one in made.registries if not one.verdict.is_good and one.verdict is not Verdict.GONE]
 
 
 def accepts(policy: str, made: Manifest) -> bool:
     """Whether `latest` may point to a snapshot: ``complete``, ``partial``, or at most so many registries missing."""
     if policy == "partial" or made.verdict == "complete":
         return True
-    if policy == "complete" or not all(region.verdict.is_whole for region in made.regions):
+    if policy == "complete" or not all(region.verdict.is_good for region in made.regions):
         return False
     return 100 * len(_missing(made)) <= float(policy.removesuffix("%")) * len(made.registries)

@@ -66,6 +66,7 @@ class VerdictCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     complete: Natural = 0
     complete_with_drift: Natural = 0
+    unverified: Natural = 0
     incomplete: Natural = 0
     denied: Natural = 0
     gone: Natural = 0
@@ -295,7 +296,7 @@ def _contradictions_of_verdict(manifest: Manifest) -> Iterator[Contradiction]:
     records: tuple[RegistryRecord | RegionRecord, ...] = (*manifest.registries, *manifest.regions)
     for record in records:
         # What is gone counts if it was asked for by name, and does not if it was discovered: both are possible.
-        if not record.verdict.is_whole and record.verdict is not Verdict.GONE:
+        if not record.verdict.is_good and record.verdict is not Verdict.GONE:
             yield Contradiction(None, f"its verdict is complete, but {record.region} has what is {record.verdict}")
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 PREFIX = ".ncrawl-"
 SYNC_EVERY_S = 5.0
 PAUSE_EVERY_BYTES = 1024 * 1024
-FINISHED = frozenset({Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT, Verdict.DENIED, Verdict.GONE})
+FINISHED = frozenset({Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT, Verdict.UNVERIFIED, Verdict.DENIED, Verdict.GONE})
 """Verdicts that a resumed run takes over; a listing with another one is fetched anew."""
 
 SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}

@@ -39,9 +39,19 @@ from crawler.events import (
 from crawler.groups import one_error
 from crawler.listing import Listing
 from crawler.model import ListingResult, PageRequest
+from crawler.page_size import SMALL, PageSize
 from crawler.passes import Failure
 from crawler.plan import CrawlResult, Stop, without_wrong_regions
-from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, is_outage, pause_s
+from crawler.retrying import (
+    FAILURE_KINDS,
+    MAX_TRIES,
+    TRIES_AT_A_SIZE,
+    Action,
+    classify,
+    is_outage,
+    may_be_too_heavy,
+    pause_s,
+)
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk
 from crawler.signing import hint_at_clocks
 from crawler.text import writable
@@ -55,6 +65,8 @@ if TYPE_CHECKING:
     from crawler.seams import Fetcher, Output
 
 FLUSH_EVERY_S = 0.25
+SETTLE_S = 1.0
+"""Back-ends that lag by less cannot hide what was pushed meanwhile from two passes that begin so far apart."""
 
 
 class Crawl:
@@ -69,7 +81,7 @@ class Crawl:
         self._epoch_s = time.time() - self._loop.time()  # a wall clock that jumps in mid-run changes no duration
         self._queues = {region.code: RegionQueue(region, self._begin) for region in plan.regions}
         self._schedule = Schedule(plan.concurrency, list(self._queues.values()))
-        self._page_sizes: dict[str, int | None] = {region.code: plan.page_size for region in plan.regions}
+        self._page_sizes = {region.code: _page_sizes(plan.page_size) for region in plan.regions}
         self._idle: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._scope = anyio.CancelScope()
@@ -149,7 +161,8 @@ class Crawl:
             prefix = line_prefix(REGISTRY_FIELDS, (self._plan.account, region.code))
         else:
             prefix = line_prefix(IMAGE_FIELDS, (self._plan.account, region.code, registry))
-        listing = Listing(self._page_sizes[region.code], self._plan.verify)
+        of_registries, of_images = self._page_sizes[region.code]
+        listing = Listing(of_registries if registry is None else of_images, self._plan.verify)
         return Walk(region, registry, listing, prefix, started_ms=self._now_ms())
 
     def _now_ms(self) -> int:
@@ -211,8 +224,8 @@ class Crawl:
         walk = job.walk
         if page.overridden:
             self._warn_of_override(walk)
-        if job.page == 1:
-            self._learn(queue, walk, page)
+        if job.page == 1 and len(page.names) > 1:
+            walk.is_sorted = all(map(le, page.names, islice(page.names, 1, None)))
         names, records = walk.listing.receive(job.page, page)
         self._images += 0 if walk.registry is None else len(names)
         if walk.registry is None and self._plan.images:
@@ -221,24 +234,28 @@ class Crawl:
             await self._output.take(walk, names, records)
         await self._after_answer(queue, walk)
 
-    def _learn(self, queue: RegionQueue, walk: Walk, first: Page) -> None:
-        """Note the order; begin later listings of the region with what was accepted, if a larger page was refused."""
-        if len(first.names) > 1:
-            walk.is_sorted = all(map(le, first.names, islice(first.names, 1, None)))
-        given, usual = walk.listing.accepted_page_size, self._page_sizes[queue.region.code]
-        if usual is not None and (given is None or given < usual):
-            self._page_sizes[queue.region.code] = given
-
     def _discovered(self, queue: RegionQueue, names: Iterable[str]) -> None:
         names = map(writable, names)
         queue.waiting.extend(name for name in names if (queue.region.code, name) not in self._plan.finished)
 
     async def _after_answer(self, queue: RegionQueue, walk: Walk) -> None:
         if walk.listing.outcome is None:
-            queue.enlist(walk)
+            self._go_on(queue, walk)
         elif walk in queue.walks:
             queue.walks.remove(walk)
             await self._output.end(walk, self._end(walk))
+
+    def _go_on(self, queue: RegionQueue, walk: Walk) -> None:
+        """Let a walk ask for more pages; a second look waits until a back-end that lags shows what the others show.
+
+        Only a list that is not in the order of its names can lack what was there throughout twice in a row, because it
+        was pushed in between.
+        """
+        if walk.listing.passes == walk.looks or walk.is_sorted:
+            queue.enlist(walk)
+            return
+        walk.looks = walk.listing.passes
+        queue.enlist_at(walk, walk.started_ms / 1000 - self._epoch_s + SETTLE_S)
 
     # ── failures ──
 
@@ -261,7 +278,7 @@ class Crawl:
         if isinstance(error, NotSentError):
             queue.retry_at(job, self._loop.time())
             return
-        action = classify(error, tries=job.tries)
+        action = _called_for(queue, job, error)
         job.walk.throttled += action is Action.SLOW_DOWN
         self._count_against(queue, job, error)
         if action is Action.STOP_KEY and isinstance(error, GatewayError):
@@ -341,6 +358,23 @@ class Crawl:
         if not self._warned_of_override:
             self._warned_of_override = True
             self._observe(FieldOverridden(walk.region.code, walk.registry))
+
+
+def _page_sizes(ask: int) -> tuple[PageSize, PageSize]:
+    """Return what is known of a region's page sizes: for its list of registries, and for lists of images."""
+    of_registries = PageSize(ask)
+    return of_registries, PageSize(ask, of_registries)
+
+
+def _called_for(queue: RegionQueue, job: Job, error: RequestError) -> Action:
+    """Return what an error calls for, where a page that keeps failing may be to blame for its size."""
+    action = classify(error, tries=job.tries)
+    if action is not Action.RETRY or queue.health.is_held or job.is_probe or not may_be_too_heavy(error):
+        return action
+    if job.page == 1 and job.walk.listing.may_ask_for_less:
+        return Action.TOO_HEAVY if job.tries + 1 >= TRIES_AT_A_SIZE else action
+    is_large = job.page_size is not None and job.page_size > SMALL
+    return Action.TOO_HEAVY if is_large and job.page > 1 and not _has_tries_left(queue, job) else action
 
 
 def _has_tries_left(queue: RegionQueue, job: Job) -> bool:

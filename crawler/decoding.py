@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from itertools import accumulate
 from typing import Annotated, Final
 
@@ -37,6 +38,7 @@ _PAIR_OR_HALF = re.compile(
 )
 _STAND_IN = re.compile(rb"\\u([eE])([89a-fA-F][0-9a-fA-F]{2})|\\.")
 _STAND_IN_CHARACTER = re.compile("[\ue800-\uefff]")
+_ENVELOPE_KEYS = (b'"results"', b'"next"', b'"count"')
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(rb"[\[{]|[\]}]")
 
@@ -187,6 +189,8 @@ def _split_flat(body: bytes, count: int) -> list[bytes]:
     records = body.split(b"{")[2:]
     if len(records) != count:
         return []
+    if _may_repeat_keys(body[:first]):
+        return []
     records[-1] = records[-1][:-2]
     records = [record.rstrip(b", \t") for record in records]
     if body.rfind(b"[") > first:
@@ -196,10 +200,9 @@ def _split_flat(body: bytes, count: int) -> list[bytes]:
 
 def _split(body: bytes) -> list[bytes]:
     """Split a page of any records where its grammar says."""
-    records = list(map(bytes, _any_page.decode(body).results))
-    if not records:
-        _check_emptiness(body)
-    return records
+    if _may_repeat_keys(body):
+        _check_keys(body)
+    return list(map(bytes, _any_page.decode(body).results))
 
 
 def _checked(records: list[bytes]) -> list[bytes]:
@@ -209,11 +212,17 @@ def _checked(records: list[bytes]) -> list[bytes]:
     return records
 
 
-def _check_emptiness(body: bytes) -> None:
-    """Refuse what only looks like an empty page: one whose second `results` hide the first."""
-    fields = json.loads(body, object_pairs_hook=list, parse_int=str, parse_float=str)
-    if sum(key == "results" for key, _ in fields) > 1:
-        raise PageError("`results` twice")
+def _may_repeat_keys(text: bytes) -> bool:
+    """Whether a key of the envelope may stand twice in a text that holds all of it: plainly, or escaped."""
+    return b"\\u00" in text or any(text.count(key) > 1 for key in _ENVELOPE_KEYS)
+
+
+def _check_keys(body: bytes) -> None:
+    """Refuse a page whose envelope has a key twice: readers would take the last, and miss what the first says."""
+    keys = Counter(key for key, _ in json.loads(body, object_pairs_hook=list, parse_int=str, parse_float=str))
+    for quoted in _ENVELOPE_KEYS:
+        if keys[key := quoted.strip(b'"').decode()] > 1:
+            raise PageError(f"`{key}` twice")
 
 
 def _with_names(records: list[bytes]) -> tuple[list[str], list[bytes]]:

@@ -7,7 +7,8 @@
     │   └── InvalidRegistryNameError      a name that must not become part of a path
     ├── RequestError                      one try of one page failed; `retrying` says what that calls for
     │   ├── NotSentError                  sent back while it waited for its turn: no failure of anybody
-    │   ├── NetworkError                  no answer: refused, reset, time-out, name resolution
+    │   ├── NetworkError                  no answer: refused, reset, name resolution
+    │   │   └── TimedOutError             no whole answer in time
     │   ├── CertificateError              the gateway could not be authenticated
     │   ├── ProtocolError                 what came was not HTTP, or was cut short
     │   ├── TooLargeError                 the body is larger than is taken in
@@ -79,6 +80,10 @@ class NotSentError(RequestError):
 
 class NetworkError(RequestError):
     """No whole answer came: refused, reset, timed out, or the name did not resolve."""
+
+
+class TimedOutError(NetworkError):
+    """No whole answer came in time."""
 
 
 class CertificateError(RequestError):

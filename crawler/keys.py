@@ -28,6 +28,8 @@ PREFIX = "NCRAWL_"
 MAX_RATE_PER_S = 1_000_000
 MIN_RATE_PER_S = 0.001
 MAX_DURATION_S = 30 * 86_400
+MAX_PAGE_SIZE = 10_000
+AUTO = "auto"
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -203,6 +205,16 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def parse_page_size(text: str) -> int | str:
+    """Return records a page, or ``auto``."""
+    if text == AUTO:
+        return AUTO
+    try:
+        return whole_number(1, MAX_PAGE_SIZE)(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, nor {AUTO}") from None
 
 
 def parse_rate(text: str) -> float:

@@ -13,28 +13,34 @@ Costs: O(1) a record; memory is the registry's names, once.
 
 from __future__ import annotations
 
-from itertools import repeat
 from math import ceil
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from crawler.model import Verdict, VerifyMode
+from crawler.page_size import SMALL, PageSize
 from crawler.passes import MAX_PAGES_BEYOND_COUNT, Failure, FailureKind, Pass
-from crawler.proof import ACCEPTED_LOSS, expected_loss, one_pass_was_atomic, passes_agree, signs_of_change
+from crawler.proof import (
+    ACCEPTED_LOSS,
+    FEWEST_PASSES_TO_ESTIMATE,
+    expected_loss,
+    one_pass_was_atomic,
+    passes_agree,
+    passes_overlap,
+    signs_of_change,
+)
+from crawler.sightings import Sightings
 
 if TYPE_CHECKING:
     from crawler.model import Page
 
 MAX_PASSES = 8
-"""The passes that saw a name are the bits of one small integer, which CPython shares up to 256."""
+"""The passes that saw a name are the lowest bits of one small integer."""
 MAX_UNCLOSED_PASSES = 3
-SMALLEST_PAGE_SIZE = 10
-LARGEST_STRETCH = 1000
-STRETCHED_PASS = 2
 
-_LOST_FOR_GOOD = (FailureKind.LOST, FailureKind.DENIED, FailureKind.TOO_LARGE)
-_SHRINK_PERCENT = (0, 3, 7, 11, 17, 23, 29, 37)
+_OF_SIZE = (FailureKind.BAD_REQUEST, FailureKind.TOO_LARGE, FailureKind.TOO_HEAVY)
+_LOST_FOR_GOOD = (FailureKind.LOST, FailureKind.DENIED, FailureKind.TOO_LARGE, FailureKind.TOO_HEAVY)
 
 
 class Outcome(Struct, frozen=True):
@@ -63,24 +69,20 @@ class Listing:
     """The state of one listing, from its first page to its verdict.
 
     Args:
-        page_size: asked for at first; None leaves it to the gateway.
+        size: what its first page is asked for with; learns from it.
         verify: when to take another pass.
     """
 
-    def __init__(self, page_size: int | None, verify: VerifyMode) -> None:
+    def __init__(self, size: PageSize, verify: VerifyMode) -> None:
         self.outcome: Outcome | None = None
-        self._page_size = page_size
+        self._size = size
         self._verify = verify
-        self._seen: dict[str, int] = {}  # name to the bits of the passes that saw it
+        self._seen = Sightings()
         self._passes: list[Pass] = []
         self._pages = 0
         self._count: int | None = None
-        self._current = self._begin_pass(page_size)
-
-    @property
-    def accepted_page_size(self) -> int | None:
-        """What the gateway did not refuse so far; the next listing may begin with it."""
-        return self._page_size
+        self._was_refused = False
+        self._current = self._begin_pass(size.ask)
 
     def next_page(self) -> int | None:
         """Return the number of a page to ask for now and count it as asked; None: wait, or it is over."""
@@ -98,9 +100,25 @@ class Listing:
         return self._current.size
 
     @property
+    def passes(self) -> int:
+        """How many were begun."""
+        return len(self._passes)
+
+    @property
+    def knows_size(self) -> bool:
+        """Whether a page of the size that others of its kind would ask for was given."""
+        return self._size.is_known
+
+    @property
     def has_work(self) -> bool:
         """Whether `next_page` would return a page now."""
         return self.outcome is None and self._current.next_page() is not None
+
+    @property
+    def may_ask_for_less(self) -> bool:
+        """Whether a first page that keeps failing may be to blame for its size: large, and none as large was given."""
+        size, taken = self._current.size, len(self._passes)
+        return taken == 1 and size is not None and size > SMALL and self._current.contiguous == 0
 
     def receive(self, number: int, page: Page) -> tuple[list[str], list[bytes]]:
         """Take an answer in; return names and records that no page held before, in the gateway's order."""
@@ -108,8 +126,11 @@ class Listing:
         self._pages += 1
         if page.count is not None:
             self._count = page.count
+        if number == 1 and len(self._passes) == 1:
+            is_full = page.next is not None and len(page.names) == current.size
+            self._size.given(current.size, refused=self._was_refused, is_full=is_full)
         before = current.names
-        fresh = self._sift(page)
+        fresh = self._sift(number, page)
         current.stale = 0 if current.names > before else current.stale + 1
         current.note(number, page)
         self._settle()
@@ -118,8 +139,7 @@ class Listing:
     def fail(self, number: int, failure: Failure) -> None:
         """Take in that a page could not be had, for good."""
         current = self._current
-        is_of_size = failure.kind in (FailureKind.BAD_REQUEST, FailureKind.TOO_LARGE)
-        if number == 1 and is_of_size and self._shrink(failure.kind):
+        if number == 1 and failure.kind in _OF_SIZE and self._ask_for_less(failure.kind):
             return
         current.fail(number, failure)
         self._settle()
@@ -138,63 +158,34 @@ class Listing:
         self._passes.append(self._current)
         return self._current
 
-    def _sift(self, page: Page) -> tuple[list[str], list[bytes]]:
+    def _sift(self, number: int, page: Page) -> tuple[list[str], list[bytes]]:
         """Take the page's names in; return those that no page held before, with their records."""
-        if len(self._passes) == 1 and self._are_new(page.names):
-            self._current.names += len(page.names)
+        new = self._seen.take(page.names, into=self._current, page=number)
+        if new is None:
             return page.names, page.records
-        return self._sift_one_by_one(page)
+        return [page.names[place] for place in new], [page.records[place] for place in new]
 
-    def _are_new(self, names: list[str]) -> bool:
-        """Take names of the first pass in if none came before, nor twice now; else none of them."""
-        seen, before = self._seen, len(self._seen)
-        seen.update(zip(names, repeat(1)))
-        if len(seen) == before + len(names):
-            return True
-        while len(seen) > before:
-            seen.popitem()  # the latest first
-        return False
-
-    def _sift_one_by_one(self, page: Page) -> tuple[list[str], list[bytes]]:
-        current, seen, bit = self._current, self._seen, self._current.bit
-        names: list[str] = []
-        records: list[bytes] = []
-        for name, record in zip(page.names, page.records, strict=True):
-            passes = seen.get(name, 0)
-            if passes & bit:
-                current.twice += 1
-                continue
-            seen[name] = passes | bit
-            current.names += 1
-            current.shared += bool(passes & (bit >> 1))
-            if not passes:
-                names.append(name)
-                records.append(record)
-        return names, records
-
-    def _shrink(self, why: FailureKind) -> bool:
-        """After a refused page size, or a page that was too large: ask for less; False if that helps no more.
-
-        A size that is refused is halved, at last left to the gateway, and not asked of other registries any more; that
-        a page is too large is this registry's own affair.
-        """
+    def _ask_for_less(self, why: FailureKind) -> bool:
+        """After a page size that was refused, too large or too much, ask for less; False if that helps no more."""
         current = self._current
-        if current.size is None or (why is FailureKind.TOO_LARGE and current.size == 1):
+        smaller = self._smaller_than(current.size, why)
+        if smaller is None and (current.size is None or why is not FailureKind.BAD_REQUEST):
             return False
-        if why is FailureKind.TOO_LARGE:
-            current.size //= 2
-        else:
-            current.size = self._size_after_refusal(current.size)
-            if len(self._passes) == 1:
-                self._page_size = current.size
-        current.asked = current.pending = 0
+        self._was_refused = self._was_refused or why is FailureKind.BAD_REQUEST
+        current.size, current.asked, current.pending = smaller, 0, 0
         return True
 
-    def _size_after_refusal(self, refused: int) -> int | None:
+    def _smaller_than(self, size: int | None, why: FailureKind) -> int | None:
+        if size is None:
+            return None
+        if why is FailureKind.TOO_LARGE:
+            return size // 2 or None
+        if why is FailureKind.TOO_HEAVY:
+            return self._size.after_failure(size)
         if len(self._passes) == 1:
-            return refused // 2 if refused // 2 >= SMALLEST_PAGE_SIZE else None
-        smaller = self._smaller_page_size()
-        return smaller if smaller < refused else None
+            return self._size.after_refusal(size)
+        smaller = self._other_page_size()
+        return smaller if smaller < size else None
 
     def _settle(self) -> None:
         """An answer came: when it was the last of its pass, judge the pass."""
@@ -203,7 +194,7 @@ class Listing:
         if current.pending or current.next_page() is not None:
             return
         if not (self._judge_failures() or self._judge_proof()):
-            self._begin_pass(self._other_page_size())
+            self._begin_pass(self._next_size())
 
     def _judge_failures(self) -> bool:
         """End the listing when pages are missing for reasons that another pass would meet again."""
@@ -213,12 +204,17 @@ class Listing:
             self._end(*self._verdict_without_first_page(first))
             return True
         lost = [(n, f) for n, f in current.missing() if f.kind in _LOST_FOR_GOOD]
-        if lost:
+        if lost and not self._may_halve(lost):
             number, failure = lost[0]
             more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
             self._end(Verdict.INCOMPLETE, f"page {number}: {failure.reason}{more}")
             return True
         return False
+
+    def _may_halve(self, lost: list[tuple[int, Failure]]) -> bool:
+        """Whether pages were lost that may have been too large, so that another pass may fetch them in halves."""
+        is_of_size = all(failure.kind in _OF_SIZE for _, failure in lost)
+        return is_of_size and (self._current.boundaries or 0) > 1 and len(self._passes) < MAX_PASSES
 
     def _verdict_without_first_page(self, failure: Failure) -> tuple[Verdict, str]:
         if failure.kind is FailureKind.NOT_FOUND:
@@ -238,7 +234,7 @@ class Listing:
         if defects:
             counted = "1 record" if defects == 1 else f"{defects} records"
             self._end(Verdict.INCOMPLETE, f"{counted} without a usable name")
-        elif self._verify is VerifyMode.NEVER or (self._is_first_enough() and not signs):
+        elif self._verify is VerifyMode.NEVER:
             self._end_unverified(signs)
         elif self._seen and not last.names and last.is_closed:
             self._end(Verdict.INCOMPLETE, "fell empty while it was listed")
@@ -249,13 +245,11 @@ class Listing:
             self._end(Verdict.INCOMPLETE, f"{why} in {len(self._passes)} passes: {'; '.join(signs)}")
         return self.outcome is not None
 
-    def _is_first_enough(self) -> bool:
-        only = len(self._passes) == 1 and self._verify is VerifyMode.AUTO
-        return only and self._current.is_closed and not self._current.doubts()
-
     def _end_unverified(self, signs: list[str]) -> None:
-        if self._current.is_closed and not signs:
-            self._end(Verdict.UNVERIFIED if self._verify is VerifyMode.NEVER else Verdict.COMPLETE, None)
+        current = self._current
+        if current.is_closed and not signs:
+            doubt = f"count is {self._count}, and {len(self._seen)} came"
+            self._end(Verdict.UNVERIFIED, doubt if current.is_doubted else None)
         else:
             self._end(Verdict.INCOMPLETE, f"changed while it was listed once: {'; '.join(signs)}")
 
@@ -266,37 +260,40 @@ class Listing:
             self._end(Verdict.COMPLETE, None)
 
     def _is_proved(self) -> bool:
-        """Whether nothing that was there throughout can be missing; `proof` gives the three grounds."""
-        passes = self._passes
-        if one_pass_was_atomic(passes, len(self._seen)):
-            return len(passes) > 1 or self._is_first_enough()
-        return passes_agree(passes) or expected_loss(passes, self._seen) <= ACCEPTED_LOSS
+        """Whether nothing that was there throughout can be missing; `proof` gives the grounds."""
+        passes, known = self._passes, len(self._seen)
+        if one_pass_was_atomic(passes, known):
+            return len(passes) > 1 or self._verify is VerifyMode.AUTO
+        if passes_agree(passes) or passes_overlap(passes, known):
+            return True
+        may_tell = len(passes) >= FEWEST_PASSES_TO_ESTIMATE
+        return may_tell and expected_loss(passes, self._seen.held_by()) <= ACCEPTED_LOSS
 
     def _is_spent(self) -> bool:
         unclosed = sum(not p.is_closed for p in self._passes)
         endless = unclosed and self._pages > MAX_PAGES_BEYOND_COUNT
         return bool(len(self._passes) >= MAX_PASSES or unclosed >= MAX_UNCLOSED_PASSES or endless)
 
-    def _first_page_size(self) -> int:
-        first = self._passes[0]
-        return first.given or first.size or 100
+    def _next_size(self) -> int:
+        """Return the page size of the next pass: half where pages were lost as too large, else another one."""
+        current = self._current
+        lost = any(failure.kind in _OF_SIZE for _, failure in current.missing())
+        return max((current.boundaries or 2) // 2, 1) if lost else self._other_page_size()
 
     def _other_page_size(self) -> int:
-        """Return a page size that puts the boundaries elsewhere.
+        """Return a page size that puts the boundaries elsewhere, for as few pages more as can be.
 
-        A little smaller each pass; but the third asks for one page that holds all that is known and some more: if the
-        gateway gives that much, the answer is atomic and proves the listing, whatever moves.
+        A pass of one page that is doubted is asked for in two: a gateway that gives less than it has, and says that
+        this is all, has to go on then.
         """
-        known = len(self._seen)
-        one_page = known + known // 8 + 8
-        if len(self._passes) == STRETCHED_PASS and one_page <= LARGEST_STRETCH:
-            return max(one_page, self._first_page_size())
-        return self._smaller_page_size()
-
-    def _smaller_page_size(self) -> int:
-        size, taken = self._first_page_size(), len(self._passes)
-        smaller = size - max(taken, ceil(size * _SHRINK_PERCENT[min(taken, MAX_PASSES - 1)] / 100))
-        return smaller if smaller >= 1 else size + taken
+        current, known, taken = self._current, len(self._seen), len(self._passes)
+        if current.is_atomic and current.is_doubted:
+            return max(current.records - max(current.records // 8, 1), 1)
+        first = self._passes[0].boundaries or SMALL
+        smallest = min(p.boundaries or SMALL for p in self._passes)
+        even = ceil(known / (ceil(known / first) + taken - 1)) if known > first else first
+        smaller = min(even, smallest - 1)
+        return smaller if smaller >= 1 else first + taken
 
     def _end(self, verdict: Verdict, reason: str | None) -> None:
         first = self._passes[0]
@@ -309,4 +306,4 @@ class Listing:
             passes=len(self._passes),
             page_size=first.given or first.size,
         )
-        self._seen = {}
+        self._seen.forget()

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     from crawler.model import Page
+    from crawler.sightings import Overlap
 
 MAX_PAGES_BY_COUNT = 100_000
 """However much `count` promises: what it says may be nonsense, and the requests are bounded all the same."""
@@ -30,6 +31,7 @@ class FailureKind(Enum):
     DENIED = "denied"
     NOT_FOUND = "not found"
     TOO_LARGE = "too large"
+    TOO_HEAVY = "too heavy"
     LOST = "lost"
 
 
@@ -46,6 +48,8 @@ class Pass(Struct):
     Attributes:
         known: names that were seen before it, if the pass before it came to an end: what lies beyond, which `count` may
             promise all the same, may be answered with pages that look like change.
+        twice: names that came twice.
+        overlaps: page to the pages of the pass before that held its names, where that is known.
     """
 
     bit: int
@@ -65,11 +69,11 @@ class Pass(Struct):
     records: int = 0
     names: int = 0
     shared: int = 0
-    twice: int = 0
+    twice: set[str] = set()
+    overlaps: dict[int, Overlap] = {}
     defects: int = 0
     irregular: int = 0
     last_filled: int = 0
-    first_empty: int | None = None
     broken: str | None = None
     failures: dict[int, Failure] = {}
 
@@ -97,8 +101,6 @@ class Pass(Struct):
             self.expected = self._pages_to_expect(page.count, total)
         if total:
             self.last_filled = max(self.last_filled, number)
-        elif number > 1:
-            self.first_empty = min(number, self.first_empty or number)
         self._advance(number)
         self._follow(number, page.next, total)
 
@@ -157,28 +159,30 @@ class Pass(Struct):
         """Return the failures that left a hole: those past the end of the chain did not."""
         return [(n, f) for n, f in sorted(self.failures.items()) if self.end is None or n <= self.end]
 
+    @property
+    def is_doubted(self) -> bool:
+        """The gateway counts more than it gave: no sign of change, and perhaps no count of this list at all."""
+        return any(count > self.records for count in self.counts)
+
     def signs(self) -> list[str]:
-        """Return what shows that the registry changed while this pass read it, a phrase each."""
+        """Return what shows that this pass is not to be relied on: mostly change while it read, a phrase each."""
         found = []
-        if self.twice:
-            found.append(f"{self.twice} {'name' if self.twice == 1 else 'names'} came twice")
+        if self.is_atomic and self.is_doubted and self.records == self.size:
+            found.append(f"count is {max(self.counts)}, and the only page ends with its {self.records}")
         if len(self.counts) > 1:
             found.append(f"count went from {min(self.counts)} to {max(self.counts)}")
         if self.broken:
             found.append(self.broken)
-        if self.irregular:
-            found.append(f"{self.irregular} pages in the middle were not full")
         if self.end is not None and self.last_filled > self.end:
             found.append(f"page {self.last_filled} had images although page {self.end} was the last")
         found += [f"page {n} was demanded and not there ({f.reason})" for n, f in self.missing()[:3]]
         return found
 
-    def doubts(self) -> bool:
-        """Whether a closed pass is odd, which proves no change: worth a second look, and forgiven if that agrees."""
-        assert self.end is not None
-        if self.is_atomic:
-            cut_off = not self.records or self.records == self.size
-            return cut_off and any(count > self.records for count in self.counts)
-        ends_empty = self.first_empty is not None and self.first_empty <= self.end
-        off = any(ceil(c / (self.given or 1)) == self.end and c != self.records for c in self.counts)
-        return ends_empty or off
+    def oddities(self) -> list[str]:
+        """Return what may be change or the gateway's way, a phrase each: another pass that has the same tells."""
+        found = []
+        if self.twice:
+            found.append(f"{len(self.twice)} {'name' if len(self.twice) == 1 else 'names'} came twice")
+        if self.irregular:
+            found.append(f"{self.irregular} pages in the middle were not full")
+        return found

@@ -9,13 +9,15 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from crawler.errors import CertificateError, GatewayError, NetworkError, TooLargeError
+from crawler.errors import CertificateError, GatewayError, NetworkError, TimedOutError, TooLargeError
 from crawler.passes import FailureKind
 
 if TYPE_CHECKING:
     from crawler.errors import RequestError
 
 MAX_TRIES = 10
+TRIES_AT_A_SIZE = 2
+"""Failed tries of a large first page before a smaller one is asked for."""
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 5.0
 """Short: what lasts longer is an outage, and the region is held."""
@@ -24,7 +26,8 @@ THROTTLED_PAUSE_S = 1.0
 
 BUDGET = 20.0
 """Failed tries that empty a region's retry budget, if none succeeds meanwhile."""
-BUDGET_BEFORE_FIRST_ANSWER = 3.0
+BUDGET_BEFORE_FIRST_ANSWER = 6.0
+"""Enough to find out that it is large pages that fail."""
 SILENT_TRIES = MAX_TRIES // 2
 """Failed tries without any answer between them that hold a region before a page is lost."""
 REFILL = 0.5
@@ -41,6 +44,7 @@ class Action(Enum):
     GIVE_UP = auto()  # permanent for this page, whatever else goes on
     BAD_REQUEST = auto()
     TOO_LARGE = auto()  # permanent for this size of page
+    TOO_HEAVY = auto()  # transient by itself, but it comes again and the page is large: less may be had
     DENIED = auto()
     NOT_FOUND = auto()
     STOP_KEY = auto()  # permanent for the account: the key or the clock
@@ -52,6 +56,7 @@ FAILURE_KINDS = {
     Action.GIVE_UP: FailureKind.LOST,
     Action.BAD_REQUEST: FailureKind.BAD_REQUEST,
     Action.TOO_LARGE: FailureKind.TOO_LARGE,
+    Action.TOO_HEAVY: FailureKind.TOO_HEAVY,
     Action.DENIED: FailureKind.DENIED,
     Action.NOT_FOUND: FailureKind.NOT_FOUND,
 }
@@ -109,6 +114,11 @@ def pause_s(action: Action, tries: int, chance: float, *, asked_s: float | None 
 def is_outage(error: RequestError) -> bool:
     """Whether an error says that the region as a whole may be out of order: no answer, or a server's own failure."""
     return isinstance(error, NetworkError) or (isinstance(error, GatewayError) and error.status >= 500)
+
+
+def may_be_too_heavy(error: RequestError) -> bool:
+    """Whether a page that is more than the gateway can do fails so: no answer in time, 500, 504."""
+    return isinstance(error, TimedOutError) or (isinstance(error, GatewayError) and error.status in (500, 504))
 
 
 class RegionHealth:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 PAGES_A_TURN = (8, 2)
 """Pages that a region's oldest walk is asked for, and then the next one, by turns; the others have had their first
 page, and wait. Not as many of the next: both would hold all their names at the end."""
+MOST_SCOUTS = 3
+"""Listings of a kind that are begun one at a time to learn the page size; those that are refused tell nothing."""
 WALKS_A_SLOT = 2
 """Walks under way in a region, for each of its slots: enough to keep them busy, and a bound on memory."""
 
@@ -43,6 +45,7 @@ class Walk(Struct, eq=False):
     Attributes:
         prefix: how each of its lines begins.
         started_ms: milliseconds since 1970, UTC.
+        looks: passes that were begun.
         age: how many were begun before it in its region.
         requests: wire attempts, counted where they are made.
         retries: tries after the first one of a page.
@@ -55,6 +58,7 @@ class Walk(Struct, eq=False):
     listing: Listing
     prefix: bytes
     started_ms: int
+    looks: int = 1
     age: int = 0
     requests: int = 0
     retries: int = 0
@@ -130,10 +134,13 @@ class RegionQueue:
     health: RegionHealth = field(default_factory=RegionHealth)
     trouble: str = ""
     probe: Walk | None = None
+    _scout: Walk | None = None
+    _scouts: int = 0
     _round: list[Walk] = field(default_factory=list)
     _turn: int = 0
     _begun: int = 0
     _retries: list[tuple[float, int, Job]] = field(default_factory=list)
+    _resting: list[tuple[float, int, Walk]] = field(default_factory=list)
     _order: count[int] = field(default_factory=count)
     _pages_taken: int = 0
     _begins_left: int = PAGES_A_TURN[0]
@@ -148,7 +155,7 @@ class RegionQueue:
         """When there is something to do that only waits for its time: a probe or a retry; infinity if nothing is."""
         if self.health.is_held:
             return inf if self.in_flight else self.health.probe_at_s
-        return self._retries[0][0] if self._retries else inf
+        return min(self._retries[0][0] if self._retries else inf, self._resting[0][0] if self._resting else inf)
 
     def has_room(self, share: int) -> bool:
         """Whether one more request may go out now; before the first answer one at a time is all."""
@@ -160,22 +167,33 @@ class RegionQueue:
             walk.is_in_round = True
             insort(self._round, walk, key=attrgetter("age"))
 
+    def enlist_at(self, walk: Walk, due_s: float) -> None:
+        """Let a walk rest until ``due_s``, and then give it its place in the round."""
+        heappush(self._resting, (due_s, next(self._order), walk))
+
     def retry_at(self, job: Job, due_s: float) -> None:
         """Put a page back that is to be tried again at ``due_s``."""
         heappush(self._retries, (due_s, next(self._order), job))
 
     def take(self, now_s: float, most_walks: int) -> Job | None:
         """Return the next page to fetch in this region; None if there is none now."""
-        is_due = self.next_due_s <= now_s
         if self.health.is_held:
-            return self._probe() if is_due else None
-        if is_due:
+            return self._probe() if self.next_due_s <= now_s else None
+        while self._resting and self._resting[0][0] <= now_s:
+            self.enlist(heappop(self._resting)[2])
+        if self._retries and self._retries[0][0] <= now_s:
             return heappop(self._retries)[2]
-        may_begin = bool(self.waiting) and len(self.walks) < most_walks
+        may_begin = bool(self.waiting) and len(self.walks) < most_walks and not self._is_scouting
         if may_begin and self._begins_left:
             self._begins_left -= 1
             return self._begin_next()
         return self._take_turn() or (self._begin_next() if may_begin else None)
+
+    @property
+    def _is_scouting(self) -> bool:
+        """Whether a listing under way is to find out how large a page is given before others ask for the same."""
+        scout = self._scout
+        return scout is not None and scout in self.walks and not scout.listing.knows_size
 
     def _probe(self) -> Job:
         """Return a request for the list of registries: of all pages the one that is sure to be there."""
@@ -186,6 +204,8 @@ class RegionQueue:
         walk = self.begin(self.region, self.waiting.popleft())
         walk.age, self._begun = self._begun, self._begun + 1
         self.walks.add(walk)
+        if not walk.listing.knows_size and self._scouts < MOST_SCOUTS:
+            self._scout, self._scouts = walk, self._scouts + 1
         page = walk.listing.next_page()
         assert page is not None
         return Job(walk, page, walk.listing.page_size)

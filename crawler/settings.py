@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from crawler.endpoints import ZONES
 from crawler.errors import ConfigurationError
 from crawler.keys import (
+    AUTO,
     PREFIX,
     Key,
     Shape,
@@ -30,6 +31,7 @@ from crawler.keys import (
     parse_duration,
     parse_file,
     parse_gateway,
+    parse_page_size,
     parse_rate,
     parse_registry,
     parse_switch,
@@ -117,8 +119,9 @@ class Settings:
     concurrency: int = _key(
         64, Key(whole_number(1, 1024), "Requests in flight at most, 1 to 1024.", "64", "N", types=(int,))
     )
-    page_size: int = _key(
-        100, Key(whole_number(1, 10_000), "Records a page to ask for, 1 to 10000.", "100", "N", types=(int,))
+    page_size: int | str = _key(
+        AUTO,
+        Key(parse_page_size, "Records a page: auto, the most that is given, or N.", AUTO, "auto|N", types=(int, str)),
     )
     verify: VerifyMode = _key(  # noqa: RUF009 - makes a field
         VerifyMode.AUTO,

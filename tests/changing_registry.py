@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from crawler.listing import Listing
 from crawler.model import Page
+from crawler.page_size import PageSize
 from crawler.passes import Failure, FailureKind
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def crawl(
     Returns:
         The outcome, and the names in the order in which they were given out.
     """
-    listing = Listing(page_size, verify)
+    listing = Listing(PageSize(page_size), verify)
     chance = arrivals or registry.random
     asked: list[int] = []
     written: list[str] = []

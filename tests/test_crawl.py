@@ -844,7 +844,7 @@ async def test_slots_are_kept_busy() -> None:
 
     However long an answer takes: the gateway waits until the crawl has asked for all that it will ask for.
     """
-    patient = Patient(Emulator(EmulatorOptions(registries=300, images=20_000)))
+    patient = Patient(Emulator(EmulatorOptions(registries=300, images=60_000)))
     keys = (patient.emulator.access_key, patient.emulator.secret_key)
     async with (
         RawServer(choose=patient.choose) as server,
@@ -853,7 +853,7 @@ async def test_slots_are_kept_busy() -> None:
         serving = asyncio.create_task(patient.serve())
         outcome = await crawl_with(transport, plan(concurrency=64))
         serving.cancel()
-    assert len(outcome.output.lines) == 20_000
+    assert len(outcome.output.lines) == 60_000
     assert max(patient.in_flight) == 64
     while_work_is_left = patient.in_flight[:-64]
     assert sum(number >= 60 for number in while_work_is_left) > 0.9 * len(while_work_is_left)
@@ -888,17 +888,17 @@ async def test_slow_region_slows_no_other() -> None:
     def watch(crawl: Crawl, event: Event) -> None:
         if isinstance(event, ListingEnded):
             ended[event.region] += 1
-            if ended["kr"] == ended["sgn"] == 401:
+            if ended["kr"] == ended["sgn"] == 1001:
                 crawl.stop(Stop.TERMINATED)
 
     ended = Counter[str]()
-    options = EmulatorOptions(registries=400, images=2000, latency_ms=60, region_latency_ms={"jpn": 1000})
+    options = EmulatorOptions(registries=1000, images=2000, latency_ms=60, region_latency_ms={"jpn": 1000})
     async with Emulator(options) as emulator:
         keys = (emulator.access_key, emulator.secret_key)
         async with transport_to(emulator.url, keys, timeouts=Timeouts()) as transport:
             outcome = await crawl_with(transport, plan(concurrency=48), watch=watch)
     assert outcome.result.stop is Stop.TERMINATED
     complete = Counter(one.region for one in outcome.result.registries if one.verdict is Verdict.COMPLETE)
-    assert complete["kr"] == complete["sgn"] == 400
-    assert complete["jpn"] < 200
+    assert complete["kr"] == complete["sgn"] == 1000
+    assert complete["jpn"] < 500
     assert emulator.statistics.requests_by_region["jpn"] > 16

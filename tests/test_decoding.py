@@ -374,8 +374,6 @@ PAGES = [
     '{"next":null,"results":[%s],"more":[{}]}',
     '{"next":null,"more":{"results":[{"name":"y"}]},"results":[%s]}',
     '{"next":null,"more":"{","results":[%s]}',
-    '{"next":null,"results":[{"name":"y"}],"results":[%s]}',
-    '{"next":null,"results":[],"results":[%s]}',
 ]
 
 
@@ -396,7 +394,6 @@ def test_a_key_twice_stays_twice() -> None:
     page = decode(body(record))
     assert page.names == ["last"]
     assert b"{" + page.records[0] == record
-    assert decode(b'{"results":[{"name":1}],"next":7,"results":[{"name":"b"}],"next":null}').names == ["b"]
 
 
 CHARACTERS = [
@@ -721,11 +718,26 @@ def test_an_error_beside_a_page_is_no_page(results: bytes, code: bytes) -> None:
     assert decode(b'{"error":null,"next":null,"results":[%b]}' % results).defects == 0
 
 
-def test_an_empty_page_hides_no_other() -> None:
-    """Of a key that comes twice the last would count: a page would look empty that is not."""
-    for hidden in (b'{"name":"a"}', b'{"name":"a","account":1}', b"{}", b"1"):
-        with pytest.raises(PageError, match="`results` twice"):
-            decode(b'{"results":[%b],"next":null,"results":[]}' % hidden)
+@pytest.mark.parametrize("last", [b"", b'{"name":"b"}', b'{"name":"b","more":{}}', b'{"name":"b","region":1}'])
+@pytest.mark.parametrize("first", [b"", b'{"name":"a"}', b'{"name":"a","account":1}', b"{}", b"1"])
+@pytest.mark.parametrize("key", ["results", "res\\u0075lts"])
+def test_a_page_hides_no_other(first: bytes, last: bytes, key: str) -> None:
+    """Of a key that comes twice the last would count, and what the first says would be missed: that is no page."""
+    with pytest.raises(PageError, match="`results` twice"):
+        decode(b'{"%b":[%b],"next":null,"results":[%b]}' % (key.encode(), first, last))
+
+
+@pytest.mark.parametrize("twice", [b'"next":2,"next":null', b'"next":null,"count":7,"count":8'])
+@pytest.mark.parametrize("records", [b"", b'{"name":"b"}', b'{"name":"b","more":{}}'])
+def test_an_envelope_that_contradicts_itself(twice: bytes, records: bytes) -> None:
+    """A chain that goes on and ends, or two counts: no page, wherever the keys stand."""
+    for page in (b'{%b,"results":[%b]}' % (twice, records), b'{"results":[%b],%b}' % (records, twice)):
+        with pytest.raises(PageError, match="twice"):
+            decode(page)
+
+
+def test_texts_that_look_like_keys_are_none() -> None:
+    """What stands in a record, or in a field that nobody knows, makes no key of the page come twice."""
     for other in (b'{"results":1}', b"9" * 6000, b"-1e999", b'"\\ud800"', b"[" * 200 + b"]" * 200):
         assert decode(b'{"other":%b,"next":null,"results":[]}' % other).names == []
     with pytest.raises(PageError):

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from crawler.listing import MAX_PASSES, Listing, Outcome
 from crawler.model import Page, Verdict, VerifyMode
+from crawler.page_size import PageSize
 from crawler.passes import MAX_PAGES_BEYOND_COUNT, MAX_PAGES_BY_COUNT, MAX_STALE_PAGES, Failure, FailureKind
 from crawler.proof import _loss_of_unlike
 
@@ -116,7 +117,7 @@ def run(
     at_most: int = 200,
 ) -> Run:
     """List what ``gateway`` serves; fail if that takes more than ``at_most`` requests."""
-    listing = Listing(page_size, verify)
+    listing = Listing(PageSize(page_size), verify)
     asked: list[tuple[int, int | None]] = []
     written: list[str] = []
     waiting: list[tuple[int, int | None]] = []
@@ -146,7 +147,7 @@ def run(
 
 def test_page_one_alone_and_then_all_the_rest_at_once() -> None:
     """Nothing is known before the first answer; after it every page that `count` promises can be asked for."""
-    listing = Listing(10, AUTO)
+    listing = Listing(PageSize(10), AUTO)
     had_work = [listing.has_work]
     assert (listing.next_page(), listing.next_page()) == (1, None)
     had_work.append(listing.has_work)
@@ -164,11 +165,11 @@ def images_of(first: int, last: int) -> list[str]:
 
 def test_without_count_the_chain_is_followed_one_by_one() -> None:
     """A page is asked for when the one before names it."""
-    listing = Listing(10, AUTO)
+    listing = Listing(PageSize(10), NEVER)
     for number in (1, 2, 3):
         assert (listing.next_page(), listing.next_page()) == (number, None)
         listing.receive(number, page(images_of(number * 10, number * 10 + 10), number + 1 if number < 3 else None))
-    assert listing.outcome == Outcome(Verdict.COMPLETE, None, 30, None, 3, 1, 10)
+    assert listing.outcome == Outcome(Verdict.UNVERIFIED, None, 30, None, 3, 1, 10)
 
 
 @pytest.mark.parametrize(("verify", "requests"), [(AUTO, 1), (ALWAYS, 2), (NEVER, 1)])
@@ -193,17 +194,28 @@ def test_count_changes_nothing(verify: VerifyMode, says: int | None, past_end: F
     assert len(found.asked) <= 2 * (3 + 8)
 
 
-def test_auto_takes_one_pass_over_what_stands_still() -> None:
-    """Three pages are three requests."""
-    found = run(Shelf(250, says=250))
+def test_never_looks_once() -> None:
+    """Three pages are three requests, and no proof."""
+    found = run(Shelf(250, says=250), NEVER)
     assert found.asked == [(1, 100), (2, 100), (3, 100)]
     assert (found.outcome.pages, found.outcome.passes, found.outcome.page_size) == (3, 1, 100)
+    assert (found.verdict, found.outcome.reason) == (Verdict.UNVERIFIED, None)
 
 
-def test_always_looks_again_with_other_boundaries() -> None:
-    """The second pass asks for another page size, so that what hid at a boundary is inside of a page."""
-    found = run(Shelf(250, says=250), ALWAYS)
-    assert found.asked == [(1, 100), (2, 100), (3, 100), (1, 97), (2, 97), (3, 97)]
+def test_never_says_what_it_doubts() -> None:
+    """A count that is larger than what came is no sign of change, and is told."""
+    found = run(Shelf(250, says=251), NEVER)
+    assert (found.verdict, found.reason) == (Verdict.UNVERIFIED, "count is 251, and 250 came")
+
+
+@pytest.mark.parametrize("verify", [AUTO, ALWAYS])
+@pytest.mark.parametrize(("images", "pages", "size"), [(250, 3, 84), (297, 3, 99), (300, 4, 99), (5000, 51, 99)])
+def test_several_pages_are_looked_at_again_with_other_boundaries(
+    verify: VerifyMode, images: int, pages: int, size: int
+) -> None:
+    """What hid at a boundary is inside of a page then, for no page more where that can be."""
+    found = run(Shelf(images, says=images, largest=100), verify)
+    assert [asked for asked in found.asked if asked[1] != 100] == [(number, size) for number in range(1, pages + 1)]
     assert (found.verdict, found.outcome.passes) == (Verdict.COMPLETE, 2)
 
 
@@ -217,16 +229,20 @@ def test_clamped_page_sizes(verify: VerifyMode) -> None:
 @pytest.mark.parametrize(
     ("refused_above", "asked", "accepted"),
     [
-        (100, [100], 100),
-        (99, [100, 50], 50),
-        (30, [100, 50, 25], 25),
-        (12, [100, 50, 25, 12], 12),
-        (9, [100, 50, 25, 12, None], None),
+        (1000, [1000], 1000),
+        (999, [1000, 300], 300),
+        (100, [1000, 300, 100], 100),
+        (50, [1000, 300, 100, 50], 50),
+        (30, [1000, 300, 100, 50, 30], 30),
+        (20, [1000, 300, 100, 50, 30, 20], 20),
+        (12, [1000, 300, 100, 50, 30, 20, 10], 10),
+        (9, [1000, 300, 100, 50, 30, 20, 10, None], None),
     ],
 )
 def test_refused_page_sizes(refused_above: int, asked: list[int | None], accepted: int | None) -> None:
-    """A page size that is refused is halved, down to 10, and then left to the gateway; the next listing can know."""
-    listing = Listing(100, AUTO)
+    """After a refusal the usual limits are tried, and then it is left to the gateway; the next listing knows."""
+    size_of_kind = PageSize(1000)
+    listing = Listing(size_of_kind, AUTO)
     shelf = Shelf(7, refused_above=refused_above)
     for size in asked:
         assert listing.next_page() == 1
@@ -236,20 +252,21 @@ def test_refused_page_sizes(refused_above: int, asked: list[int | None], accepte
             listing.fail(1, answer)
         else:
             listing.receive(1, answer)
-    assert listing.accepted_page_size == accepted
+    assert (size_of_kind.ask, size_of_kind.is_known) == (accepted, True)
     assert listing.outcome is not None
     assert listing.outcome.verdict is Verdict.COMPLETE
 
 
 def test_pages_that_are_too_large() -> None:
-    """Half as many records are asked for, down to one; other listings need not know, for theirs may be small (P6)."""
-    listing = Listing(100, AUTO)
+    """Half as many records are asked for, down to one; others learn of it when a page was given (P6)."""
+    size_of_kind = PageSize(100)
+    listing = Listing(size_of_kind, AUTO)
     asked = []
     while listing.next_page() == 1:
         asked.append(listing.page_size)
         listing.fail(1, Failure(FailureKind.TOO_LARGE, "the body is larger than 8388608 bytes"))
     assert asked == [100, 50, 25, 12, 6, 3, 1]
-    assert listing.accepted_page_size == 100
+    assert (size_of_kind.ask, size_of_kind.is_known) == (100, False)
     assert listing.outcome is not None
     assert (listing.outcome.verdict, listing.outcome.reason) == (
         Verdict.FAILED,
@@ -257,16 +274,32 @@ def test_pages_that_are_too_large() -> None:
     )
 
 
-def test_a_later_page_that_is_too_large_is_a_hole() -> None:
-    """What came is there, and the page is named; it is not taken for one past the end."""
-    listing = Listing(2, AUTO)
-    assert listing.next_page() == 1
-    listing.receive(1, page(["a", "b"], following=2, count=4))
-    assert listing.next_page() == 2
-    listing.fail(2, Failure(FailureKind.TOO_LARGE, "the body is larger than 8388608 bytes"))
-    assert listing.outcome is not None
-    assert (listing.outcome.verdict, listing.outcome.images) == (Verdict.INCOMPLETE, 2)
-    assert listing.outcome.reason == "page 2: the body is larger than 8388608 bytes"
+@pytest.mark.parametrize("kind", [FailureKind.TOO_LARGE, FailureKind.TOO_HEAVY])
+def test_a_later_page_that_is_too_large_is_fetched_in_halves(kind: FailureKind) -> None:
+    """By another pass, as large as can be: what came stays, and the listing is whole in the end."""
+
+    def gateway(number: int, size: int | None) -> Page | Failure:
+        too_large = size is not None and size > 25 and number * size > 150
+        return Failure(kind, "too much") if too_large else Shelf(250, says=250)(number, size)
+
+    found = run(gateway)
+    assert first_pages(found)[:3] == [100, 50, 25]
+    assert (sorted(found.written), found.verdict) == (images_of(0, 250), Verdict.COMPLETE_WITH_DRIFT)
+
+
+def test_a_record_that_is_too_large_is_a_hole() -> None:
+    """Where even a page of it alone is too large, what came is there, and the page is named."""
+
+    def gateway(number: int, size: int | None) -> Page | Failure:
+        first, last = (number - 1) * (size or 1), number * (size or 1)
+        if first <= 37 < last:
+            return Failure(FailureKind.TOO_LARGE, "the body is larger than 8388608 bytes")
+        return Shelf(40, says=40)(number, size)
+
+    found = run(gateway, page_size=10)
+    assert found.verdict is Verdict.INCOMPLETE
+    assert "page 19 was demanded and not there (the body is larger than 8388608 bytes)" in found.reason
+    assert sorted(found.written) == [name for name in images_of(0, 40) if name not in images_of(36, 38)]
 
 
 def test_the_smallest_page_size_that_is_asked_for() -> None:
@@ -301,28 +334,7 @@ def test_a_later_pass_whose_page_size_is_refused(refused: int) -> None:
     sizes = first_pages(found)
     assert found.outcome.passes == MAX_PASSES
     assert len(sizes) == MAX_PASSES + 1
-    assert 60 <= (sizes[refused] or 0) < 100
-
-
-def test_the_last_pass_whose_page_size_is_refused() -> None:
-    """No smaller size is left: the gateway may choose, and the listing ends."""
-    first_asked = counted(1)
-    found = run(lambda n, size: REFUSED if n == 1 and next(first_asked) == MAX_PASSES else never_still(n, size))
-    assert first_pages(found)[-1] is None
-    assert found.reason.startswith("kept changing in 8 passes")
-
-
-@pytest.mark.parametrize(("images", "size"), [(9, 18), (250, 289), (882, 1000), (883, 93)])
-def test_the_page_for_everything_has_some_room_and_a_limit(images: int, size: int) -> None:
-    """It holds what is known, an eighth and eight more, as long as that is no more than 1,000 records."""
-    counts = counted(images)
-    shelf = Shelf(images, largest=100)
-
-    def gateway(number: int, asked: int | None) -> Page | Failure:
-        shelf.says = next(counts)
-        return shelf(number, asked)
-
-    assert first_pages(run(gateway, page_size=min(images // 2, 100)))[2] == size
+    assert 50 <= (sizes[refused] or 0) < 100
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 5, 11, 100, None])
@@ -351,15 +363,7 @@ def test_everything_is_refused() -> None:
     """Without any good page size there is nothing, and that is said."""
     found = run(lambda _number, _size: REFUSED)
     assert (found.verdict, found.reason) == (Verdict.FAILED, "400/100 Bad Request Exception")
-    assert [size for _, size in found.asked] == [100, 50, 25, 12, None]
-
-
-def test_a_page_that_holds_everything_is_asked_for_after_drift() -> None:
-    """The third pass tries one page for all: one answer is a snapshot and proves the listing, whatever moves."""
-    registry = ChangingRegistry(seed=1, images=600, change_rate=3)
-    outcome, written = crawl(registry, AUTO)
-    assert (outcome.verdict, outcome.passes) == (Verdict.COMPLETE_WITH_DRIFT, 3)
-    assert registry.throughout <= set(written)
+    assert [size for _, size in found.asked] == [100, 50, 30, 20, 10, None]
 
 
 # ── answers that make no sense ──
@@ -448,9 +452,9 @@ def test_every_page_says_that_it_is_the_last(verify: VerifyMode) -> None:
 
 def test_the_page_size_is_ignored() -> None:
     """Boundaries that cannot be moved could hide an image twice: then five passes have to agree, not two."""
-    found = run(Shelf(250, says=250, fixed=100), ALWAYS)
-    assert (found.verdict, found.outcome.passes) == (Verdict.COMPLETE, 5)
-    assert run(Shelf(250, says=250, fixed=100), AUTO).outcome.passes == 1
+    for verify in (AUTO, ALWAYS):
+        found = run(Shelf(250, says=250, fixed=100), verify)
+        assert (found.verdict, found.outcome.passes) == (Verdict.COMPLETE, 5)
 
 
 @pytest.mark.parametrize("past_end", [page([]), NOT_FOUND], ids=["empty", "404"])
@@ -537,7 +541,7 @@ def test_a_hole_in_the_middle(verify: VerifyMode) -> None:
     found = run(Shelf(250, says=250, largest=100, instead={2: NOT_FOUND, 3: last}), verify)
     assert (found.verdict, found.outcome.passes) == (Verdict.INCOMPLETE, 3)
     signs = "count went from 249 to 250; page 2 was demanded and not there (404/300 Not Found Exception)"
-    assert found.reason == f"the listing does not close in 3 passes: {signs}"
+    assert found.reason.startswith(f"the listing does not close in 3 passes: {signs}")
 
 
 def test_many_holes_are_not_all_named() -> None:
@@ -578,6 +582,18 @@ def test_an_empty_answer_does_not_prove_what_came_later(verify: VerifyMode, says
     assert found.outcome.passes > 2
 
 
+def delete_the_first(registry: ChangingRegistry, number: int) -> None:
+    """Delete an image of page 1 after it was read, once."""
+    if number == 1 and registry.requests == 1:
+        registry.delete(0)
+
+
+def replace_count(answer: Page | Failure, says: int | None) -> Page:
+    """Return a page with another count."""
+    assert isinstance(answer, Page)
+    return page(answer.names, answer.next, says)
+
+
 # ── signs of change ──
 
 
@@ -587,15 +603,10 @@ def test_an_empty_answer_does_not_prove_what_came_later(verify: VerifyMode, says
         ({2: page([image(99), *images_of(101, 200)], 3, 250)}, "1 name came twice"),
         ({2: page([image(98), image(99), *images_of(102, 200)], 3, 250)}, "2 names came twice"),
         ({3: page(images_of(200, 250), None, 249)}, "count went from 249 to 250"),
-        ({2: page(images_of(100, 199), 3, 250)}, "1 pages in the middle were not full"),
-        (
-            {2: page(images_of(100, 199), 3, 250), 3: page(images_of(199, 250), 4, 250), 4: page([], None, 250)},
-            "2 pages in the middle were not full",
-        ),
         ({2: page(images_of(100, 200), 4, 250)}, "page 2 names page 4 as the next"),
         ({2: page(images_of(100, 200), None, 250)}, "page 3 had images although page 2 was the last"),
         ({3: NOT_FOUND}, "page 3 was demanded and not there (404/300 Not Found Exception)"),
-        ({2: page(images_of(99, 199), 3, 249)}, "1 name came twice; count went from 249 to 250"),
+        ({2: page(images_of(99, 199), 3, 249)}, "count went from 249 to 250; 1 name came twice"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -628,20 +639,21 @@ def test_signs_between_passes() -> None:
 @pytest.mark.parametrize(
     ("images", "says", "requests"),
     [
-        (100, 101, 3),  # as many as were asked for, and count says more: cut off? two pages of 97 and 3 say no
+        (100, 101, 7),  # as many as were asked for, and count says more: cut off? three passes of two pages say no
         (100, 100, 1),
-        (99, 500, 1),  # count is something else
+        (99, 500, 3),  # one page, and count says more: two pages hold the same
+        (99, 37, 1),
         (0, 37, 2),
         (0, 0, 1),
         (250, 249, 6),
-        (250, 251, 6),
-        (250, 37, 3),
+        (250, 251, 10),  # count says more than came: a third pass has to agree
+        (250, 37, 6),
     ],
 )
 def test_doubts_cost_a_second_look_in_auto_and_are_forgiven(images: int, says: int, requests: int) -> None:
-    """What is odd but no proof of change is looked at again; if that agrees the verdict is plainly `complete`."""
+    """What is odd but no proof of change is looked at again; if that agrees it is whole, and mostly plainly so."""
     found = run(Shelf(images, says=says))
-    assert (found.verdict, found.outcome.reason) == (Verdict.COMPLETE, None)
+    assert found.verdict is (Verdict.COMPLETE_WITH_DRIFT if (images, says) == (100, 101) else Verdict.COMPLETE)
     assert (len(found.asked), found.written) == (requests, images_of(0, images))
 
 
@@ -663,12 +675,61 @@ def test_records_without_a_name_fill_their_pages() -> None:
     assert (found.asked, found.outcome.page_size) == ([(1, 100), (2, 100), (3, 100)], 100)
 
 
-def test_a_name_twice_on_one_page() -> None:
-    """It is given out once; a page of one answer that holds a name twice is no snapshot of anything sane."""
+def test_a_name_that_always_comes_twice() -> None:
+    """It is given out once, costs a second look, and is no change, on one page or over several."""
     found = run(lambda _number, _size: page(["a", "b", "a"], None, 3))
-    assert found.written == ["a", "b"]
-    assert found.verdict is Verdict.INCOMPLETE
-    assert "came twice" in found.reason
+    assert (found.written, found.verdict, found.outcome.passes) == (["a", "b"], Verdict.COMPLETE, 2)
+    names = [*images_of(0, 150), image(7), *images_of(150, 240)]
+
+    def gateway(number: int, size: int | None) -> Page:
+        size = size or 20
+        return page(names[(number - 1) * size : number * size], number + 1 if number * size < len(names) else None, 241)
+
+    found = run(gateway)
+    assert (sorted(found.written), found.verdict, found.reason) == (images_of(0, 240), Verdict.COMPLETE, "")
+
+
+def test_a_name_that_comes_twice_once_is_a_sign() -> None:
+    """It may have been pushed meanwhile: that nothing is missing takes a pass without it."""
+    requests = counted(1)
+    found = run(lambda _number, _size: page(["a", "b", "a"] if next(requests) == 1 else ["a", "b"], None, 3))
+    assert (found.written, found.verdict) == (["a", "b"], Verdict.COMPLETE_WITH_DRIFT)
+    assert "1 name came twice" in found.reason
+
+
+@pytest.mark.parametrize("hidden", [3, 7])
+def test_a_gateway_that_filters_after_paging(hidden: int) -> None:
+    """Pages in the middle are not full, in every pass: the gateway's way, and no change."""
+
+    def gateway(number: int, size: int | None) -> Page:
+        size = size or 20
+        kept = [image(n) for n in range((number - 1) * size, min(number * size, 500)) if n % hidden]
+        return page(kept, number + 1 if number * size < 500 else None, 500)
+
+    found = run(gateway)
+    assert (found.verdict, found.reason) == (Verdict.COMPLETE, "")
+    assert found.written == [image(n) for n in range(500) if n % hidden]
+
+
+def test_a_page_that_is_cut_off_and_says_that_it_is_the_last() -> None:
+    """Clamped to 200 without a next page, and count says 450: two pages of fewer bring the rest to light."""
+
+    def gateway(number: int, size: int | None) -> Page:
+        answer = Shelf(450, says=450, largest=200)(number, size)
+        assert isinstance(answer, Page)
+        return answer if size is not None and size < 200 else page(answer.names, None, 450)
+
+    found = run(gateway, page_size=1000)
+    assert (found.written, found.verdict) == (images_of(0, 450), Verdict.COMPLETE_WITH_DRIFT)
+
+
+@pytest.mark.parametrize("says", [501, None])
+def test_one_that_went_after_page_one_was_read(says: int | None) -> None:
+    """The next page begins one too late and nothing comes twice: no sign but in count, and one is missed."""
+    registry = ChangingRegistry(seed=1, images=501, order="name", largest=100, after_page=delete_the_first)
+    found = run(lambda n, size: replace_count(registry.page(n, size), says))
+    assert found.verdict.is_whole
+    assert registry.throughout <= set(found.written)
 
 
 # ── the end ──
@@ -676,14 +737,14 @@ def test_a_name_twice_on_one_page() -> None:
 
 def test_abandoned_before_anything_came() -> None:
     """The run ended: nothing was had, and the reason is the run's."""
-    listing = Listing(100, AUTO)
+    listing = Listing(PageSize(100), AUTO)
     assert listing.abandon("the deadline came").verdict is Verdict.FAILED
     assert (listing.next_page(), listing.has_work) == (None, False)
 
 
 def test_abandoned_on_the_way() -> None:
     """What was had counts, pages still asked for do not."""
-    listing = Listing(100, AUTO)
+    listing = Listing(PageSize(100), AUTO)
     listing.next_page()
     listing.receive(1, page(images_of(0, 100), 2, 250))
     listing.next_page()
@@ -694,7 +755,7 @@ def test_abandoned_on_the_way() -> None:
 
 def test_abandoned_after_its_verdict() -> None:
     """A verdict stays."""
-    listing = Listing(100, AUTO)
+    listing = Listing(PageSize(100), AUTO)
     listing.next_page()
     listing.receive(1, page(["a"], None, 1))
     assert listing.abandon("too late").verdict is Verdict.COMPLETE
@@ -809,8 +870,8 @@ def test_nothing_that_was_there_throughout_is_missing(rate: float, whole: float,
 
 
 @UNTRACED
-def test_what_stands_still_is_complete_in_one_pass() -> None:
-    """`auto` never takes change for granted: at rate 0 with an honest count every verdict is `complete`."""
+def test_what_stands_still_is_complete_in_two_passes() -> None:
+    """`auto` proves everything: one page by itself, more by a second pass, for hardly a page more than the first."""
     for seed in range(300):
         chance = random.Random(seed)
         size = chance.choice(SIZES)
@@ -818,9 +879,10 @@ def test_what_stands_still_is_complete_in_one_pass() -> None:
             seed=seed, images=chance.randrange(40 * size), order="name", past_end=chance.choice(("empty", "404"))
         )
         outcome, written = crawl(registry, AUTO, page_size=size)
-        assert (outcome.verdict, outcome.passes, outcome.reason) == (Verdict.COMPLETE, 1, None)
+        pages = max(1, ceil(len(registry.names) / size))
+        assert (outcome.verdict, outcome.passes, outcome.reason) == (Verdict.COMPLETE, 1 + (pages > 1), None)
         assert set(written) == set(registry.names)
-        assert registry.requests == max(1, ceil(len(registry.names) / size))
+        assert pages * outcome.passes <= registry.requests <= 2 * pages + ceil(pages / (size - 1)) + 1
 
 
 @UNTRACED
@@ -893,19 +955,6 @@ def test_changes_that_follow_the_reader(adversary: Callable[[ChangingRegistry, i
 # ── the estimate ──
 
 
-def test_the_estimate_needs_five_passes() -> None:
-    """Passes that hold the same names while `count` flickers: the fifth is believed, not the fourth."""
-    flicker = counted(1)
-    shelf = Shelf(1000, largest=90)
-
-    def gateway(number: int, size: int | None) -> Page | Failure:
-        shelf.says = next(flicker)
-        return shelf(number, size)
-
-    found = run(gateway, AUTO)
-    assert (found.verdict, found.outcome.passes) == (Verdict.COMPLETE_WITH_DRIFT, 5)
-
-
 def test_the_estimate_needs_boundaries_that_move() -> None:
     """Five passes with the same boundaries can miss the same image five times: they prove nothing."""
     hidden = Shelf(250, fixed=100, instead={2: page([image(0), *images_of(101, 200)], 3)})
@@ -919,7 +968,6 @@ def test_the_estimate_needs_a_name(verify: VerifyMode) -> None:
     """Empty pages that name each other, pass after pass, are no bug of ours and prove nothing."""
     found = run(lambda number, _: page([], 2 if number == 1 else None, 0), verify)
     assert (found.verdict, found.written) == (Verdict.INCOMPLETE, [])
-    assert "pages in the middle were not full" in found.reason
 
 
 def test_the_estimate_knows_when_some_are_missed_more_often() -> None:
@@ -977,16 +1025,17 @@ def test_the_estimate_does_not_take_newcomers_for_misses() -> None:
 def test_count_that_promises_too_much_where_pages_past_the_end_are_odd(past_end: int | None, count: int) -> None:
     """What an overstated `count` brings is no change: the next passes ask for no more than there is, and agree."""
     names = [f"app-{number:03}" for number in range(120)]
-    listing = Listing(100, VerifyMode.AUTO)
+    listing = Listing(PageSize(100), VerifyMode.AUTO)
     while listing.outcome is None:
         asked = list(iter(listing.next_page, None))
         assert listing.page_size is not None
         size = min(listing.page_size, 100)
         for number in asked:
-            page = number if number <= 2 else past_end
+            pages = ceil(len(names) / size)
+            page = number if number <= pages else pages if past_end == 2 else past_end
             held = [] if page is None else names[(page - 1) * size : page * size]
-            following = number + 1 if page is None else {1: 2}.get(page)
+            following = number + 1 if page is None else page + 1 if page * size < len(names) else None
             listing.receive(number, Page(count, following, held, [b"{}"] * len(held)))
-    assert listing.outcome.verdict is Verdict.COMPLETE_WITH_DRIFT
+    assert listing.outcome.verdict.is_whole
     assert listing.outcome.images == len(names)
-    assert listing.outcome.passes == 3
+    assert listing.outcome.passes <= 4

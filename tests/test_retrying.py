@@ -139,6 +139,7 @@ def test_every_action_that_gives_a_page_up_tells_the_listing_why() -> None:
         Action.RETRY: FailureKind.LOST,
         Action.GIVE_UP: FailureKind.LOST,
         Action.BAD_REQUEST: FailureKind.BAD_REQUEST,
+        Action.TOO_HEAVY: FailureKind.TOO_HEAVY,
         Action.DENIED: FailureKind.DENIED,
         Action.NOT_FOUND: FailureKind.NOT_FOUND,
         Action.TOO_LARGE: FailureKind.TOO_LARGE,
@@ -199,7 +200,7 @@ def fail_until_held(health: RegionHealth, *, now_s: float = 0.0, chance: float =
 def test_a_region_that_never_answered_is_held_soon() -> None:
     """Before the first answer a few failures are enough; the first probe comes within seconds."""
     health = RegionHealth()
-    begins = [health.failed(100.0, 0.5) for _ in range(5)]
+    begins = [health.failed(100.0, 0.5) for _ in range(10)]
     assert begins.index(True) + 1 == BUDGET_BEFORE_FIRST_ANSWER
     assert begins.count(True) == 1
     assert health.is_held

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from crawler.listing import Listing
 from crawler.model import Page, Region, VerifyMode
+from crawler.page_size import PageSize
 from crawler.scheduling import WALKS_A_SLOT, Job, RegionQueue, Schedule, Walk
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 
 def begin(region: Region, registry: str | None) -> Walk:
-    """Make the walk of a registry."""
-    return Walk(region, registry, Listing(100, VerifyMode.NEVER), b"", started_ms=0)
+    """Make the walk of a registry where the page size is known."""
+    size = PageSize(100)
+    size.given(100)
+    return Walk(region, registry, Listing(size, VerifyMode.NEVER), b"", started_ms=0)
 
 
 def queue_of(code: str, *registries: str, proved: bool = True) -> RegionQueue:

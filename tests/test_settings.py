@@ -253,7 +253,7 @@ def test_bad_values_get_one_sentence(problems: Problems, flags: Flags, sentence:
 @pytest.mark.parametrize(
     ("toml", "sentence"),
     [
-        ('page_size = "100"', "'100', a text, will not do: give a whole number"),
+        ('page_size = "most"', "'most' is not a whole number from 1 to 10000, nor auto"),
         ("page_size = 1.5", "a number with a point will not do: give a whole number"),
         ("page_size = -1", "'-1' is not a whole number"),
         ("rate = nan", "'nan' is not a rate"),

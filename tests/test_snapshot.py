@@ -495,7 +495,7 @@ def test_incomplete_registries_of_a_stopped_run_are_tried_again(night: Night) ->
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (("--page-size", "50"), "--page-size was 100 and is 50"),
+        (("--page-size", "50"), "--page-size was auto and is 50"),
         (("--compress", "gzip"), "--compress was none and is gzip"),
         (("--region", "kr"), "--region was "),
         (("--verify", "always"), "--verify was auto and is always"),

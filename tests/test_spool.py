@@ -19,6 +19,7 @@ from crawler.decoding import IMAGE_FIELDS, line_prefix
 from crawler.errors import OutputError
 from crawler.listing import Listing
 from crawler.model import ListingResult, Region, Verdict, VerifyMode
+from crawler.page_size import PageSize
 from crawler.scheduling import Walk
 from crawler.snapshot.publishing import assemble
 from crawler.snapshot.recording import Recorder
@@ -149,7 +150,7 @@ def arrivals(draw: st.DrawFn) -> tuple[list[list[str]], list[Arrival]]:
 
 def walk_of(number: int) -> Walk:
     prefix = line_prefix(IMAGE_FIELDS, ("default", "kr", f"r{number}"))
-    return Walk(KR, f"r{number}", Listing(100, VerifyMode.NEVER), prefix, started_ms=0)
+    return Walk(KR, f"r{number}", Listing(PageSize(100), VerifyMode.NEVER), prefix, started_ms=0)
 
 
 def result_of(number: int, images: int) -> ListingResult:

@@ -25,6 +25,7 @@ from crawler.errors import UsageError
 from crawler.files import check_place, is_standard_output, write_file
 from crawler.groups import one_error
 from crawler.pacing import Pace
+from crawler.page_size import LARGEST
 from crawler.plan import CrawlResult, NamedRegistry, Plan, Stop
 from crawler.registry_file import read_registry_file
 from crawler.report import is_complete, iso, manifest, run_id, tables
@@ -185,7 +186,7 @@ def make_plan(settings: Settings, found: FoundKeys, registries: list[NamedRegist
         regions=settings.region,
         registries=registries,
         images=images,
-        page_size=settings.page_size,
+        page_size=settings.page_size if isinstance(settings.page_size, int) else LARGEST,
         verify=settings.verify,
         concurrency=settings.concurrency,
         deadline_s=settings.deadline,

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Protocol, Self
 
 from crawler.endpoints import request_target
-from crawler.errors import NetworkError, RequestError
+from crawler.errors import RequestError, TimedOutError
 from crawler.signing import GatewayClock
 from crawler.transport.attempt import Attempt
 from crawler.transport.bodies import MAX_BODY_BYTES, read_body
@@ -102,7 +102,7 @@ class Transport:
             failure = error.with_traceback(None)  # its frames hold the request's headers, and so may its context
             failure.__context__ = failure.__cause__ = None
         except TimeoutError:
-            failure = NetworkError("timed out")
+            failure = TimedOutError("timed out")
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             failure = translate(error)
         raise failure

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from crawler.decoding import decode_error
-from crawler.errors import CertificateError, GatewayError, NetworkError, ProtocolError, RequestError
+from crawler.errors import CertificateError, GatewayError, NetworkError, ProtocolError, RequestError, TimedOutError
 from crawler.pacing import LONGEST_PAUSE_S
 from crawler.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER
 from crawler.transport.bodies import decoder, read_most
@@ -100,7 +100,7 @@ def translate(
         case aiohttp.ClientConnectorError():
             ours = NetworkError(f"cannot connect: {_reason(error.os_error)}")
         case aiohttp.ServerTimeoutError():
-            ours = NetworkError("timed out")
+            ours = TimedOutError("timed out")
         case aiohttp.ClientResponseError() | HttpProcessingError():
             ours = ProtocolError("the answer is not proper HTTP")
         case aiohttp.ClientPayloadError():

@@ -1,0 +1,120 @@
+"""Where each name of a listing was seen last, and in which passes: what is new, what came twice, how pages overlap.
+
+The hot path of a listing: names are taken in a page at a time; one by one only where a page holds something new in a
+later pass, or something twice. A name's mark is one integer that all names of a page share: the bits of the passes
+that held it, and the page of the last one. Costs: O(1) a name; memory is the names, once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise, repeat
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from crawler.passes import Pass
+
+_BITS = 8
+_PASSES = (1 << _BITS) - 1
+
+
+class Overlap(Struct, frozen=True):
+    """Which pages of the pass before held the names of a page, in its order: first and last of two parts.
+
+    Attributes:
+        head: of the part at its beginning that stands in the order of then.
+        tail: likewise at its end; the same part if all of it does.
+    """
+
+    head: tuple[int, int]
+    tail: tuple[int, int]
+    is_ordered: bool
+
+
+class Sightings:
+    """The names of one listing. Mutable state: their marks."""
+
+    def __init__(self) -> None:
+        self._marks: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    def held_by(self) -> Counter[int]:
+        """Return how many names were held by just the passes of each set of bits. O(names)."""
+        return Counter(mark & _PASSES for mark in self._marks.values())
+
+    def forget(self) -> None:
+        """Let the names go."""
+        self._marks = {}
+
+    def take(self, names: list[str], *, into: Pass, page: int) -> list[int] | None:
+        """Take in the names of a page of a pass.
+
+        Returns:
+            Where the names stand that no page held before; None if that are all of them.
+        """
+        if into.bit == 1:
+            if self._are_new(names, into.bit | page << _BITS):
+                into.names += len(names)
+                return None
+        elif self._are_known(names, into, page):
+            return []
+        return self._take_one_by_one(names, into, page)
+
+    def _are_new(self, names: list[str], mark: int) -> bool:
+        """Take names of the first pass in if none came before, nor twice now; else none of them."""
+        marks, before = self._marks, len(self._marks)
+        marks.update(zip(names, repeat(mark)))
+        if len(marks) == before + len(names):
+            return True
+        while len(marks) > before:
+            marks.popitem()  # the latest first
+        return False
+
+    def _are_known(self, names: list[str], into: Pass, page: int) -> bool:
+        """Take names of a later pass in if the pass before held all of them, and this one none yet; else none."""
+        marks = [*map(self._marks.get, names)]
+        kinds = set(marks)
+        before = into.bit >> 1
+        if any(mark is None or not mark & before or mark & into.bit for mark in kinds) or len(set(names)) < len(names):
+            return False
+        known = [mark for mark in marks if mark is not None]
+        news = {mark: (mark & _PASSES) | into.bit | page << _BITS for mark in kinds if mark is not None}
+        self._marks.update(zip(names, map(news.__getitem__, known), strict=True))
+        into.names += len(names)
+        into.shared += len(names)
+        if known:
+            into.overlaps[page] = _overlap(known)
+        return True
+
+    def _take_one_by_one(self, names: list[str], into: Pass, page: int) -> list[int]:
+        marks, bit, before = self._marks, into.bit, into.bit >> 1
+        new: list[int] = []
+        known: list[int] = []
+        for place, name in enumerate(names):
+            mark = marks.get(name, 0)
+            if mark & bit:
+                into.twice.add(name)
+                continue
+            marks[name] = (mark & _PASSES) | bit | page << _BITS
+            into.names += 1
+            if mark & before:
+                into.shared += 1
+                known.append(mark)
+            if not mark:
+                new.append(place)
+        if known:
+            into.overlaps[page] = _overlap(known)
+        return new
+
+
+def _overlap(marks: list[int]) -> Overlap:
+    pages = [mark >> _BITS for mark in marks]
+    if pages == sorted(pages):
+        whole = (pages[0], pages[-1])
+        return Overlap(head=whole, tail=whole, is_ordered=True)
+    descents = [place for place, (one, other) in enumerate(pairwise(pages), start=1) if other < one]
+    return Overlap(head=(pages[0], pages[descents[0] - 1]), tail=(pages[descents[-1]], pages[-1]), is_ordered=False)

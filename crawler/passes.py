@@ -15,7 +15,6 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     from crawler.model import Page
-    from crawler.sightings import Overlap
 
 MAX_PAGES_BY_COUNT = 100_000
 """However much `count` promises: what it says may be nonsense, and the requests are bounded all the same."""
@@ -40,6 +39,19 @@ class Failure(Struct, frozen=True):
 
     kind: FailureKind
     reason: str
+
+
+class Overlap(Struct, frozen=True):
+    """Which pages of the pass before held the names of a page, in its order: first and last of two parts.
+
+    Attributes:
+        head: of the part at its beginning that stands in the order of then.
+        tail: likewise at its end; the same part if all of it does.
+    """
+
+    head: tuple[int, int]
+    tail: tuple[int, int]
+    is_ordered: bool
 
 
 class Pass(Struct):

@@ -11,26 +11,13 @@ from collections import Counter
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from crawler.passes import Overlap
 
 if TYPE_CHECKING:
     from crawler.passes import Pass
 
 _BITS = 8
 _PASSES = (1 << _BITS) - 1
-
-
-class Overlap(Struct, frozen=True):
-    """Which pages of the pass before held the names of a page, in its order: first and last of two parts.
-
-    Attributes:
-        head: of the part at its beginning that stands in the order of then.
-        tail: likewise at its end; the same part if all of it does.
-    """
-
-    head: tuple[int, int]
-    tail: tuple[int, int]
-    is_ordered: bool
 
 
 class Sightings:

@@ -840,20 +840,20 @@ class Patient:
 
 
 async def test_slots_are_kept_busy() -> None:
-    """300 registries a region, heavy-tailed: at nine answers of ten, 60 to 64 requests are in flight at the gateway.
+    """300 registries a region, heavy-tailed, listed once: at nine answers of ten, 60 to 64 requests are in flight.
 
     However long an answer takes: the gateway waits until the crawl has asked for all that it will ask for.
     """
-    patient = Patient(Emulator(EmulatorOptions(registries=300, images=60_000)))
+    patient = Patient(Emulator(EmulatorOptions(registries=300, images=20_000)))
     keys = (patient.emulator.access_key, patient.emulator.secret_key)
     async with (
         RawServer(choose=patient.choose) as server,
         transport_to(server.url, keys, timeouts=PATIENT) as transport,
     ):
         serving = asyncio.create_task(patient.serve())
-        outcome = await crawl_with(transport, plan(concurrency=64))
+        outcome = await crawl_with(transport, plan(concurrency=64, verify=VerifyMode.NEVER))
         serving.cancel()
-    assert len(outcome.output.lines) == 60_000
+    assert len(outcome.output.lines) == 20_000
     assert max(patient.in_flight) == 64
     while_work_is_left = patient.in_flight[:-64]
     assert sum(number >= 60 for number in while_work_is_left) > 0.9 * len(while_work_is_left)

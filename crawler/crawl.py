@@ -8,7 +8,6 @@ anything left, or when it is stopped; then every listing gets its verdict all th
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import deque
 from itertools import islice
@@ -19,38 +18,23 @@ from typing import TYPE_CHECKING
 import anyio
 
 from crawler.decoding import IMAGE_FIELDS, REGISTRY_FIELDS, decode_page, line_prefix
-from crawler.errors import (
-    CredentialsError,
-    GatewayError,
-    InvalidRegistryNameError,
-    NotSentError,
-    RequestError,
-)
-from crawler.events import (
-    ClockCorrected,
-    FieldOverridden,
-    ListingEnded,
-    RegionHeld,
-    RegionReleased,
-    RunStopped,
-    Throttled,
-    TryFailed,
-)
+from crawler.errors import CredentialsError, InvalidRegistryNameError, RequestError
+from crawler.events import FieldOverridden, ListingEnded, RunStopped
 from crawler.groups import one_error
 from crawler.listing import Listing
 from crawler.model import ListingResult, PageRequest
-from crawler.passes import Failure
 from crawler.plan import CrawlResult, Stop, without_wrong_regions
-from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, is_outage, pause_s
+from crawler.retrying import Action
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk
-from crawler.signing import hint_at_clocks
 from crawler.text import writable
+from crawler.troubles import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from crawler.events import Observer
     from crawler.model import Page, Region
+    from crawler.passes import Failure
     from crawler.plan import Plan
     from crawler.seams import Fetcher, Output
 
@@ -73,12 +57,11 @@ class Crawl:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._scope = anyio.CancelScope()
+        self._troubles = Troubles(fetcher, observe, stop=self.stop, now_s=self._loop.time)
         self._results: list[ListingResult] = []
         self._stop: Stop | None = None
         self._stop_reason: str | None = None
-        self._rate_per_s = inf
         self._warned_of_override = False
-        self._warned_of_clock = False
         self._images = 0
         self._flushing = anyio.CancelScope()
 
@@ -103,7 +86,7 @@ class Crawl:
             discoveries=[result for result in self._results if result.registry is None],
             stop=self._stop,
             stop_reason=self._stop_reason,
-            rate_per_s=self._rate_per_s,
+            rate_per_s=self._troubles.rate_per_s,
             clock_offset_s=self._fetcher.clock_offset_s,
             beside=[*absent, *self._probes()],
         )
@@ -194,14 +177,14 @@ class Crawl:
         try:
             page = decode_page(await self._fetcher.fetch(request, walk), ours)
         except RequestError as error:
-            await self._failed(queue, job, error)
+            await self._lost(queue, job, self._troubles.failed(queue, job, error))
         except InvalidRegistryNameError as error:
-            await self._give_up(queue, job, Action.GIVE_UP, str(error))
+            await self._lost(queue, job, self._troubles.given_up(job, Action.GIVE_UP, str(error)))
         except CredentialsError as error:
             self.stop(Stop.KEY_REFUSED, str(error))
         else:
             queue.proved = True
-            self._answered(queue)
+            self._troubles.answered(queue)
             if not job.is_probe:
                 await self._received(queue, job, page)
         finally:
@@ -221,6 +204,11 @@ class Crawl:
             await self._output.take(walk, names, records)
         await self._after_answer(queue, walk)
 
+    async def _lost(self, queue: RegionQueue, job: Job, failure: Failure | None) -> None:
+        if failure is not None:
+            job.walk.listing.fail(job.page, failure)
+            await self._after_answer(queue, job.walk)
+
     def _learn(self, queue: RegionQueue, walk: Walk, first: Page) -> None:
         """Note the order; begin later listings of the region with what was accepted, if a larger page was refused."""
         if len(first.names) > 1:
@@ -239,72 +227,6 @@ class Crawl:
         elif walk in queue.walks:
             queue.walks.remove(walk)
             await self._output.end(walk, self._end(walk))
-
-    # ── failures ──
-
-    def _answered(self, queue: RegionQueue) -> None:
-        if queue.health.answered():
-            self._observe(RegionReleased(queue.region.code))
-
-    def _count_against(self, queue: RegionQueue, job: Job, error: RequestError) -> None:
-        """Let the region's health know of a failure: an outage's, or an answer all the same."""
-        queue.trouble = str(error)
-        if not is_outage(error):
-            self._answered(queue)
-            return
-        asked_s, now_s = error.retry_after_s or 0.0, self._loop.time()
-        if queue.health.failed(now_s, _chance(), tries=job.tries, is_probe=job.is_probe, asked_s=asked_s):
-            self._observe(RegionHeld(queue.region.code, str(error)))
-            self._fetcher.send_back(queue.region.code)
-
-    async def _failed(self, queue: RegionQueue, job: Job, error: RequestError) -> None:
-        if isinstance(error, NotSentError):
-            queue.retry_at(job, self._loop.time())
-            return
-        action = classify(error, tries=job.tries)
-        job.walk.throttled += action is Action.SLOW_DOWN
-        self._count_against(queue, job, error)
-        if action is Action.STOP_KEY and isinstance(error, GatewayError):
-            if self._fetcher.clock_explains(error):
-                self._try_with_right_clock(queue, job)
-            else:
-                hint = hint_at_clocks(error.clock_skew_s)
-                self.stop(Stop.KEY_REFUSED, f"{Stop.KEY_REFUSED.value}: {error}{hint}")
-        elif action is Action.STOP_QUOTA:
-            self.stop(Stop.QUOTA, f"{Stop.QUOTA.value}: {error}")
-        elif action is Action.SLOW_DOWN or (action is Action.RETRY and _has_tries_left(queue, job)):
-            self._try_again(queue, job, action, error)
-        else:
-            queue.proved = queue.proved or (isinstance(error, GatewayError) and action is not Action.BAD_REQUEST)
-            await self._give_up(queue, job, action, str(error))
-
-    def _try_with_right_clock(self, queue: RegionQueue, job: Job) -> None:
-        if not self._warned_of_clock:
-            self._warned_of_clock = True
-            self._observe(ClockCorrected(self._fetcher.clock_offset_s))
-        job.walk.retries += 1
-        queue.retry_at(job, self._loop.time())
-
-    def _try_again(self, queue: RegionQueue, job: Job, action: Action, error: RequestError) -> None:
-        if action is Action.SLOW_DOWN:
-            self._rate_per_s = self._fetcher.refuse(error.retry_after_s or 0.0)
-            self._observe(Throttled(queue.region.code, str(error), self._rate_per_s))
-        if job.is_probe:
-            return
-        job.tries += action is Action.RETRY and not queue.health.is_held
-        job.walk.retries += 1
-        wait_s = pause_s(action, job.tries, _chance(), asked_s=error.retry_after_s)
-        if action is Action.RETRY:
-            self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, str(error), wait_s))
-        queue.retry_at(job, self._loop.time() + wait_s)
-
-    async def _give_up(self, queue: RegionQueue, job: Job, action: Action, reason: str) -> None:
-        if job.is_probe:
-            return
-        self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, reason, None))
-        tried = f"{reason} ({job.tries + 1} tries)" if job.tries else reason
-        job.walk.listing.fail(job.page, Failure(FAILURE_KINDS[action], tried))
-        await self._after_answer(queue, job.walk)
 
     # ── results ──
 
@@ -341,11 +263,3 @@ class Crawl:
         if not self._warned_of_override:
             self._warned_of_override = True
             self._observe(FieldOverridden(walk.region.code, walk.registry))
-
-
-def _has_tries_left(queue: RegionQueue, job: Job) -> bool:
-    return job.tries + 1 < MAX_TRIES or queue.health.is_held  # what fails while it is held counts against no page
-
-
-def _chance() -> float:
-    return random.random()  # noqa: S311 - jitter is no secret

@@ -749,7 +749,7 @@ async def test_large_registry_among_small_ones() -> None:
 
 async def test_refusals_by_name_of_the_fake_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is transient is tried MAX_TRIES times and then given up with the reason and the number of tries."""
-    monkeypatch.setattr("crawler.crawl.pause_s", lambda *_arguments, **_more: 0.0)
+    monkeypatch.setattr("crawler.troubles.pause_s", lambda *_arguments, **_more: 0.0)
     tries = Counter[str]()
 
     def trouble(where: str) -> None:

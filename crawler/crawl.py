@@ -19,18 +19,19 @@ import anyio
 
 from crawler.decoding import IMAGE_FIELDS, REGISTRY_FIELDS, decode_page, line_prefix
 from crawler.errors import CredentialsError, InvalidRegistryNameError, RequestError
-from crawler.events import FieldOverridden, ListingEnded, RunStopped
+from crawler.events import FieldOverridden, RunStopped
 from crawler.groups import one_error
 from crawler.listing import Listing
-from crawler.model import ListingResult, PageRequest
+from crawler.model import PageRequest, VerifyMode
 from crawler.plan import CrawlResult, Stop, without_wrong_regions
 from crawler.retrying import Action
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk
 from crawler.text import writable
 from crawler.troubles import Troubles
+from crawler.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from crawler.events import Observer
     from crawler.model import Page, Region
@@ -57,8 +58,8 @@ class Crawl:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._scope = anyio.CancelScope()
+        self._verdicts = Verdicts(plan, observe, self._now_ms)
         self._troubles = Troubles(fetcher, observe, stop=self.stop, now_s=self._loop.time)
-        self._results: list[ListingResult] = []
         self._stop: Stop | None = None
         self._stop_reason: str | None = None
         self._warned_of_override = False
@@ -79,16 +80,18 @@ class Crawl:
             await self._output.flush()
         if self._scope.cancelled_caught and self._stop is None:
             self._note_stop(Stop.DEADLINE, Stop.DEADLINE.value)
-        self._abandon_the_rest()
-        found, absent = without_wrong_regions([r for r in self._results if r.registry is not None], self._plan)
+        for queue in self._queues.values():
+            self._verdicts.abandon(queue, self._stop_reason or "")
+        results = self._verdicts.results
+        found, absent = without_wrong_regions([one for one in results if one.registry is not None], self._plan)
         return CrawlResult(
             registries=found,
-            discoveries=[result for result in self._results if result.registry is None],
+            discoveries=[result for result in results if result.registry is None],
             stop=self._stop,
             stop_reason=self._stop_reason,
             rate_per_s=self._troubles.rate_per_s,
             clock_offset_s=self._fetcher.clock_offset_s,
-            beside=[*absent, *self._probes()],
+            beside=[*absent, *self._verdicts.beside],
         )
 
     async def _run_workers(self) -> None:
@@ -109,8 +112,8 @@ class Crawl:
     @property
     def progress(self) -> tuple[int, int, int]:
         """Listings with a verdict, listings under way or waiting, and images so far."""
-        open_walks = sum(len(queue.walks) + len(queue.waiting) for queue in self._queues.values())
-        return len(self._results), open_walks, self._images
+        under_way = sum(len(queue.walks) + len(queue.waiting) for queue in self._queues.values())
+        return len(self._verdicts.results), under_way + self._verdicts.undecided, self._images
 
     def _note_stop(self, why: Stop, reason: str) -> None:
         self._stop, self._stop_reason = why, reason
@@ -197,12 +200,19 @@ class Crawl:
         if job.page == 1:
             self._learn(queue, walk, page)
         names, records = walk.listing.receive(job.page, page)
-        self._images += 0 if walk.registry is None else len(names)
-        if walk.registry is None and self._plan.images:
-            self._discovered(queue, names)
-        if names:
-            await self._output.take(walk, names, records)
+        if walk.named is not None:
+            walk.named.update(names)
+        elif names:
+            await self._fresh(queue, walk, names, records=records)
         await self._after_answer(queue, walk)
+
+    async def _fresh(self, queue: RegionQueue, walk: Walk, names: list[str], *, records: list[bytes]) -> None:
+        """Take in what no page held before; a registry is listed in its turn, whichever pass brought it to light."""
+        if walk.registry is not None:
+            self._images += len(names)
+        elif self._plan.images:
+            self._discovered(queue, names)
+        await self._output.take(walk, names, records)
 
     async def _lost(self, queue: RegionQueue, job: Job, failure: Failure | None) -> None:
         if failure is not None:
@@ -226,38 +236,19 @@ class Crawl:
             queue.enlist(walk)
         elif walk in queue.walks:
             queue.walks.remove(walk)
-            await self._output.end(walk, self._end(walk))
+            ended = self._verdicts.end(walk)
+            if queue.is_finished and self._verdicts.is_undecided(queue.region.code):
+                self._read_list_again(queue)
+            for one, result in ended:
+                await self._output.end(one, result)
 
-    # ── results ──
-
-    def _end(self, walk: Walk) -> ListingResult:
-        is_known_to_exist = walk.registry is not None and self._plan.registries is None
-        result = walk.result(self._now_ms(), may_be_gone=is_known_to_exist)
-        self._results.append(result)
-        self._observe(ListingEnded(result.region, result.registry, result.verdict, result.reason, result.images))
-        return result
-
-    def _abandon_the_rest(self) -> None:
-        """Give every listing that has none its verdict, with the reason why the crawl stopped."""
-        for queue in self._queues.values():
-            for walk in queue.walks:
-                walk.listing.abandon(self._reason_of_stop(queue))
-                self._end(walk)
-            queue.walks.clear()
-            for registry in queue.waiting:
-                walk = self._begin(queue.region, registry)
-                walk.listing.abandon(f"not begun: {self._reason_of_stop(queue)}")
-                self._end(walk)
-            queue.waiting.clear()
-
-    def _probes(self) -> Iterator[ListingResult]:
-        for probe in (queue.probe for queue in self._queues.values() if queue.probe):
-            probe.listing.abandon("a probe")
-            yield probe.result(probe.started_ms, may_be_gone=False)
-
-    def _reason_of_stop(self, queue: RegionQueue) -> str:
-        held = f"; the region was held: {queue.trouble}" if queue.health.is_held else ""
-        return f"{self._stop_reason}{held}"
+    def _read_list_again(self, queue: RegionQueue) -> None:
+        """Read a region's list of registries after the last 404 of its registries: what it still names is not gone."""
+        walk = self._begin(queue.region, None)
+        walk.listing = Listing(self._page_sizes[queue.region.code], VerifyMode.ALWAYS)  # one back-end may lag behind
+        walk.named = set()
+        queue.add(walk)
+        queue.enlist(walk)
 
     def _warn_of_override(self, walk: Walk) -> None:
         if not self._warned_of_override:

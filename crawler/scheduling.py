@@ -48,6 +48,8 @@ class Walk(Struct, eq=False):
         retries: tries after the first one of a page.
         throttled: answers that said "too fast".
         is_sorted: whether the first page came in the order of its names; None if that cannot be told.
+        named: of a list of registries that is read once more, to see which are still there: the names it held so far;
+            None for any other walk.
     """
 
     region: Region
@@ -61,13 +63,13 @@ class Walk(Struct, eq=False):
     throttled: int = 0
     is_sorted: bool | None = None
     is_in_round: bool = False
+    named: set[str] | None = None
 
-    def result(self, finished_ms: int, *, may_be_gone: bool) -> ListingResult:
-        """Return how it ended.
+    def result(self, finished_ms: int) -> ListingResult:
+        """Return how it ended; a 404 is a failure, for by itself it does not show that what was asked for is gone.
 
         Args:
             finished_ms: milliseconds since 1970, UTC.
-            may_be_gone: it was there when it was discovered; of what was only named, `gone` says too much.
         """
         outcome = self.listing.outcome
         assert outcome is not None
@@ -75,7 +77,7 @@ class Walk(Struct, eq=False):
         return ListingResult(
             region=self.region.code,
             registry=self.registry,
-            verdict=Verdict.FAILED if is_gone and not may_be_gone else outcome.verdict,
+            verdict=Verdict.FAILED if is_gone else outcome.verdict,
             reason=outcome.reason,
             images=outcome.images,
             count=outcome.count,
@@ -154,6 +156,11 @@ class RegionQueue:
         """Whether one more request may go out now; before the first answer one at a time is all."""
         return self.in_flight < (share if self.proved else 1)
 
+    def add(self, walk: Walk) -> None:
+        """Take up a walk: it is the youngest of the region."""
+        walk.age, self._begun = self._begun, self._begun + 1
+        self.walks.add(walk)
+
     def enlist(self, walk: Walk) -> None:
         """Give a walk that has pages to ask for its place in the round, which is in the order of their ages."""
         if not walk.is_in_round and walk.listing.has_work:
@@ -184,8 +191,7 @@ class RegionQueue:
 
     def _begin_next(self) -> Job:
         walk = self.begin(self.region, self.waiting.popleft())
-        walk.age, self._begun = self._begun, self._begun + 1
-        self.walks.add(walk)
+        self.add(walk)
         page = walk.listing.next_page()
         assert page is not None
         return Job(walk, page, walk.listing.page_size)

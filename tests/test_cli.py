@@ -326,6 +326,18 @@ async def test_something_is_missing(program: Program, emulator: Emulator, tmp_pa
     assert load((tmp_path / "run.json").read_bytes()).totals.registries.denied == 3
 
 
+@pytest.mark.world(registries=10, images=900, hidden=10)
+async def test_404_of_all_that_are_listed(program: Program, tmp_path: Path) -> None:
+    """Exit 3, every registry is denied, and yesterday's file is not replaced by nothing."""
+    (tmp_path / "images.ndjson").write_text("yesterday\n")
+    done = await program("images", *PACE, "-o", "images.ndjson", "--summary", "run.json")
+    assert done.code == 3
+    assert "denied: 404/300 Not Found Exception, although the list of registries" in done.err
+    assert (tmp_path / "images.ndjson").read_text() == "yesterday\n"
+    summary = load((tmp_path / "run.json").read_bytes())
+    assert (summary.verdict, summary.totals.registries.denied) == ("incomplete", 30)
+
+
 async def test_named_registry_that_does_not_exist(program: Program) -> None:
     """Exit 3: it counts, where one that was discovered would not."""
     done = await program("images", *PACE, "no-such")

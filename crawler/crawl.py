@@ -23,7 +23,7 @@ from crawler.events import FieldOverridden, RunStopped
 from crawler.groups import one_error
 from crawler.listing import Listing
 from crawler.model import PageRequest, VerifyMode
-from crawler.plan import CrawlResult, Stop, without_wrong_regions
+from crawler.plan import CrawlResult, Stop, told_stop, without_wrong_regions
 from crawler.retrying import Action
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk
 from crawler.text import writable
@@ -62,6 +62,7 @@ class Crawl:
         self._troubles = Troubles(fetcher, observe, stop=self.stop, now_s=self._loop.time)
         self._stop: Stop | None = None
         self._stop_reason: str | None = None
+        self._stop_told: str | None = None
         self._warned_of_override = False
         self._images = 0
         self._flushing = anyio.CancelScope()
@@ -81,7 +82,7 @@ class Crawl:
         if self._scope.cancelled_caught and self._stop is None:
             self._note_stop(Stop.DEADLINE, Stop.DEADLINE.value)
         for queue in self._queues.values():
-            self._verdicts.abandon(queue, self._stop_reason or "")
+            self._verdicts.abandon(queue, self._stop, self._stop_reason or "")
         results = self._verdicts.results
         found, absent = without_wrong_regions([one for one in results if one.registry is not None], self._plan)
         return CrawlResult(
@@ -89,6 +90,7 @@ class Crawl:
             discoveries=[result for result in results if result.registry is None],
             stop=self._stop,
             stop_reason=self._stop_reason,
+            stop_told=self._stop_told,
             rate_per_s=self._troubles.rate_per_s,
             clock_offset_s=self._fetcher.clock_offset_s,
             beside=[*absent, *self._verdicts.beside],
@@ -116,8 +118,11 @@ class Crawl:
         return len(self._verdicts.results), under_way + self._verdicts.undecided, self._images
 
     def _note_stop(self, why: Stop, reason: str) -> None:
-        self._stop, self._stop_reason = why, reason
-        self._observe(RunStopped(reason))
+        """Take down why the crawl stops, and say so: what a region lacked when the deadline came is the cause."""
+        cut_off = [queue for queue in self._queues.values() if why is Stop.DEADLINE and not queue.is_finished]
+        told = told_stop(reason, {queue.region.code: queue.last_trouble for queue in cut_off})
+        self._stop, self._stop_reason, self._stop_told = why, reason, told
+        self._observe(RunStopped(told))
 
     def _fill(self) -> None:
         if self._plan.registries is not None:

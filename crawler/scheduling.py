@@ -48,6 +48,7 @@ class Walk(Struct, eq=False):
         retries: tries after the first one of a page.
         throttled: answers that said "too fast".
         is_sorted: whether the first page came in the order of its names; None if that cannot be told.
+        trouble: what went wrong last with one of its pages, if anything did.
         named: of a list of registries that is read once more, to see which are still there: the names it held so far;
             None for any other walk.
     """
@@ -63,6 +64,7 @@ class Walk(Struct, eq=False):
     throttled: int = 0
     is_sorted: bool | None = None
     is_in_round: bool = False
+    trouble: str = ""
     named: set[str] | None = None
 
     def result(self, finished_ms: int) -> ListingResult:
@@ -120,7 +122,7 @@ class RegionQueue:
         proved: an answer was had, so that more than one request at once is worth it.
         health: whether the region is held.
         probe: what probes of a held region are counted on.
-        trouble: what went wrong last, if anything did.
+        trouble: what went wrong last, if anything did that was worth another try.
     """
 
     region: Region
@@ -151,6 +153,12 @@ class RegionQueue:
         if self.health.is_held:
             return inf if self.in_flight else self.health.probe_at_s
         return self._retries[0][0] if self._retries else inf
+
+    @property
+    def last_trouble(self) -> str:
+        """What went wrong last, or that nothing was answered at all; empty if nothing is known to be wrong."""
+        is_silent = not self.proved and any(walk.requests for walk in self.walks)
+        return self.trouble or ("no answer so far" if is_silent else "")
 
     def has_room(self, share: int) -> bool:
         """Whether one more request may go out now; before the first answer one at a time is all."""

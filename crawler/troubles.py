@@ -82,7 +82,6 @@ class Troubles:
 
     def _count_against(self, queue: RegionQueue, job: Job, error: RequestError) -> None:
         """Let the region's health know of a failure: an outage's, or an answer all the same."""
-        queue.trouble = str(error)
         if not is_outage(error):
             self.answered(queue)
             return
@@ -103,6 +102,7 @@ class Troubles:
         queue.retry_at(job, self._now_s())
 
     def _try_again(self, queue: RegionQueue, job: Job, action: Action, *, error: RequestError) -> None:
+        queue.trouble = str(error)
         if action is Action.SLOW_DOWN:
             self.rate_per_s = self._fetcher.refuse(error.retry_after_s or 0.0)
             self._observe(Throttled(queue.region.code, str(error), self.rate_per_s))
@@ -110,6 +110,7 @@ class Troubles:
             return
         job.tries += action is Action.RETRY and not queue.health.is_held
         job.walk.retries += 1
+        job.walk.trouble = queue.trouble
         wait_s = pause_s(action, job.tries, _chance(), asked_s=error.retry_after_s)
         if action is Action.RETRY:
             self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, str(error), wait_s))

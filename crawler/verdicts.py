@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from crawler.events import Observer
     from crawler.model import ListingResult
-    from crawler.plan import Plan
+    from crawler.plan import Plan, Stop
     from crawler.scheduling import RegionQueue, Walk
 
     Ended = list[tuple[Walk, ListingResult]]
@@ -64,19 +64,25 @@ class Verdicts:
             return []
         return [(walk, self._note(walk.result(self._now_ms())))]
 
-    def abandon(self, queue: RegionQueue, reason: str) -> None:
-        """Give every listing of a region that has none its verdict, with the reason why the crawl stopped."""
-        why = f"{reason}; the region was held: {queue.trouble}" if queue.health.is_held else reason
+    def abandon(self, queue: RegionQueue, stop: Stop | None, reason: str) -> None:
+        """Give every listing of a region that has none its verdict, because the crawl is over.
+
+        Args:
+            queue: the region's; nothing is left in it.
+            stop: what ended the crawl early, if anything did.
+            reason: why, for people.
+        """
+        in_region = _why(reason, queue, stop, queue.last_trouble)
         for walk in queue.walks:
-            walk.listing.abandon(why)
+            walk.listing.abandon(_why(reason, queue, stop, walk.trouble) if walk.trouble else in_region)
             self.end(walk)
         queue.walks.clear()
         for registry in queue.waiting:
             walk = queue.begin(queue.region, registry)
-            walk.listing.abandon(f"not begun: {why}")
+            walk.listing.abandon(f"not begun: {in_region}")
             self.end(walk)
         queue.waiting.clear()
-        self._judge(queue.region.code, (), why)
+        self._judge(queue.region.code, (), in_region)
         if queue.probe is not None:
             queue.probe.listing.abandon("a probe")
             self.beside.append(queue.probe.result(queue.probe.started_ms))
@@ -112,3 +118,10 @@ class Verdicts:
         self.results.append(result)
         self._observe(ListingEnded(result.region, result.registry, result.verdict, result.reason, result.images))
         return result
+
+
+def _why(reason: str, queue: RegionQueue, stop: Stop | None, trouble: str) -> str:
+    """Return why a listing was cut off, with what went wrong last where that may be why its time did not suffice."""
+    is_held = queue.health.is_held
+    last = f"; last: {trouble}" if trouble and (is_held or stop is None or not stop.is_cause) else ""
+    return f"{reason}{last}{'; the region was held' if is_held else ''}"

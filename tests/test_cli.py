@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 import zstandard
-from raw_server import RawServer, answer
+from raw_server import RawServer, answer, refusal
 
 from crawler import __version__
 from crawler.cli import COMMANDS, run
@@ -352,6 +352,19 @@ async def test_deadline(program: Program, tmp_path: Path) -> None:
     assert done.code == 3
     assert "the deadline came" in done.err
     assert_summary_fits(tmp_path / "run.json", done)
+
+
+async def test_deadline_tells_the_cause(tmp_path: Path) -> None:
+    """What went wrong last in a region that never answered stands in the log, below the table, and in each reason."""
+    async with RawServer(refusal(503, "500", "Endpoint Error")) as server:
+        program = Program(tmp_path, None, server.url)
+        done = await program("images", "--deadline", "2s", "--region", "kr", "a", "b", "--summary", "run.json")
+    cause = "503/500 Endpoint Error"
+    assert done.code == 3
+    assert f"stopping: the deadline came; last in kr: {cause}" in done.err
+    assert f"2 registries were not begun or not finished: the deadline came; last in kr: {cause}" in done.err
+    reasons = {one.reason for one in load((tmp_path / "run.json").read_bytes()).registries}
+    assert all(f"the deadline came; last: {cause}" in str(reason) for reason in reasons)
 
 
 async def test_nothing_replaces_nothing(tmp_path: Path) -> None:

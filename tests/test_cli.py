@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 import zstandard
-from raw_server import RawServer, answer, refusal
+from raw_server import RawServer, answer, page, refusal
 
 from crawler import __version__
 from crawler.cli import COMMANDS, run
@@ -336,6 +336,22 @@ async def test_404_of_all_that_are_listed(program: Program, tmp_path: Path) -> N
     assert (tmp_path / "images.ndjson").read_text() == "yesterday\n"
     summary = load((tmp_path / "run.json").read_bytes())
     assert (summary.verdict, summary.totals.registries.denied) == ("incomplete", 30)
+
+
+@pytest.mark.parametrize("command", [("images",), ("registries",), ("snapshot", ".")], ids=" ".join)
+async def test_list_of_registries_that_is_not_whole(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Exit 3, and what was not to be had is told, whatever else was."""
+
+    def choose(request: Request) -> bytes:
+        if "/repositories?page=1" in request.target:
+            return answer(page({"name": "one"}, following=2))
+        return refusal(403, "230", "Forbidden") if "/repositories?" in request.target else answer(page({"name": "x"}))
+
+    async with RawServer(choose=choose) as server:
+        done = await Program(tmp_path, None, server.url)(*command, *PACE, "--region", "kr")
+    assert done.code == 3
+    assert "kr, list of registries: incomplete: page 2: 403/230 Forbidden" in done.err
+    assert len(done.lines) == (command[0] != "snapshot")
 
 
 async def test_named_registry_that_does_not_exist(program: Program) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from bisect import insort
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -259,3 +261,55 @@ async def test_many_404_in_several_regions() -> None:
     assert lacking == wanted
     assert lists_asked_for(emulator) == [1 + 2] * 3
     assert_consistent(outcome)
+
+
+# ── lists that change ──
+
+
+class Changing(Fake):
+    """A region where a registry is deleted and another created before each page of their list; of one image each.
+
+    Attributes:
+        throughout: registries that were there at every moment.
+    """
+
+    LARGEST_PAGE = 100
+
+    def __init__(self, registries: int, *, seed: int) -> None:
+        super().__init__({"kr": {}})
+        self.random = random.Random(seed)
+        self.names = [f"{self.random.randrange(10**6):06}" for _ in range(registries)]
+        self.names.sort()
+        self.throughout = set(self.names)
+
+    async def fetch(self, request: PageRequest, counter: Walk) -> bytes:
+        """Answer as of now, after a turn of the event loop."""
+        counter.requests += 1
+        await asyncio.sleep(0)
+        if request.registry is None:
+            return self.listed(request.page, min(request.page_size or 20, self.LARGEST_PAGE))
+        if request.registry not in self.names:
+            raise GatewayError(404, "300", "Not Found Exception")
+        return ONE_IMAGE
+
+    def listed(self, number: int, size: int) -> bytes:
+        """Change the list, and return one of its pages."""
+        self.throughout.discard(self.names.pop(self.random.randrange(len(self.names))))
+        insort(self.names, f"{self.random.randrange(10**6):06}-new")
+        start, stop, count = (number - 1) * size, number * size, len(self.names)
+        records = [{"name": name} for name in self.names[start:stop]]
+        return page(*records, following=number + 1 if stop < count else None, count=count)
+
+
+@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("verify", [VerifyMode.ALWAYS])
+async def test_no_registry_is_missing_without_a_word(verify: VerifyMode, seed: int) -> None:
+    """Every registry that was there throughout is listed, whichever pass saw it, or the list is not called whole."""
+    fetcher = Changing(450, seed=seed)
+    outcome = await crawl_kr(fetcher, verify=verify)
+    listed = {one.registry for one in outcome.result.registries}
+    (discovery,) = outcome.result.discoveries
+    assert fetcher.throughout <= listed or not discovery.verdict.is_good
+    assert (discovery.passes > 1, discovery.images > 450) == (True, True)
+    assert len(listed) == discovery.images
+    assert discovery.verdict.is_good or not is_complete(outcome.result)

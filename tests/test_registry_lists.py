@@ -302,7 +302,7 @@ class Changing(Fake):
 
 
 @pytest.mark.parametrize("seed", range(24))
-@pytest.mark.parametrize("verify", [VerifyMode.ALWAYS])
+@pytest.mark.parametrize("verify", [VerifyMode.AUTO, VerifyMode.ALWAYS])
 async def test_no_registry_is_missing_without_a_word(verify: VerifyMode, seed: int) -> None:
     """Every registry that was there throughout is listed, whichever pass saw it, or the list is not called whole."""
     fetcher = Changing(450, seed=seed)

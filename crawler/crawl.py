@@ -8,7 +8,6 @@ anything left, or when it is stopped; then every listing gets its verdict all th
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import deque
 from itertools import islice
@@ -19,48 +18,25 @@ from typing import TYPE_CHECKING
 import anyio
 
 from crawler.decoding import IMAGE_FIELDS, REGISTRY_FIELDS, decode_page, line_prefix
-from crawler.errors import (
-    CredentialsError,
-    GatewayError,
-    InvalidRegistryNameError,
-    NotSentError,
-    RequestError,
-)
-from crawler.events import (
-    ClockCorrected,
-    FieldOverridden,
-    ListingEnded,
-    RegionHeld,
-    RegionReleased,
-    RunStopped,
-    Throttled,
-    TryFailed,
-)
+from crawler.errors import CredentialsError, InvalidRegistryNameError, RequestError
+from crawler.events import FieldOverridden, RunStopped
 from crawler.groups import one_error
 from crawler.listing import Listing
-from crawler.model import ListingResult, PageRequest
-from crawler.page_size import SMALL, PageSize
-from crawler.passes import Failure
-from crawler.plan import CrawlResult, Stop, without_wrong_regions
-from crawler.retrying import (
-    FAILURE_KINDS,
-    MAX_TRIES,
-    TRIES_AT_A_SIZE,
-    Action,
-    classify,
-    is_outage,
-    may_be_too_heavy,
-    pause_s,
-)
+from crawler.model import PageRequest, VerifyMode
+from crawler.page_size import PageSize
+from crawler.plan import CrawlResult, Stop, told_stop, without_wrong_regions
+from crawler.retrying import Action
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk
-from crawler.signing import hint_at_clocks
 from crawler.text import writable
+from crawler.troubles import Troubles
+from crawler.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from crawler.events import Observer
     from crawler.model import Page, Region
+    from crawler.passes import Failure
     from crawler.plan import Plan
     from crawler.seams import Fetcher, Output
 
@@ -85,12 +61,12 @@ class Crawl:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._scope = anyio.CancelScope()
-        self._results: list[ListingResult] = []
+        self._verdicts = Verdicts(plan, observe, self._now_ms)
+        self._troubles = Troubles(fetcher, observe, stop=self.stop, now_s=self._loop.time)
         self._stop: Stop | None = None
         self._stop_reason: str | None = None
-        self._rate_per_s = inf
+        self._stop_told: str | None = None
         self._warned_of_override = False
-        self._warned_of_clock = False
         self._images = 0
         self._flushing = anyio.CancelScope()
 
@@ -108,16 +84,19 @@ class Crawl:
             await self._output.flush()
         if self._scope.cancelled_caught and self._stop is None:
             self._note_stop(Stop.DEADLINE, Stop.DEADLINE.value)
-        self._abandon_the_rest()
-        found, absent = without_wrong_regions([r for r in self._results if r.registry is not None], self._plan)
+        for queue in self._queues.values():
+            self._verdicts.abandon(queue, self._stop, self._stop_reason or "")
+        results = self._verdicts.results
+        found, absent = without_wrong_regions([one for one in results if one.registry is not None], self._plan)
         return CrawlResult(
             registries=found,
-            discoveries=[result for result in self._results if result.registry is None],
+            discoveries=[result for result in results if result.registry is None],
             stop=self._stop,
             stop_reason=self._stop_reason,
-            rate_per_s=self._rate_per_s,
+            stop_told=self._stop_told,
+            rate_per_s=self._troubles.rate_per_s,
             clock_offset_s=self._fetcher.clock_offset_s,
-            beside=[*absent, *self._probes()],
+            beside=[*absent, *self._verdicts.beside],
         )
 
     async def _run_workers(self) -> None:
@@ -138,12 +117,15 @@ class Crawl:
     @property
     def progress(self) -> tuple[int, int, int]:
         """Listings with a verdict, listings under way or waiting, and images so far."""
-        open_walks = sum(len(queue.walks) + len(queue.waiting) for queue in self._queues.values())
-        return len(self._results), open_walks, self._images
+        under_way = sum(len(queue.walks) + len(queue.waiting) for queue in self._queues.values())
+        return len(self._verdicts.results), under_way + self._verdicts.undecided, self._images
 
     def _note_stop(self, why: Stop, reason: str) -> None:
-        self._stop, self._stop_reason = why, reason
-        self._observe(RunStopped(reason))
+        """Take down why the crawl stops, and say so: what a region lacked when the deadline came is the cause."""
+        cut_off = [queue for queue in self._queues.values() if why is Stop.DEADLINE and not queue.is_finished]
+        told = told_stop(reason, {queue.region.code: queue.last_trouble for queue in cut_off})
+        self._stop, self._stop_reason, self._stop_told = why, reason, told
+        self._observe(RunStopped(told))
 
     def _fill(self) -> None:
         if self._plan.registries is not None:
@@ -207,14 +189,14 @@ class Crawl:
         try:
             page = decode_page(await self._fetcher.fetch(request, walk), ours)
         except RequestError as error:
-            await self._failed(queue, job, error)
+            await self._lost(queue, job, self._troubles.failed(queue, job, error))
         except InvalidRegistryNameError as error:
-            await self._give_up(queue, job, Action.GIVE_UP, str(error))
+            await self._lost(queue, job, self._troubles.given_up(job, Action.GIVE_UP, str(error)))
         except CredentialsError as error:
             self.stop(Stop.KEY_REFUSED, str(error))
         else:
             queue.proved = True
-            self._answered(queue)
+            self._troubles.answered(queue)
             if not job.is_probe:
                 await self._received(queue, job, page)
         finally:
@@ -227,12 +209,24 @@ class Crawl:
         if job.page == 1 and len(page.names) > 1:
             walk.is_sorted = all(map(le, page.names, islice(page.names, 1, None)))
         names, records = walk.listing.receive(job.page, page)
-        self._images += 0 if walk.registry is None else len(names)
-        if walk.registry is None and self._plan.images:
-            self._discovered(queue, names)
-        if names:
-            await self._output.take(walk, names, records)
+        if walk.named is not None:
+            walk.named.update(names)
+        elif names:
+            await self._fresh(queue, walk, names, records=records)
         await self._after_answer(queue, walk)
+
+    async def _fresh(self, queue: RegionQueue, walk: Walk, names: list[str], *, records: list[bytes]) -> None:
+        """Take in what no page held before; a registry is listed in its turn, whichever pass brought it to light."""
+        if walk.registry is not None:
+            self._images += len(names)
+        elif self._plan.images:
+            self._discovered(queue, names)
+        await self._output.take(walk, names, records)
+
+    async def _lost(self, queue: RegionQueue, job: Job, failure: Failure | None) -> None:
+        if failure is not None:
+            job.walk.listing.fail(job.page, failure)
+            await self._after_answer(queue, job.walk)
 
     def _discovered(self, queue: RegionQueue, names: Iterable[str]) -> None:
         names = map(writable, names)
@@ -243,7 +237,11 @@ class Crawl:
             self._go_on(queue, walk)
         elif walk in queue.walks:
             queue.walks.remove(walk)
-            await self._output.end(walk, self._end(walk))
+            ended = self._verdicts.end(walk)
+            if queue.is_finished and self._verdicts.is_undecided(queue.region.code):
+                self._read_list_again(queue)
+            for one, result in ended:
+                await self._output.end(one, result)
 
     def _go_on(self, queue: RegionQueue, walk: Walk) -> None:
         """Let a walk ask for more pages; a second look waits until a back-end that lags shows what the others show.
@@ -251,108 +249,20 @@ class Crawl:
         Only a list that is not in the order of its names can lack what was there throughout twice in a row, because it
         was pushed in between.
         """
-        if walk.listing.passes == walk.looks or walk.is_sorted:
+        if walk.listing.passes == walk.looks or walk.is_sorted is not False:
             queue.enlist(walk)
             return
         walk.looks = walk.listing.passes
         queue.enlist_at(walk, walk.started_ms / 1000 - self._epoch_s + SETTLE_S)
 
-    # ── failures ──
-
-    def _answered(self, queue: RegionQueue) -> None:
-        if queue.health.answered():
-            self._observe(RegionReleased(queue.region.code))
-
-    def _count_against(self, queue: RegionQueue, job: Job, error: RequestError) -> None:
-        """Let the region's health know of a failure: an outage's, or an answer all the same."""
-        queue.trouble = str(error)
-        if not is_outage(error):
-            self._answered(queue)
-            return
-        asked_s, now_s = error.retry_after_s or 0.0, self._loop.time()
-        if queue.health.failed(now_s, _chance(), tries=job.tries, is_probe=job.is_probe, asked_s=asked_s):
-            self._observe(RegionHeld(queue.region.code, str(error)))
-            self._fetcher.send_back(queue.region.code)
-
-    async def _failed(self, queue: RegionQueue, job: Job, error: RequestError) -> None:
-        if isinstance(error, NotSentError):
-            queue.retry_at(job, self._loop.time())
-            return
-        action = _called_for(queue, job, error)
-        job.walk.throttled += action is Action.SLOW_DOWN
-        self._count_against(queue, job, error)
-        if action is Action.STOP_KEY and isinstance(error, GatewayError):
-            if self._fetcher.clock_explains(error):
-                self._try_with_right_clock(queue, job)
-            else:
-                hint = hint_at_clocks(error.clock_skew_s)
-                self.stop(Stop.KEY_REFUSED, f"{Stop.KEY_REFUSED.value}: {error}{hint}")
-        elif action is Action.STOP_QUOTA:
-            self.stop(Stop.QUOTA, f"{Stop.QUOTA.value}: {error}")
-        elif action is Action.SLOW_DOWN or (action is Action.RETRY and _has_tries_left(queue, job)):
-            self._try_again(queue, job, action, error)
-        else:
-            queue.proved = queue.proved or (isinstance(error, GatewayError) and action is not Action.BAD_REQUEST)
-            await self._give_up(queue, job, action, str(error))
-
-    def _try_with_right_clock(self, queue: RegionQueue, job: Job) -> None:
-        if not self._warned_of_clock:
-            self._warned_of_clock = True
-            self._observe(ClockCorrected(self._fetcher.clock_offset_s))
-        job.walk.retries += 1
-        queue.retry_at(job, self._loop.time())
-
-    def _try_again(self, queue: RegionQueue, job: Job, action: Action, error: RequestError) -> None:
-        if action is Action.SLOW_DOWN:
-            self._rate_per_s = self._fetcher.refuse(error.retry_after_s or 0.0)
-            self._observe(Throttled(queue.region.code, str(error), self._rate_per_s))
-        if job.is_probe:
-            return
-        job.tries += action is Action.RETRY and not queue.health.is_held
-        job.walk.retries += 1
-        wait_s = pause_s(action, job.tries, _chance(), asked_s=error.retry_after_s)
-        if action is Action.RETRY:
-            self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, str(error), wait_s))
-        queue.retry_at(job, self._loop.time() + wait_s)
-
-    async def _give_up(self, queue: RegionQueue, job: Job, action: Action, reason: str) -> None:
-        if job.is_probe:
-            return
-        self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, reason, None))
-        tried = f"{reason} ({job.tries + 1} tries)" if job.tries else reason
-        job.walk.listing.fail(job.page, Failure(FAILURE_KINDS[action], tried))
-        await self._after_answer(queue, job.walk)
-
-    # ── results ──
-
-    def _end(self, walk: Walk) -> ListingResult:
-        is_known_to_exist = walk.registry is not None and self._plan.registries is None
-        result = walk.result(self._now_ms(), may_be_gone=is_known_to_exist)
-        self._results.append(result)
-        self._observe(ListingEnded(result.region, result.registry, result.verdict, result.reason, result.images))
-        return result
-
-    def _abandon_the_rest(self) -> None:
-        """Give every listing that has none its verdict, with the reason why the crawl stopped."""
-        for queue in self._queues.values():
-            for walk in queue.walks:
-                walk.listing.abandon(self._reason_of_stop(queue))
-                self._end(walk)
-            queue.walks.clear()
-            for registry in queue.waiting:
-                walk = self._begin(queue.region, registry)
-                walk.listing.abandon(f"not begun: {self._reason_of_stop(queue)}")
-                self._end(walk)
-            queue.waiting.clear()
-
-    def _probes(self) -> Iterator[ListingResult]:
-        for probe in (queue.probe for queue in self._queues.values() if queue.probe):
-            probe.listing.abandon("a probe")
-            yield probe.result(probe.started_ms, may_be_gone=False)
-
-    def _reason_of_stop(self, queue: RegionQueue) -> str:
-        held = f"; the region was held: {queue.trouble}" if queue.health.is_held else ""
-        return f"{self._stop_reason}{held}"
+    def _read_list_again(self, queue: RegionQueue) -> None:
+        """Read a region's list of registries after the last 404 of its registries: what it still names is not gone."""
+        walk = self._begin(queue.region, None)
+        of_registries, _ = self._page_sizes[queue.region.code]
+        walk.listing = Listing(of_registries, VerifyMode.ALWAYS)  # one back-end may lag behind
+        walk.named = set()
+        queue.add(walk)
+        queue.enlist(walk)
 
     def _warn_of_override(self, walk: Walk) -> None:
         if not self._warned_of_override:
@@ -364,22 +274,3 @@ def _page_sizes(ask: int) -> tuple[PageSize, PageSize]:
     """Return what is known of a region's page sizes: for its list of registries, and for lists of images."""
     of_registries = PageSize(ask)
     return of_registries, PageSize(ask, of_registries)
-
-
-def _called_for(queue: RegionQueue, job: Job, error: RequestError) -> Action:
-    """Return what an error calls for, where a page that keeps failing may be to blame for its size."""
-    action = classify(error, tries=job.tries)
-    if action is not Action.RETRY or queue.health.is_held or job.is_probe or not may_be_too_heavy(error):
-        return action
-    if job.page == 1 and job.walk.listing.may_ask_for_less:
-        return Action.TOO_HEAVY if job.tries + 1 >= TRIES_AT_A_SIZE else action
-    is_large = job.page_size is not None and job.page_size > SMALL
-    return Action.TOO_HEAVY if is_large and job.page > 1 and not _has_tries_left(queue, job) else action
-
-
-def _has_tries_left(queue: RegionQueue, job: Job) -> bool:
-    return job.tries + 1 < MAX_TRIES or queue.health.is_held  # what fails while it is held counts against no page
-
-
-def _chance() -> float:
-    return random.random()  # noqa: S311 - jitter is no secret

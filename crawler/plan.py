@@ -21,6 +21,11 @@ class Stop(Enum):
     KEY_REFUSED = "the gateway refuses the key or the clock"
     QUOTA = "the account's quota is used up"
 
+    @property
+    def is_cause(self) -> bool:
+        """Whether it is why something is missing; a signal or the deadline only came before that was had."""
+        return self in (Stop.KEY_REFUSED, Stop.QUOTA)
+
 
 @dataclass(frozen=True, slots=True)
 class NamedRegistry:
@@ -65,10 +70,12 @@ class CrawlResult:
         registries: every registry's result.
         discoveries: those of the lists of registries, one a region.
         stop: why it ended early; None if it finished.
+        stop_reason: the same for people: what it cut off has these words in its reason.
+        stop_told: the same with what went wrong last in each region that it cut off.
         rate_per_s: the account's rate after the last throttling; infinity if there was none.
         clock_offset_s: how far the gateway's clock was found to be ahead.
         beside: what only cost requests: registries that were named without a region, of the regions where they are
-            not; and the probes of held regions.
+            not; the probes of held regions; and lists of registries that were read once more.
     """
 
     registries: list[ListingResult]
@@ -77,12 +84,18 @@ class CrawlResult:
     stop_reason: str | None
     rate_per_s: float
     clock_offset_s: float = 0.0
+    stop_told: str | None = None
     beside: Sequence[ListingResult] = ()
 
     @property
     def everything(self) -> list[ListingResult]:
         """All that took requests."""
         return [*self.registries, *self.discoveries, *self.beside]
+
+
+def told_stop(reason: str, troubles: Mapping[str, str]) -> str:
+    """Return why a crawl stopped, and what went wrong last in each region, if anything did."""
+    return "; ".join([reason, *(f"last in {region}: {trouble}" for region, trouble in troubles.items() if trouble)])
 
 
 def without_wrong_regions(

@@ -207,7 +207,7 @@ def _incomplete(result: CrawlResult) -> list[str]:
     lines = [_told(one) for one in result.discoveries if not one.verdict.is_good]
     if cut_off := len(lacking) - len(others):
         counted = "1 registry was" if cut_off == 1 else f"{cut_off:,} registries were"
-        lines.append(f"{counted} not begun or not finished: {visible(result.stop_reason or '')}")
+        lines.append(f"{counted} not begun or not finished: {visible(result.stop_told or result.stop_reason or '')}")
     lines += map(_told, others[:MOST_REGISTRIES_SHOWN])
     if len(others) > MOST_REGISTRIES_SHOWN:
         lines.append(f"… and {len(others) - MOST_REGISTRIES_SHOWN:,} more; --summary FILE holds them all")

@@ -80,8 +80,8 @@ _BY_STATUS = {
 def classify(error: RequestError, *, tries: int = 0) -> Action:
     """Return what ``error`` calls for: by its type first, then by (status, errorCode), then by status.
 
-    Two are believed only when they come again: a 404 without a code, which may be some proxy's and would make a
-    registry `gone`, and a body that is too large.
+    Two are believed only when they come again: a 404 without a code, which may be some proxy's and would cost a
+    registry, and a body that is too large.
 
     Args:
         error: what a try ended in.

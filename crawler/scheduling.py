@@ -37,6 +37,8 @@ MOST_SCOUTS = 3
 """Listings of a kind that are begun one at a time to learn the page size; those that are refused tell nothing."""
 WALKS_A_SLOT = 2
 """Walks under way in a region, for each of its slots: enough to keep them busy, and a bound on memory."""
+RESTING_FOR_EACH = 4
+"""So many times as many may be under way while most of them wait for their second look."""
 
 
 class Walk(Struct, eq=False):
@@ -51,6 +53,9 @@ class Walk(Struct, eq=False):
         retries: tries after the first one of a page.
         throttled: answers that said "too fast".
         is_sorted: whether the first page came in the order of its names; None if that cannot be told.
+        trouble: what went wrong last with one of its pages, if anything did.
+        named: of a list of registries that is read once more, to see which are still there: the names it held so far;
+            None for any other walk.
     """
 
     region: Region
@@ -65,13 +70,14 @@ class Walk(Struct, eq=False):
     throttled: int = 0
     is_sorted: bool | None = None
     is_in_round: bool = False
+    trouble: str = ""
+    named: set[str] | None = None
 
-    def result(self, finished_ms: int, *, may_be_gone: bool) -> ListingResult:
-        """Return how it ended.
+    def result(self, finished_ms: int) -> ListingResult:
+        """Return how it ended; a 404 is a failure, for by itself it does not show that what was asked for is gone.
 
         Args:
             finished_ms: milliseconds since 1970, UTC.
-            may_be_gone: it was there when it was discovered; of what was only named, `gone` says too much.
         """
         outcome = self.listing.outcome
         assert outcome is not None
@@ -79,7 +85,7 @@ class Walk(Struct, eq=False):
         return ListingResult(
             region=self.region.code,
             registry=self.registry,
-            verdict=Verdict.FAILED if is_gone and not may_be_gone else outcome.verdict,
+            verdict=Verdict.FAILED if is_gone else outcome.verdict,
             reason=outcome.reason,
             images=outcome.images,
             count=outcome.count,
@@ -122,7 +128,7 @@ class RegionQueue:
         proved: an answer was had, so that more than one request at once is worth it.
         health: whether the region is held.
         probe: what probes of a held region are counted on.
-        trouble: what went wrong last, if anything did.
+        trouble: what went wrong last, if anything did that was worth another try.
     """
 
     region: Region
@@ -157,9 +163,20 @@ class RegionQueue:
             return inf if self.in_flight else self.health.probe_at_s
         return min(self._retries[0][0] if self._retries else inf, self._resting[0][0] if self._resting else inf)
 
+    @property
+    def last_trouble(self) -> str:
+        """What went wrong last, or that nothing was answered at all; empty if nothing is known to be wrong."""
+        is_silent = not self.proved and any(walk.requests for walk in self.walks)
+        return self.trouble or ("no answer so far" if is_silent else "")
+
     def has_room(self, share: int) -> bool:
         """Whether one more request may go out now; before the first answer one at a time is all."""
         return self.in_flight < (share if self.proved else 1)
+
+    def add(self, walk: Walk) -> None:
+        """Take up a walk: it is the youngest of the region."""
+        walk.age, self._begun = self._begun, self._begun + 1
+        self.walks.add(walk)
 
     def enlist(self, walk: Walk) -> None:
         """Give a walk that has pages to ask for its place in the round, which is in the order of their ages."""
@@ -183,11 +200,15 @@ class RegionQueue:
             self.enlist(heappop(self._resting)[2])
         if self._retries and self._retries[0][0] <= now_s:
             return heappop(self._retries)[2]
-        may_begin = bool(self.waiting) and len(self.walks) < most_walks and not self._is_scouting
+        may_begin = bool(self.waiting) and self._has_room_for_walk(most_walks) and not self._is_scouting
         if may_begin and self._begins_left:
             self._begins_left -= 1
             return self._begin_next()
         return self._take_turn() or (self._begin_next() if may_begin else None)
+
+    def _has_room_for_walk(self, most: int) -> bool:
+        """Whether one more listing may be begun: those that rest keep no slot busy, and their names in memory."""
+        return len(self.walks) - len(self._resting) < most and len(self.walks) < RESTING_FOR_EACH * most
 
     @property
     def _is_scouting(self) -> bool:
@@ -202,8 +223,7 @@ class RegionQueue:
 
     def _begin_next(self) -> Job:
         walk = self.begin(self.region, self.waiting.popleft())
-        walk.age, self._begun = self._begun, self._begun + 1
-        self.walks.add(walk)
+        self.add(walk)
         if not walk.listing.knows_size and self._scouts < MOST_SCOUTS:
             self._scout, self._scouts = walk, self._scouts + 1
         page = walk.listing.next_page()

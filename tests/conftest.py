@@ -15,7 +15,7 @@ import crawler.transport  # noqa: F401 - before a test imports aiohttp, which is
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-PROGRAMS_LOOP = ("test_crawl.py", "test_sinks.py", "test_transport.py", "test_turnstile.py")
+PROGRAMS_LOOP = ("test_crawl.py", "test_registry_lists.py", "test_sinks.py", "test_transport.py", "test_turnstile.py")
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 import zstandard
-from raw_server import RawServer, answer
+from raw_server import RawServer, answer, page, refusal
 
 from crawler import __version__
 from crawler.cli import COMMANDS, run
@@ -326,6 +326,34 @@ async def test_something_is_missing(program: Program, emulator: Emulator, tmp_pa
     assert load((tmp_path / "run.json").read_bytes()).totals.registries.denied == 3
 
 
+@pytest.mark.world(registries=10, images=900, hidden=10)
+async def test_404_of_all_that_are_listed(program: Program, tmp_path: Path) -> None:
+    """Exit 3, every registry is denied, and yesterday's file is not replaced by nothing."""
+    (tmp_path / "images.ndjson").write_text("yesterday\n")
+    done = await program("images", *PACE, "-o", "images.ndjson", "--summary", "run.json")
+    assert done.code == 3
+    assert "denied: 404/300 Not Found Exception, although the list of registries" in done.err
+    assert (tmp_path / "images.ndjson").read_text() == "yesterday\n"
+    summary = load((tmp_path / "run.json").read_bytes())
+    assert (summary.verdict, summary.totals.registries.denied) == ("incomplete", 30)
+
+
+@pytest.mark.parametrize("command", [("images",), ("registries",), ("snapshot", ".")], ids=" ".join)
+async def test_list_of_registries_that_is_not_whole(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Exit 3, and what was not to be had is told, whatever else was."""
+
+    def choose(request: Request) -> bytes:
+        if "/repositories?page=1" in request.target:
+            return answer(page({"name": "one"}, following=2))
+        return refusal(403, "230", "Forbidden") if "/repositories?" in request.target else answer(page({"name": "x"}))
+
+    async with RawServer(choose=choose) as server:
+        done = await Program(tmp_path, None, server.url)(*command, *PACE, "--region", "kr")
+    assert done.code == 3
+    assert "kr, list of registries: incomplete: page 2: 403/230 Forbidden" in done.err
+    assert len(done.lines) == (command[0] != "snapshot")
+
+
 async def test_named_registry_that_does_not_exist(program: Program) -> None:
     """Exit 3: it counts, where one that was discovered would not."""
     done = await program("images", *PACE, "no-such")
@@ -340,6 +368,19 @@ async def test_deadline(program: Program, tmp_path: Path) -> None:
     assert done.code == 3
     assert "the deadline came" in done.err
     assert_summary_fits(tmp_path / "run.json", done)
+
+
+async def test_deadline_tells_the_cause(tmp_path: Path) -> None:
+    """What went wrong last in a region that never answered stands in the log, below the table, and in each reason."""
+    async with RawServer(refusal(503, "500", "Endpoint Error")) as server:
+        program = Program(tmp_path, None, server.url)
+        done = await program("images", "--deadline", "2s", "--region", "kr", "a", "b", "--summary", "run.json")
+    cause = "503/500 Endpoint Error"
+    assert done.code == 3
+    assert f"stopping: the deadline came; last in kr: {cause}" in done.err
+    assert f"2 registries were not begun or not finished: the deadline came; last in kr: {cause}" in done.err
+    reasons = {one.reason for one in load((tmp_path / "run.json").read_bytes()).registries}
+    assert all(f"the deadline came; last: {cause}" in str(reason) for reason in reasons)
 
 
 async def test_nothing_replaces_nothing(tmp_path: Path) -> None:

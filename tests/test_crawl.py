@@ -16,7 +16,7 @@ import orjson
 import pytest
 from aioresponses import aioresponses
 from mended_aioresponses import MendedResponse
-from raw_server import RawServer, answer, page, refusal
+from raw_server import RawServer, answer, in_pieces, page, refusal
 
 from crawler.crawl import Crawl
 from crawler.credentials import Credentials
@@ -501,6 +501,56 @@ async def test_deadline() -> None:
     assert_consistent(outcome)
 
 
+async def test_deadline_tells_the_cause() -> None:
+    """A listing that is cut off says what went wrong last: with itself, else in its region, if anything did."""
+
+    def trouble(where: str) -> None:
+        if where == "kr/team-0/1":
+            raise PageError("not a page: x")
+        if where.startswith("sgn/"):
+            raise GatewayError(503, "500", "Endpoint Error")
+
+    fetcher = Fake(many(3) | {"sgn": {}, "jpn": {}}, trouble)
+    outcome = await crawl_with(fetcher, plan(deadline_s=0.3))
+    lists = {one.region: (one.verdict, one.reason) for one in outcome.result.discoveries}
+    assert lists["sgn"][0] is Verdict.FAILED
+    assert lists["sgn"][1] == "the deadline came; last: 503/500 Endpoint Error"
+    assert outcome.reasons["kr/team-0"] == "the deadline came; last: not a page: x"
+    told = "the deadline came; last in kr: not a page: x; last in sgn: 503/500 Endpoint Error"
+    assert outcome.told(RunStopped) == [RunStopped(told)]
+    assert (outcome.result.stop_reason, outcome.result.stop_told) == ("the deadline came", told)
+
+
+async def test_deadline_before_any_answer() -> None:
+    """Silence that no time-out has called an error yet is a cause, too; a region that was asked nothing has none."""
+    silence = in_pieces(b"", every_s=60.0)
+    async with RawServer(silence) as server, transport_to(server.url, timeouts=PATIENT) as transport:
+        outcome = await crawl_with(transport, plan(registries=named("kr/a", "kr/b"), deadline_s=0.3))
+    assert outcome.reasons == {
+        "kr/a": "the deadline came; last: no answer so far",
+        "kr/b": "not begun: the deadline came; last: no answer so far",
+    }
+    assert outcome.told(RunStopped) == [RunStopped("the deadline came; last in kr: no answer so far")]
+
+
+@pytest.mark.parametrize("status", [401, 429])
+async def test_stop_that_is_the_cause_itself(status: int) -> None:
+    """A refused key or a quota that is used up is not explained by what went wrong before."""
+
+    first = iter([True])
+
+    def trouble(where: str) -> None:
+        if where == "kr/team-0/1" and next(first, False):
+            raise GatewayError(503, "500", "Endpoint Error")
+        if where == "kr/team-1/1":
+            raise GatewayError(status, "400" if status == 429 else "200", "no")
+
+    outcome = await crawl_with(Fake(many(3), trouble), plan(regions=(KR,), concurrency=1))
+    assert outcome.result.stop in (Stop.KEY_REFUSED, Stop.QUOTA)
+    assert not any("Endpoint Error" in str(reason) for reason in outcome.reasons.values())
+    assert "Endpoint Error" not in outcome.told(RunStopped)[0].reason
+
+
 async def test_quota() -> None:
     """429/400 stops the crawl at once and keeps the lines (H2)."""
     async with Emulator(EmulatorOptions(registries=20, images=900, max_page_size=10, quota=40)) as emulator:
@@ -749,7 +799,7 @@ async def test_large_registry_among_small_ones() -> None:
 
 async def test_refusals_by_name_of_the_fake_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is transient is tried MAX_TRIES times and then given up with the reason and the number of tries."""
-    monkeypatch.setattr("crawler.crawl.pause_s", lambda *_arguments, **_more: 0.0)
+    monkeypatch.setattr("crawler.troubles.pause_s", lambda *_arguments, **_more: 0.0)
     tries = Counter[str]()
 
     def trouble(where: str) -> None:

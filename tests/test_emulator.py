@@ -551,6 +551,19 @@ async def test_denied_and_gone() -> None:
         assert (len(client.emulator.gateway.denied), len(client.emulator.gateway.gone)) == (6, 3)
 
 
+async def test_404_that_stays_listed_and_one_that_does_not() -> None:
+    """Hidden registries answer 404/300 and keep their place in the list; gone ones lose it with the first request."""
+    async with serving(registries=5, images=50, hidden=2, gone=1) as client:
+        base = f"{BASES['kr']}/repositories"
+        before = {registry["name"] for registry in records_of(await client.chain(base))}
+        answers = {name: (await client.get(f"{base}/{name}")).status for name in sorted(before)}
+        after = {registry["name"] for registry in records_of(await client.chain(base))}
+        absent = {name for name, status in answers.items() if status == 404}
+        assert absent == {name for region, name in client.emulator.gateway.hidden if region == "kr"} | (before - after)
+        assert (len(absent), len(before - after), after - before) == (3, 1, set())
+        assert {name for region, name in client.emulator.gateway.gone if region == "kr"} == before - after
+
+
 async def test_more_denied_than_there_are() -> None:
     """All are, then."""
     async with serving(registries=2, denied=5, gone=5) as client:
@@ -874,7 +887,8 @@ def test_every_option_arrives() -> None:
         "--port 0 --seed -3 --registries 2 --images 9 --sort updated --change-rate 0.3 --registry-change-rate 1 "
         "--latency 1.5s --jitter 30ms --region-latency jpn=1m --region-latency kr=7 --rate-limit 50 --retry-after 2 "
         "--quota 9 --default-page-size 5 --max-page-size 6 --oversize refuse --count null --past-end 404 "
-        "--fault 500=.25 --fault reset=0.75 --denied 1 --gone 2 --next-loop 3 --no-date-header --clock-skew -360"
+        "--fault 500=.25 --fault reset=0.75 --denied 1 --gone 2 --hidden 4 --next-loop 3 --no-date-header "
+        "--clock-skew -360"
     )
     assert parsed(*text.split()) == EmulatorOptions(
         port=0,
@@ -898,6 +912,7 @@ def test_every_option_arrives() -> None:
         faults={"500": 0.25, "reset": 0.75},
         denied=1,
         gone=2,
+        hidden=4,
         next_loop=3,
         date_header=False,
         clock_skew_s=-360,

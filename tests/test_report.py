@@ -140,6 +140,10 @@ def test_registries_that_a_stop_cut_off_are_a_number() -> None:
     text = tables(result(GOOD, *cut, stop=Stop.DEADLINE, stop_reason=reason), ["kr"])
     assert f"300 registries were not begun or not finished: {reason}" in text
     assert "r-7" not in text
+    told = f"{reason}; last in kr: no answer so far"
+    cut = [replace(one, reason=f"{one.reason}; last: no answer so far") for one in cut]
+    text = tables(result(GOOD, *cut, stop=Stop.DEADLINE, stop_reason=reason, stop_told=told), ["kr"])
+    assert text.endswith(f"\n300 registries were not begun or not finished: {told}")
     text = tables(result(GOOD, cut[0], stop=Stop.DEADLINE, stop_reason=reason), ["kr"])
     assert text.endswith(f"\n1 registry was not begun or not finished: {reason}")
 

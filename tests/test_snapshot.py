@@ -298,6 +298,15 @@ def test_what_is_gone_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert accepts("0%", read(night.newest()))
 
 
+def test_404_of_all_that_are_listed_moves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 3, a snapshot that is incomplete, and no `latest`: the list still names them, so nothing is gone."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=3, images=90, hidden=3)) as night:
+        assert night.snapshot() == 3
+        manifest = checked(night.newest())
+        assert (manifest.verdict, manifest.totals.registries.denied, manifest.totals.images) == ("incomplete", 9, 0)
+        assert not (night.folder / "latest").is_symlink()
+
+
 def test_denied_registries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 3, each with its verdict."""
     with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=50, denied=1)) as night:

@@ -168,7 +168,8 @@ _FAULTS: list[click.Parameter] = [
         callback=_distribution,
     ),
     _number("--denied", _ANY, "Registries a region that answer 401/210."),
-    _number("--gone", _ANY, "Registries a region that are listed, but answer 404/300."),
+    _number("--gone", _ANY, "Registries a region that are deleted when their images are asked for: 404/300."),
+    _number("--hidden", _ANY, "Registries a region that answer 404/300, and stay listed."),
     _number("--next-loop", _ANY, "Registries a region whose last page says that page 1 is next."),
     _switch("--date-header/--no-date-header", None, "Whether answers carry a Date."),
     _number(

@@ -50,7 +50,8 @@ class Gateway:
         access_key: made up, the same for the same seed.
         secret_key: likewise.
         denied: (region, registry) that answer 401/210.
-        gone: (region, registry) that are listed and answer 404/300.
+        gone: (region, registry) that are deleted when their images are asked for.
+        hidden: (region, registry) that are listed and answer 404/300.
         next_loops: (region, registry) whose last page says that page 1 is next.
     """
 
@@ -64,14 +65,15 @@ class Gateway:
         self._recent_s: deque[float] = deque()
         self._rng = random.Random(options.seed)  # noqa: S311 - faults and changes, not a secret
         self._pages = Pages(options, world, self._rng)
-        self.denied, self.gone, self.next_loops = self._pick_registries()
+        self.denied, self.gone, self.next_loops, self.hidden = self._pick_registries()
 
     def _pick_registries(self) -> Iterator[frozenset[tuple[str, str]]]:
         """Yield three disjoint choices of registries, each with its number of every region."""
         shuffled = {region: self._world.registry_names(region) for region in self._world.regions}
         for names in shuffled.values():
             self._rng.shuffle(names)
-        for how_many in (self._options.denied, self._options.gone, self._options.next_loop):
+        options = self._options
+        for how_many in (options.denied, options.gone, options.next_loop, options.hidden):
             yield frozenset(
                 (region, names.pop()) for region, names in shuffled.items() for _ in range(min(how_many, len(names)))
             )
@@ -147,10 +149,12 @@ class Gateway:
             return self._pages.of_registries(_LISTS[path], *window)
         folder, _, segment = path.rpartition("/")
         where = _LISTS.get(folder, ""), unquote(segment)
-        contents = self._world.contents(*where)
         if where in self.denied:
             return REFUSALS[210]
-        if contents is None or where in self.gone:
+        if where in self.gone:
+            self._world.delete_registry(*where)
+        contents = self._world.contents(*where)
+        if contents is None or where in self.hidden:
             return REFUSALS[300]
         return self._pages.of_images(contents, *window, loops=where in self.next_loops, now_ms=now_ms)
 

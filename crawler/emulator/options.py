@@ -59,7 +59,8 @@ class EmulatorOptions:
         past_end: what a page past the end answers.
         faults: kind to probability a request; together 1 at most.
         denied: registries a region that answer 401/210.
-        gone: registries a region that are listed and answer 404/300.
+        gone: registries a region that are deleted when their images are asked for: 404/300.
+        hidden: registries a region that answer 404/300 and stay listed.
         next_loop: registries a region whose last page says that page 1 is next.
         date_header: whether answers carry ``Date``.
         clock_skew_s: how far the gateway's clock is ahead of ours.
@@ -86,6 +87,7 @@ class EmulatorOptions:
     faults: Mapping[Fault, float] = field(default_factory=dict)
     denied: int = 0
     gone: int = 0
+    hidden: int = 0
     next_loop: int = 0
     date_header: bool = True
     clock_skew_s: float = 0

@@ -226,12 +226,17 @@ class World:
         """Return how many images there are now, in all registries of all regions."""
         return sum(len(contents) for listed in self._listed.values() for contents in listed)
 
+    def delete_registry(self, region: str, registry: str) -> None:
+        """Delete a registry, if it is there. O(registries)."""
+        contents = self._by_name.pop((region, registry), None)
+        if contents is not None:
+            self._listed[region].remove(contents)
+
     def change_registries(self, region: str, rng: random.Random) -> None:
         """Create a registry somewhere in a region's list, or delete one. A name never comes back."""
         listed = self._listed[region]
         if listed and rng.random() < 0.5:
-            gone = listed.pop(rng.randrange(len(listed)))
-            del self._by_name[region, gone.registry.name]
+            self.delete_registry(region, rng.choice(listed).registry.name)
             return
         self._created += 1
         contents = self._made(region, f"{rng.choice(REGISTRY_NAMES.stems)}-new{self._created}", rng.randrange(30))

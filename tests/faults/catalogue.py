@@ -40,7 +40,6 @@ class Expect(Enum):
     HEALED = auto()  # everything complete, exit 0
     WHOLE = auto()  # everything complete or complete_with_drift, exit 0
     FLAGGED = auto()  # the listing that was hit is not complete, all others are, exit 3
-    GONE_OR_FLAGGED = auto()  # the same, or exit 0 where all that is missing is a registry that is gone
     STOPPED = auto()  # exit 4, what was had is kept
 
 
@@ -152,8 +151,8 @@ _REFUSED = [
         _ALWAYS, LATER[:2], most_more=60, largest_page=1000),
     Row("H5", "404/300 for a page", m.refused(404, "300", "Not Found Exception"), _FLAGGED, _ALWAYS,
         LATER[::3] + LISTS[::3], most_more=60),
-    Row("H5", "404/300 for a registry", m.refused(404, "300", "Not Found Exception"), Expect.GONE_OR_FLAGGED,
-        Reach.LISTING, places("team-a", 5), most_more=60),
+    Row("H5", "404/300 for a registry", m.refused(404, "300", "Not Found Exception"), _FLAGGED, Reach.LISTING,
+         places("team-a", 5), most_more=60),
     _permanent("H7", "401/210", m.refused(401, "210", "Permission Denied"), EVERYWHERE),
     Row("H8", "key revoked", m.refused(401, "200", "Authentication Failed"), Expect.STOPPED, Reach.ACCOUNT,
         DIAGONAL, most_more=0),
@@ -250,8 +249,8 @@ _PAGES = [
         _ALWAYS, LATER, most_more=60, largest_page=1000),
     Row("D3", "next without end", m.next_is(lambda page: page + 1), _FLAGGED, Reach.LISTING, IMAGES[:3],
         most_more=200),
-    Row("D5", "registry vanishes", m.refused(404, "300", "Not Found Exception"), Expect.GONE_OR_FLAGGED,
-        Reach.LISTING, LATER, most_more=60),
+    Row("D5", "registry vanishes", m.refused(404, "300", "Not Found Exception"), _FLAGGED, Reach.LISTING,
+         LATER, most_more=60),
     Row("D5", "count falls to 0", m.always(_VANISHED), _FLAGGED, Reach.LISTING, LATER, most_more=60),
     Row("D5", "the list of registries falls empty", m.always(_VANISHED), _FLAGGED, Reach.LISTING,
         tuple(place for place in LISTS if place.page > 1), most_more=60),

@@ -53,7 +53,6 @@ def unexpected(row: Row, at: Place, outcome: Outcome) -> list[str]:
         Expect.HEALED: outcome.exit_code == 0 and set(verdicts.values()) == {"complete"},
         Expect.WHOLE: outcome.exit_code == 0 and not flagged,
         Expect.FLAGGED: outcome.exit_code == 3 and flagged == {(at.region, at.registry)},
-        Expect.GONE_OR_FLAGGED: flagged == {(at.region, at.registry)} and outcome.exit_code == (hit != "gone") * 3,
         Expect.STOPPED: outcome.exit_code == 4,
     }[row.expect]
     return [] if right else [f"exit {outcome.exit_code}; {hit}; flagged {flagged}; {outcome.reasons}"]

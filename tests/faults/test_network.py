@@ -227,7 +227,7 @@ def test_one_region_down_for_good(tmp_path: Path) -> None:
     assert others == {"complete"}
     missing = [key for key, verdict in outcome.verdicts.items() if verdict != "complete"]
     assert missing
-    assert all("held: 503/500" in outcome.reasons[key] for key in missing)
+    assert all("; last: 503/500 Endpoint Error; the region was held" in outcome.reasons[key] for key in missing)
 
 
 @pytest.mark.parametrize("fault", OUTAGES.values(), ids=OUTAGES)

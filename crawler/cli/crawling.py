@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
@@ -120,12 +120,20 @@ def crawl_command(settings: Settings, *, images: bool) -> int:
 
 async def _crawl_to_sink(settings: Settings, *, images: bool) -> int:
     registries = named_registries(settings)
-    found = await find_keys(
-        os.environ, profile=settings.profile, zone=settings.zone, fetch=fetch_metadata, now_s=time.time()
-    )
+    found = await keys_for(settings, now_s=time.time())
+    return await crawl_to_sink(settings, make_plan(settings, found, registries, images=images), found)
+
+
+async def keys_for(settings: Settings, *, now_s: float) -> FoundKeys:
+    """Return the keys, under the account's name that the settings give, if they do; say what is odd about them.
+
+    Raises:
+        CredentialsError: there are none that can be used.
+    """
+    found = await find_keys(os.environ, profile=settings.profile, zone=settings.zone, fetch=fetch_metadata, now_s=now_s)
     for warning in found.warnings:
         log.warning(warning)
-    return await crawl_to_sink(settings, make_plan(settings, found, registries, images=images), found)
+    return found if settings.account is None else replace(found, account=settings.account)
 
 
 async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int:

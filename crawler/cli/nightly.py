@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from crawler.cli.crawling import crawl, exit_code, make_plan, options_of, run
+from crawler.cli.crawling import crawl, exit_code, keys_for, make_plan, options_of, run
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.logs import configure_logging, say, tell_end
-from crawler.credentials import find_keys
 from crawler.errors import UsageError
 from crawler.files import write_file
 from crawler.model import Verdict
@@ -39,7 +37,6 @@ from crawler.snapshot.records import RegistryKey, parse_keys
 from crawler.snapshot.run import FINISHED, Header, UnfinishedRun, remove_remains, remove_superseded, unfinished_runs
 from crawler.snapshot.seeding import seed
 from crawler.text import visible, writable
-from crawler.transport import fetch_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,12 +68,7 @@ def snapshot_command(folder: Path, settings: Settings) -> int:
 async def _snapshot(folder: Path, settings: Settings) -> int:
     now = datetime.now(UTC)
     with locked(folder, started=iso(now.timestamp() * 1000)):
-        now_s = now.timestamp()
-        found = await find_keys(
-            os.environ, profile=settings.profile, zone=settings.zone, fetch=fetch_metadata, now_s=now_s
-        )
-        for warning in found.warnings:
-            log.warning(warning)
+        found = await keys_for(settings, now_s=now.timestamp())
         if settings.resume:
             _finish_published(folder, settings)
         unfinished = _begin_or_resume(folder, settings, await _header(folder, settings, found, now))

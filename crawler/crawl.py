@@ -80,6 +80,7 @@ class Crawl:
         self._warned_of_override = False
         self._warned_of_clock = False
         self._images = 0
+        self._excluded: dict[tuple[str, str], str] = {}
         self._flushing = anyio.CancelScope()
 
     async def run(self) -> CrawlResult:
@@ -106,6 +107,8 @@ class Crawl:
             rate_per_s=self._rate_per_s,
             clock_offset_s=self._fetcher.clock_offset_s,
             beside=[*absent, *self._probes()],
+            excluded=self._excluded,
+            expected_gaps=self._plan.expected_gaps,
         )
 
     async def _run_workers(self) -> None:
@@ -230,8 +233,12 @@ class Crawl:
             self._page_sizes[queue.region.code] = given
 
     def _discovered(self, queue: RegionQueue, names: Iterable[str]) -> None:
-        names = map(writable, names)
-        queue.waiting.extend(name for name in names if (queue.region.code, name) not in self._plan.finished)
+        region = queue.region.code
+        for name in map(writable, names):
+            if pattern := self._plan.excluded.match(region, name):
+                self._excluded[region, name] = pattern
+            elif (region, name) not in self._plan.finished:
+                queue.waiting.append(name)
 
     async def _after_answer(self, queue: RegionQueue, walk: Walk) -> None:
         if walk.listing.outcome is None:
@@ -309,10 +316,12 @@ class Crawl:
     # ── results ──
 
     def _end(self, walk: Walk) -> ListingResult:
-        is_known_to_exist = walk.registry is not None and self._plan.registries is None
+        registry = walk.registry
+        is_known_to_exist = registry is not None and self._plan.registries is None
         result = walk.result(self._now_ms(), may_be_gone=is_known_to_exist)
         self._results.append(result)
-        self._observe(ListingEnded(result.region, result.registry, result.verdict, result.reason, result.images))
+        is_expected = bool(registry and self._plan.expected_gaps.match(result.region, registry))
+        self._observe(ListingEnded(result.region, registry, result.verdict, result.reason, result.images, is_expected))
         return result
 
     def _abandon_the_rest(self) -> None:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from crawler.cli.crawling import crawl, exit_code, keys_for, make_plan, options_of, run
+from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.logs import configure_logging, say, tell_end
 from crawler.errors import UsageError
 from crawler.files import write_file
-from crawler.model import Verdict
+from crawler.patterns import Patterns
 from crawler.report import Extent, iso, manifest, tables
 from crawler.settings import SNAPSHOT_KEYS
 from crawler.snapshot.lock import locked
@@ -44,12 +45,12 @@ if TYPE_CHECKING:
     from crawler.credentials import FoundKeys
     from crawler.plan import CrawlResult, Plan
     from crawler.settings import Settings
-    from crawler.snapshot.manifest import Manifest, RegistryRecord, StoredFile
+    from crawler.snapshot.manifest import Manifest, StoredFile
     from crawler.snapshot.run import Part
 
 log = logging.getLogger("ncrawl")
 
-DECIDING_OPTIONS = ("gateway", "zone", "region", "page_size", "verify", "compress")
+DECIDING_OPTIONS = ("gateway", "zone", "region", "exclude", "page_size", "verify", "compress")
 """Options that decide what is in a snapshot: a run is resumed with the same ones only."""
 
 _GO_ON = "run `ncrawl snapshot {} --resume` to go on"
@@ -176,14 +177,16 @@ class _Night:
         return [writable(key.name) for key in parse_keys(lines, RegistryKey)] if lines else []
 
     def _with_earlier_results(self, result: CrawlResult) -> CrawlResult:
-        """Return the result of all sessions of the run; a registry that a complete list lacks by now is left out."""
-        parts = self.run.parts
+        """Return the result of all sessions of the run, without what a complete list lacks by now or is excluded."""
+        parts, excluded = self.run.parts, Patterns(self.settings.exclude)
         lists = {region: part for (region, registry), part in parts.items() if registry is None}
         known = {region: set(self._names(part)) for region, part in lists.items() if part.result.verdict.is_good}
         registries = [
             part.result
             for (region, registry), part in parts.items()
-            if registry is not None and (region not in known or registry in known[region])
+            if registry is not None
+            and (region not in known or registry in known[region])
+            and not excluded.match(region, registry)
         ]
         return replace(result, registries=registries, discoveries=[part.result for part in lists.values()])
 
@@ -240,6 +243,7 @@ class _Night:
             write_file(self.settings.summary, dump(made))
 
     def _tell(self, result: CrawlResult, made: Manifest) -> None:
+        tell_of_patterns(self.settings, result)
         tell_end(self.settings, made, tables(result, [region.code for region in self.settings.region]))
 
 
@@ -248,11 +252,7 @@ def _lacking(made: Manifest) -> str:
     regions = [one.region for one in made.regions if not one.verdict.is_good]
     if regions:
         return f"not every registry of {', '.join(regions)} could be listed"
-    return f"{len(_missing(made)):,} of {len(made.registries):,} registries"
-
-
-def _missing(made: Manifest) -> list[RegistryRecord]:
-    return [one for one in made.registries if not one.verdict.is_good and one.verdict is not Verdict.GONE]
+    return f"{len(made.missing):,} of {len(made.registries):,} registries"
 
 
 def accepts(policy: str, made: Manifest) -> bool:
@@ -261,4 +261,4 @@ def accepts(policy: str, made: Manifest) -> bool:
         return True
     if policy == "complete" or not all(region.verdict.is_good for region in made.regions):
         return False
-    return 100 * len(_missing(made)) <= float(policy.removesuffix("%")) * len(made.registries)
+    return 100 * len(made.missing) <= float(policy.removesuffix("%")) * len(made.registries)

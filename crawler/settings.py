@@ -254,7 +254,11 @@ def _find_contradictions(values: Mapping[str, Any], written: Mapping[str, Writte
     """Note what cannot be meant together."""
     if values.get("quiet") and values.get("verbose"):
         problems.append(f"{written['quiet'].place} and {written['verbose'].place} contradict each other: drop one")
-    files = {name: os.path.realpath(values[name]) for name in _FILES if values.get(name, "-") != "-"}
+    try:
+        files = {name: os.path.realpath(values[name]) for name in _FILES if values.get(name, "-") != "-"}
+    except OSError as error:
+        problems.append(f"the current directory cannot be found: {error.strerror}: change to one that is there")
+        return
     for one, other in combinations(files, 2):
         if files[one] == files[other]:
             problems.append(f"{written[one].place} and {written[other].place} name the same file: give two")

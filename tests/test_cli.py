@@ -270,6 +270,29 @@ async def test_no_keys(program: Program, emulator: Emulator) -> None:
     assert emulator.statistics.requests == 0
 
 
+@pytest.mark.parametrize("arguments", [["-o", "x"], ["--summary", "x"], ["--registry-file", "x"]])
+async def test_a_current_folder_that_is_gone(program: Program, tmp_path: Path, arguments: list[str]) -> None:
+    """Paths that start from it lead nowhere: exit 2 with a sentence; a run that needs none goes on."""
+    there = tmp_path / "there"
+    there.mkdir()
+    code = f"import os, sys; os.rmdir({str(there)!r}); from crawler.cli import run; sys.exit(run(sys.argv[1:]))"
+    program.environ["PYTHONPATH"] = os.getcwd()  # noqa: PTH109 - where the package is
+    for more, exit_code in ((arguments, 2), ([], 0)):
+        there.mkdir(exist_ok=True)
+        process = await asyncio.create_subprocess_exec(
+            *[sys.executable, "-c", code, "images", *PACE, *more],
+            cwd=there,
+            env=program.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        async with asyncio.timeout(30):
+            _, err = await process.communicate()
+        assert process.returncode == exit_code, err
+        assert (b"the current directory cannot be found" in err) is bool(more)
+        assert b"Traceback" not in err
+
+
 async def test_all_problems_in_one_message(program: Program, emulator: Emulator, tmp_path: Path) -> None:
     """Each with its place, value and what would be right; from flags, environment and file together."""
     (tmp_path / "ncrawl.toml").write_text('concurency = 5\ndeadline = "never"\n')

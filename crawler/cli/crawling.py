@@ -17,13 +17,14 @@ import anyio
 
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
+from crawler.cli.limits import MORE_MEMORY, within_limits
 from crawler.cli.logs import configure_logging, log_event, say, tell_end
 from crawler.cli.naming import named_registries
 from crawler.cli.progress import Progress
 from crawler.crawl import Crawl
 from crawler.credentials import find_keys
 from crawler.decoding import lines
-from crawler.errors import UsageError
+from crawler.errors import NcrawlError, UsageError
 from crawler.files import check_place, is_standard_output, write_file
 from crawler.groups import one_error
 from crawler.pacing import Pace
@@ -118,6 +119,7 @@ def crawl_command(settings: Settings, *, images: bool) -> int:
     """Crawl as the settings say, stream the lines, and return the exit code."""
     configure_logging(settings)
     forbid_dumps()
+    settings = within_limits(settings)
     return run(lambda: _crawl_to_sink(settings, images=images))
 
 
@@ -182,7 +184,20 @@ def make_plan(settings: Settings, found: FoundKeys, registries: list[NamedRegist
 
 
 async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output) -> CrawlResult:
-    """Crawl the plan while signals are listened to and progress is shown."""
+    """Crawl the plan while signals are listened to and progress is shown.
+
+    Raises:
+        NcrawlError: there is no memory left; what was written stays.
+    """
+    try:
+        return await _crawl(settings, plan, found, output)
+    except (MemoryError, ExceptionGroup) as error:
+        if isinstance(error, ExceptionGroup) and error.subgroup(MemoryError) is None:
+            raise
+        raise NcrawlError(f"out of memory in mid-run: {MORE_MEMORY}, or lower --concurrency") from None
+
+
+async def _crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output) -> CrawlResult:
     regions = [region.code for region in settings.region]
     turnstile = Turnstile(Pace(settings.rate, settings.region_rate, regions), regions)
     wire = open_wire(settings.gateway, trust_env=settings.trust_env)

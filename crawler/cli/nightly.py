@@ -15,6 +15,7 @@ import anyio.to_thread
 from crawler.cli.crawling import crawl, exit_code, keys_for, make_plan, options_of, run
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
+from crawler.cli.limits import within_limits
 from crawler.cli.logs import configure_logging, say, tell_end
 from crawler.errors import UsageError
 from crawler.files import write_file
@@ -63,6 +64,7 @@ def snapshot_command(folder: Path, settings: Settings) -> int:
     check_folder(folder)
     if settings.resume and settings.retry_failed:
         raise UsageError("--resume and --retry-failed contradict each other: drop one")
+    settings = within_limits(settings)
     return run(lambda: _snapshot(folder, settings), when_stopped=_GO_ON.format(folder))
 
 

@@ -119,6 +119,23 @@ def test_a_folder_that_is_mounted_read_only() -> None:
     assert foreign_hand(status_of(stat.S_IFDIR, 0o777, 10002), 10001, writes_count=False) is not None
 
 
+def test_a_config_map(tmp_path: Path) -> None:
+    """A folder of mode 0777 counts while it can be written, and not where it is mounted read-only, as in a pod."""
+    code = f"import sys, pathlib, os; sys.path.insert(0, {os.getcwd()!r}); "  # noqa: PTH109 - where the package is
+    code += "from crawler.trust import *; print(who_else_writes(pathlib.Path(sys.argv[1]), os.stat(sys.argv[1])))"
+    script = f"""
+        mount -t tmpfs -o mode=0777 tmpfs {tmp_path} && mkdir {tmp_path}/..1 && cd / || exit 9
+        touch {tmp_path}/..1/ncrawl.toml && ln -s ..1 {tmp_path}/..data || exit 9
+        ln -s ..data/ncrawl.toml {tmp_path}/ncrawl.toml || exit 9
+        "$0" -c "$1" {tmp_path}/ncrawl.toml && mount -o remount,ro {tmp_path} && "$0" -c "$1" {tmp_path}/ncrawl.toml
+    """
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, sys.executable, code]
+    if shutil.which("unshare") is None or subprocess.run([*command[:3], "true"], check=False).returncode:
+        pytest.skip("not run: no mount namespaces here")
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.stdout.splitlines() == [f"{tmp_path} can be written by everybody (mode 0777): chmod go-w it", "None"]
+
+
 def test_a_file_that_others_can_write_ends_the_run(file: Path) -> None:
     """Named or found, it is one sentence that says which file, why, and what mends it; its settings do not count."""
     file.write_text('gateway = "https://evil.example"\n')
@@ -145,15 +162,18 @@ def foreign_home(tmp_path: Path) -> Iterator[Path]:
 def run_in(home: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the program as a user who may not look into ``home``, which is its home."""
     code = "import sys; from crawler.cli import run; sys.exit(run(sys.argv[1:]))"
-    variables = {"PATH": os.environ["PATH"], "HOME": str(home), "NCLOUD_METADATA_ENDPOINT": "http://127.0.0.1:1"}
-    command = [sys.executable, "-c", code, *arguments]
+    return as_anybody(["-c", code, *arguments], cwd=home.parent, HOME=str(home), **environ)
+
+
+def as_anybody(arguments: list[str], *, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run Python as a user to whom modes of files mean something; root has to be told."""
+    command = [sys.executable, *arguments]
     if os.geteuid() == 0:
         if shutil.which("setpriv") is None:
             pytest.skip("not run: root may read everything, and setpriv is not here")
         command = ["setpriv", f"--bounding-set={ROOTS_EYES}", f"--inh-caps={ROOTS_EYES}", *command]
-    return subprocess.run(
-        command, env=variables | environ, capture_output=True, text=True, check=False, cwd=home.parent
-    )
+    variables = {"PATH": os.environ["PATH"], "NCLOUD_METADATA_ENDPOINT": "http://127.0.0.1:1"} | environ
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False, cwd=cwd)
 
 
 def test_what_may_not_be_read_and_need_not_be_there(foreign_home: Path) -> None:
@@ -163,6 +183,21 @@ def test_what_may_not_be_read_and_need_not_be_there(foreign_home: Path) -> None:
     path = f"{foreign_home}/.config/ncrawl/ncrawl.toml"
     assert warning == f"ncrawl: warning: cannot read {path}: Permission denied; going on without its settings"
     assert f"in {foreign_home}/.ncloud/configure (it may not be read: Permission denied)" in answer.stderr
+    assert answer.returncode == 2
+
+
+def test_a_current_folder_of_another_user(foreign_home: Path) -> None:
+    """It holds nothing that a run needs: no word of it."""
+    code = "import os, sys; os.chmod('.', 0); from crawler.cli import run; sys.exit(run(['images']))"
+    there = foreign_home.parent / "there"
+    there.mkdir()
+    try:
+        answer = as_anybody(["-c", code], cwd=there, HOME="/nonexistent", NCRAWL_GATEWAY="http://127.0.0.1:1")
+    finally:
+        there.chmod(0o700)
+    assert "in /nonexistent/.ncloud/configure (no such file)" in answer.stderr
+    assert all(line.startswith("ncrawl: ") for line in answer.stderr.splitlines())
+    assert "warning" not in answer.stderr
     assert answer.returncode == 2
 
 

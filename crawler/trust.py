@@ -33,6 +33,8 @@ def who_else_writes(path: Path, opened: os.stat_result) -> str | None:
         OSError: a folder on the way cannot be looked at.
     """
     uid = os.geteuid()
+    if stat.S_ISCHR(opened.st_mode):
+        return None  # /dev/null or a terminal: what others write there is not what is read
     if found := foreign_hand(opened, uid):
         return f"it {found}"
     if not stat.S_ISREG(opened.st_mode):

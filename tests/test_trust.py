@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crawler.errors import ConfigurationError
-from crawler.settings import load_settings
+from crawler.settings import Settings, load_settings
 from crawler.trust import foreign_hand, who_else_writes
 
 if TYPE_CHECKING:
@@ -81,13 +81,14 @@ def test_links_are_followed_step_by_step(file: Path, tmp_path: Path) -> None:
 
 
 def test_pipes_have_no_folder(tmp_path: Path) -> None:
-    """What a shell gives by `--config <(…)` is read."""
+    """What a shell gives by `--config <(…)` is read; /dev/null is a way to say that there are no settings."""
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb"):
         os.write(writing, b"page_size = 9\n")
         os.close(writing)
         settings = load_settings({"config": f"/dev/fd/{reading}"}, {}, cwd=tmp_path, config_home=None)
     assert settings.page_size == 9
+    assert load_settings({"config": "/dev/null"}, {}, cwd=tmp_path, config_home=None) == Settings()
 
 
 def status_of(kind: int, mode: int, uid: int, gid: int = 0) -> os.stat_result:

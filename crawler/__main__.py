@@ -17,6 +17,9 @@ def main() -> int:
         from crawler.cli import run  # noqa: PLC0415 - the signals come first
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except MemoryError:
+        os.write(2, b"ncrawl: too little memory to start: give the process more (`ulimit -v`)\n")
+        return 2
     return run()
 
 

@@ -68,6 +68,7 @@ class Crawl:
         self._stop_told: str | None = None
         self._warned_of_override = False
         self._images = 0
+        self._excluded: dict[tuple[str, str], str] = {}
         self._flushing = anyio.CancelScope()
 
     async def run(self) -> CrawlResult:
@@ -97,6 +98,8 @@ class Crawl:
             rate_per_s=self._troubles.rate_per_s,
             clock_offset_s=self._fetcher.clock_offset_s,
             beside=[*absent, *self._verdicts.beside],
+            excluded=self._excluded,
+            expected_gaps=self._plan.expected_gaps,
         )
 
     async def _run_workers(self) -> None:
@@ -229,8 +232,12 @@ class Crawl:
             await self._after_answer(queue, job.walk)
 
     def _discovered(self, queue: RegionQueue, names: Iterable[str]) -> None:
-        names = map(writable, names)
-        queue.waiting.extend(name for name in names if (queue.region.code, name) not in self._plan.finished)
+        region = queue.region.code
+        for name in map(writable, names):
+            if pattern := self._plan.excluded.match(region, name):
+                self._excluded[region, name] = pattern
+            elif (region, name) not in self._plan.finished:
+                queue.waiting.append(name)
 
     async def _after_answer(self, queue: RegionQueue, walk: Walk) -> None:
         if walk.listing.outcome is None:

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import re
-import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,11 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawler.errors import CredentialsError, RequestError
+from crawler.key_check import hint_at_quotes, hint_at_zone, pair
+from crawler.key_file import DEFAULT_SECTION, parse_configure, read_key_file, section_name
 from crawler.keys import parse_origin, plain, shown
-from crawler.secret import KeyPair, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from crawler.secret import KeyPair
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Send a GET to a URL and return the body of a 200; raise RequestError for everything else, soon."""
@@ -34,14 +36,13 @@ SECRET_VARIABLES = ("NCLOUD_SECRET_ACCESS_KEY", "NCLOUD_SECRET_KEY")
 ENDPOINT_VARIABLE = "NCLOUD_METADATA_ENDPOINT"
 DEFAULT_ENDPOINT = "http://169.254.169.254"
 ROLE_PATH = "/latest/meta-data/iam/security-credentials/"
-DEFAULT_SECTION = "DEFAULT"
 ACCESS_KEY = "ncloud_access_key_id"
 SECRET_KEY = "ncloud_secret_access_key"  # noqa: S105 - its name
+API_URL = "ncloud_api_url"
+GATEWAY_VARIABLE = "NCLOUD_API_GW"
 RENEWAL_MARGIN_S = 300.0
 RENEWAL_PAUSE_S = 10.0
 _ROLE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=,@-]{0,127}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_PRINTABLE_ASCII = re.compile(r"[!-~]+")
 
 
 class Credentials:
@@ -106,12 +107,22 @@ class FoundKeys:
         account: the profile's name, or ``default``: the first field of every record.
         warnings: sentences for the user, without secrets.
         api_url: ``ncloud_api_url`` of the section, if there is one.
+        api_url_place: where that stands.
     """
 
     credentials: Credentials
     account: str = "default"
     warnings: tuple[str, ...] = ()
     api_url: str | None = None
+    api_url_place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _NoKeys:
+    """Why the key file has none; ``is_odd`` where a user would want to know although keys are found elsewhere."""
+
+    why: str
+    is_odd: bool = False
 
 
 async def find_keys(
@@ -122,29 +133,38 @@ async def find_keys(
     Args:
         environ: the environment; ``HOME`` says where the key file is.
         profile: section of the key file; comes before the environment, for it was asked for.
-        zone: zone of the settings, to warn about a key file that is of another one.
+        zone: zone of the settings, to warn about a key file or an environment that is of another one.
         fetch: how to ask the metadata endpoint of a server.
         now_s: seconds since 1970, UTC.
 
     Raises:
         CredentialsError: none anywhere, half a pair, an unknown profile, or a file that cannot be read.
     """
-    if profile is None and (keys := _keys_of_environment(environ)):
-        return FoundKeys(Credentials(keys))
-    path = _key_file(environ)
-    found = _keys_of_file(path, profile, zone)
-    if isinstance(found, FoundKeys):
+    found = await _found_keys(environ, profile, fetch, now_s)
+    named = ((found.api_url_place, found.api_url), (GATEWAY_VARIABLE, environ.get(GATEWAY_VARIABLE)))
+    hints = (hint_at_zone(place, url, zone) for place, url in named if url)
+    return replace(found, warnings=(*found.warnings, *filter(None, hints)))
+
+
+async def _found_keys(environ: Mapping[str, str], profile: str | None, fetch: Fetch, now_s: float) -> FoundKeys:
+    if profile is None and (found := _keys_of_environment(environ)):
         return found
+    path = _key_file(environ)
+    in_file = _keys_of_file(path, profile)
+    if isinstance(in_file, FoundKeys):
+        return in_file
     renew = partial(_keys_of_role, _endpoint(environ), fetch)
     try:
-        return FoundKeys(Credentials(await renew(now_s), now_s, renew))
+        keys = await renew(now_s)
     except CredentialsError as error:
         raise CredentialsError(
             f"no keys found in the environment ({ACCESS_VARIABLES[0]}, {SECRET_VARIABLES[0]}), "
-            f"in {plain(path)} ({found}), nor from this server ({error})\n"
+            f"in {plain(path)} ({in_file.why}), nor from this server ({error})\n"
             f"to set them: export {ACCESS_VARIABLES[0]}=... {SECRET_VARIABLES[0]}=...\n"
             "to try ncrawl without keys: ncrawl demo"
         ) from None
+    warning = f"{plain(path)}: {in_file.why}; going on with the keys of the {keys.source}"
+    return FoundKeys(Credentials(keys, now_s, renew), warnings=(warning,) if in_file.is_odd else ())
 
 
 def _key_file(environ: Mapping[str, str]) -> Path:
@@ -152,118 +172,57 @@ def _key_file(environ: Mapping[str, str]) -> Path:
     return Path(home, ".ncloud", "configure")
 
 
-def _keys_of_environment(environ: Mapping[str, str]) -> KeyPair | None:
+def _keys_of_environment(environ: Mapping[str, str]) -> FoundKeys | None:
     access = next((name for name in ACCESS_VARIABLES if environ.get(name)), None)
     secret = next((name for name in SECRET_VARIABLES if environ.get(name)), None)
     if access and secret:
-        return _pair(environ[access], environ[secret], f"environment ({access}, {secret})")
+        source = f"environment ({access}, {secret})"
+        keys = pair(environ[access], environ[secret], source)
+        return FoundKeys(Credentials(keys), warnings=hint_at_quotes(environ[secret], source))
     if access or secret:
         missing = " or ".join(SECRET_VARIABLES if access else ACCESS_VARIABLES)
         raise CredentialsError(f"{access or secret} is set, but its other half is not: set {missing} as well")
     return None
 
 
-def _pair(access: str, secret: str, source: str, expires_at_s: float | None = None) -> KeyPair:
-    """Return the pair, if the two can be keys at all: the first one has to fit into a header."""
-    if not _PRINTABLE_ASCII.fullmatch(access):
-        raise CredentialsError(f"{source}: the access key (not shown) has blanks, line ends or non-ASCII characters")
-    if not secret or _CONTROL.search(secret) or secret != secret.strip():
-        raise CredentialsError(
-            f"{source}: the secret key (not shown) is empty, has control characters, or starts or ends with a blank: "
-            "was a line end copied along?"
-        )
-    return KeyPair(Secret(access), Secret(secret), source, expires_at_s)
-
-
-def _keys_of_file(path: Path, profile: str | None, zone: str) -> FoundKeys | str:
+def _keys_of_file(path: Path, profile: str | None) -> FoundKeys | _NoKeys:
     """Return the keys of the profile; or why there are none, unless a profile was asked for."""
     try:
-        text, warnings = _read(path)
-    except (FileNotFoundError, NotADirectoryError):
-        if profile is None:
-            return "no such file"
-        raise CredentialsError(f"profile {shown(profile)}: there is no {plain(path)}") from None
+        text, warnings = read_key_file(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        return _without_file(path, profile, error)
     sections = parse_configure(text, plain(path))
-    name = _section_name(profile or DEFAULT_SECTION)
+    name = section_name(profile or DEFAULT_SECTION)
     known = ", ".join(map(plain, sections)) or "none"
     if profile is not None and name not in sections:
         raise CredentialsError(f"profile {shown(profile)} is not in {plain(path)}: profiles there: {known}")
     section = sections.get(name, {})
     if profile is None and not section.keys() & {ACCESS_KEY, SECRET_KEY}:
-        return f"no keys in [{DEFAULT_SECTION}]; profiles for --profile: {known}"
-    found = _keys_of_section(section, f"{plain(path)} [{plain(name)}]", zone)
+        return _NoKeys(f"no keys in [{DEFAULT_SECTION}]; profiles for --profile: {known}")
+    found = _keys_of_section(section, f"{plain(path)} [{plain(name)}]")
     account = "default" if name == DEFAULT_SECTION else name
     return replace(found, account=account, warnings=(*warnings, *found.warnings))
 
 
-def _keys_of_section(section: Mapping[str, str], place: str, zone: str) -> FoundKeys:
+def _without_file(path: Path, profile: str | None, error: OSError) -> _NoKeys:
+    """Return why a key file that need not be there says nothing; raise where a profile of it was asked for."""
+    is_closed = isinstance(error, PermissionError)
+    if profile is None:
+        return _NoKeys(f"it may not be read: {error.strerror}", is_odd=True) if is_closed else _NoKeys("no such file")
+    raise CredentialsError(
+        f"cannot read {plain(path)}: {error.strerror}"
+        if is_closed
+        else f"profile {shown(profile)}: there is no {plain(path)}"
+    ) from None
+
+
+def _keys_of_section(section: Mapping[str, str], place: str) -> FoundKeys:
     if missing := [key for key in (ACCESS_KEY, SECRET_KEY) if key not in section]:
         raise CredentialsError(f"{place}: missing {' and '.join(missing)}: a section needs both halves of its own")
-    keys = _pair(section[ACCESS_KEY], section[SECRET_KEY], place)
-    api_url = section.get("ncloud_api_url")
-    warning = f"{place}: ncloud_api_url is of the gov zone, but the crawl is of the public one: --zone gov?"
-    is_other_zone = zone == "public" and ".gov-ntruss.com" in (api_url or "")
-    return FoundKeys(Credentials(keys), warnings=(warning,) if is_other_zone else (), api_url=api_url)
-
-
-def _read(path: Path) -> tuple[str, list[str]]:
-    """Return the text of the key file, and warnings about who else may read it."""
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            return file.read().decode("utf-8-sig"), file_warnings(path, status, os.geteuid())
-    except (FileNotFoundError, NotADirectoryError):
-        raise
-    except OSError as error:
-        raise CredentialsError(f"cannot read {plain(path)}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise CredentialsError(f"{plain(path)} is not UTF-8 text: save it as UTF-8") from None
-
-
-def file_warnings(path: Path, status: os.stat_result, uid: int) -> list[str]:
-    """Return a sentence for everything that lets others at a key file; root's files are trusted."""
-    warnings = []
-    mode = stat.S_IMODE(status.st_mode)
-    if mode & 0o077:
-        warnings.append(f"{plain(path)} holds keys and is open to others (mode {mode:04o}): chmod 600 it")
-    if status.st_uid not in (uid, 0):
-        warnings.append(f"{plain(path)} holds keys and belongs to another user (uid {status.st_uid}): chown it")
-    return warnings
-
-
-def parse_configure(text: str, place: str) -> dict[str, dict[str, str]]:
-    """Return the sections of a key file; what stands before the first header is ``DEFAULT``.
-
-    A value is everything after the first ``=``, without the blanks around it: ``=``, ``%``, ``#``, ``;`` and quotes
-    are part of it. Only a line that starts with ``#`` or ``;`` is a comment. Nothing is inherited from ``DEFAULT``,
-    for half a pair of one account with half of another would be the outcome. An empty value counts as absent.
-    Not configparser: it strips more than ASCII blanks off a secret, and its errors show the line.
-
-    Raises:
-        CredentialsError: a line that is neither, or a key twice in a section; shows the line's number only.
-    """
-    sections: dict[str, dict[str, str]] = {}
-    section = DEFAULT_SECTION
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.strip(" \t\r")
-        if not line or line[0] in "#;":
-            continue
-        if line[0] == "[" and line[-1] == "]":
-            section = _section_name(line[1:-1].strip())
-            sections.setdefault(section, {})
-            continue
-        name, equals, value = (part.strip(" \t") for part in line.partition("="))
-        name = name.lower()
-        if not equals or name in sections.setdefault(section, {}):
-            problem = "the same key again" if equals else "neither [section] nor key = value"
-            raise CredentialsError(f"{place}:{number}: {problem} (line not shown)")
-        if value:
-            sections[section][name] = value
-    return sections
-
-
-def _section_name(name: str) -> str:
-    return DEFAULT_SECTION if name.upper() == DEFAULT_SECTION else name
+    keys = pair(section[ACCESS_KEY], section[SECRET_KEY], place)
+    warnings = hint_at_quotes(section[SECRET_KEY], place)
+    url = section.get(API_URL)
+    return FoundKeys(Credentials(keys), warnings=warnings, api_url=url, api_url_place=f"{place}: {API_URL}")
 
 
 def _endpoint(environ: Mapping[str, str]) -> str:
@@ -296,7 +255,7 @@ async def _keys_of_role(endpoint: str, fetch: Fetch, now_s: float) -> KeyPair:
         raise CredentialsError(f"{source}: the answer (not shown) lacks a proper {wanted}") from None
     if expires_at_s <= now_s:
         raise CredentialsError(f"{source}: the server gave keys that have expired: is this machine's clock right?")
-    return _pair(access, secret, source, expires_at_s)
+    return pair(access, secret, source, expires_at_s)
 
 
 def _text(value: object) -> str:

@@ -48,13 +48,14 @@ class ClockCorrected(Struct, frozen=True):
 
 
 class ListingEnded(Struct, frozen=True):
-    """A listing has its verdict; ``registry`` None is the region's list of registries."""
+    """A listing has its verdict; ``registry`` None is the region's list; ``is_expected`` if it may well be a gap."""
 
     region: str
     registry: str | None
     verdict: Verdict
     reason: str | None
     images: int
+    is_expected: bool = False
 
 
 class FieldOverridden(Struct, frozen=True):

@@ -32,6 +32,7 @@ MAX_PAGE_SIZE = 10_000
 AUTO = "auto"
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
+_ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f]*:[0-9a-f:.]*")
 _SWITCH = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
@@ -173,6 +174,13 @@ def parse_file(text: str) -> str:
     if text == "-":
         raise ValueError("'-' will not do: standard output is for data, so name a file")
     return parse_text(text)
+
+
+def parse_account(text: str) -> str:
+    """Return the name of an account, which may become part of paths and labels elsewhere."""
+    if not _ACCOUNT.fullmatch(text) or not text.strip("."):
+        raise ValueError(f"{shown(text)} is no account's name: give letters, digits, '.', '_' and '-', 255 at most")
+    return text
 
 
 def parse_switch(text: str) -> bool:

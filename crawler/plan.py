@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from crawler.model import Verdict
+from crawler.patterns import Patterns
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -48,6 +51,8 @@ class Plan:
         deadline_s: seconds from the start after which the crawl stops by itself.
         known: region to the names of its registries, where an earlier run discovered them already.
         finished: (region, registry) that an earlier run listed already.
+        excluded: registries that are not listed although they are there.
+        expected_gaps: registries whose failure is nobody's fault.
     """
 
     account: str
@@ -60,6 +65,8 @@ class Plan:
     deadline_s: float
     known: Mapping[str, Sequence[str]] = field(default_factory=dict)
     finished: Collection[tuple[str, str]] = frozenset()
+    excluded: Patterns = field(default_factory=Patterns)
+    expected_gaps: Patterns = field(default_factory=Patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,8 @@ class CrawlResult:
         clock_offset_s: how far the gateway's clock was found to be ahead.
         beside: what only cost requests: registries that were named without a region, of the regions where they are
             not; the probes of held regions; and lists of registries that were read once more.
+        excluded: (region, registry) of those that were found and not listed, and by which pattern.
+        expected_gaps: registries whose failure is nobody's fault.
     """
 
     registries: list[ListingResult]
@@ -86,11 +95,22 @@ class CrawlResult:
     clock_offset_s: float = 0.0
     stop_told: str | None = None
     beside: Sequence[ListingResult] = ()
+    excluded: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    expected_gaps: Patterns = field(default_factory=Patterns)
 
     @property
     def everything(self) -> list[ListingResult]:
         """All that took requests."""
         return [*self.registries, *self.discoveries, *self.beside]
+
+    def is_expected(self, one: ListingResult) -> bool:
+        """Whether a registry that is not whole was expected not to be."""
+        return bool(one.registry and self.expected_gaps.match(one.region, one.registry))
+
+    @property
+    def missing(self) -> list[ListingResult]:
+        """Registries of which something is missing; one that was discovered and is gone is not."""
+        return [one for one in self.registries if not one.verdict.is_good and one.verdict is not Verdict.GONE]
 
 
 def told_stop(reason: str, troubles: Mapping[str, str]) -> str:

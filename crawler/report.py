@@ -11,17 +11,27 @@ import msgspec
 
 from crawler import __version__
 from crawler.model import Verdict
-from crawler.snapshot.manifest import Manifest, RegionRecord, RegistryRecord, Run, Tool, Totals, VerdictCounts
+from crawler.snapshot.manifest import (
+    ExcludedRegistry,
+    ExpectedGap,
+    Manifest,
+    RegionRecord,
+    RegistryRecord,
+    Run,
+    Tool,
+)
+from crawler.snapshot.totals import RegionTotals, Totals, VerdictCounts
 from crawler.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from crawler.model import ListingResult
     from crawler.plan import CrawlResult
     from crawler.snapshot.manifest import StoredFile
 
 MOST_REGISTRIES_SHOWN = 20
+MOST_GAPS_SHOWN = 5
 
 
 class Extent(NamedTuple):
@@ -48,9 +58,9 @@ def run_id(started_ms: int) -> str:
 
 
 def is_complete(result: CrawlResult) -> bool:
-    """Whether nothing is missing: a discovered registry that is gone by the time it is listed does not count."""
-    listings = [*result.registries, *result.discoveries]
-    return result.stop is None and all(one.verdict.is_good or one.verdict is Verdict.GONE for one in listings)
+    """Whether nothing is missing, expected gaps aside: a registry that is gone since it was discovered is not."""
+    lists_are_whole = all(one.verdict.is_good or one.verdict is Verdict.GONE for one in result.discoveries)
+    return result.stop is None and lists_are_whole and all(map(result.is_expected, result.missing))
 
 
 def manifest(
@@ -78,25 +88,71 @@ def manifest(
         tool=Tool(name="ncrawl", version=__version__),
         run=run,
         verdict="complete" if is_complete(result) else "incomplete",
-        totals=_totals(result, records, files),
+        totals=_totals(result, records, files, run=run, extents=extents),
         files=tuple(files),
         registries=tuple(records),
         regions=tuple(_region_record(one) for one in sorted(result.discoveries, key=attrgetter("region"))),
+        excluded=tuple(
+            ExcludedRegistry(account=account, region=region, registry=registry, pattern=pattern)
+            for (region, registry), pattern in sorted(result.excluded.items())
+        ),
+        expected_gaps=tuple(
+            ExpectedGap(
+                account=account, region=one.region, registry=one.registry or "", verdict=one.verdict, reason=one.reason
+            )
+            for one in sorted(filter(result.is_expected, result.missing), key=attrgetter("region", "registry"))
+        ),
         observed=_observed(result),
     )
 
 
-def _totals(result: CrawlResult, records: list[RegistryRecord], files: Sequence[StoredFile]) -> Totals:
-    everything = result.everything
+def _totals(
+    result: CrawlResult,
+    records: list[RegistryRecord],
+    files: Sequence[StoredFile],
+    *,
+    run: Run,
+    extents: Mapping[tuple[str, str | None], Extent] | None,
+) -> Totals:
+    regions = dict.fromkeys(sorted(one.region for one in result.everything))
+    started_s, finished_s = (datetime.fromisoformat(time).timestamp() for time in (run.started, run.finished))
     return Totals(
         registries=VerdictCounts.of(records),
         images=sum(one.images for one in result.registries),
-        pages=sum(one.pages for one in everything),
-        requests=sum(one.requests for one in everything),
-        retries=sum(one.retries for one in everything),
-        throttled=sum(one.throttled for one in everything),
+        **_costs(result.everything),
         bytes=sum(file.bytes for file in files),
+        seconds=round(max(0.0, finished_s - started_s), 3),
+        regions={
+            region: _region_totals(region, result, records, started_s=started_s, extents=extents) for region in regions
+        },
     )
+
+
+def _region_totals(
+    region: str,
+    result: CrawlResult,
+    records: list[RegistryRecord],
+    *,
+    started_s: float,
+    extents: Mapping[tuple[str, str | None], Extent] | None,
+) -> RegionTotals:
+    everything = [one for one in result.everything if one.region == region]
+    started_ms = max(started_s * 1000, min(one.started_ms for one in everything))  # what was taken over is older
+    finished_ms = max(one.finished_ms for one in everything)
+    listed = [one for one in (*result.registries, *result.discoveries) if one.region == region]
+    stored = [(region, one.registry) for one in listed]
+    return RegionTotals(
+        registries=VerdictCounts.of(record for record in records if record.region == region),
+        images=sum(one.images for one in listed if one.registry is not None),
+        **_costs(everything),
+        bytes=None if extents is None else sum(extents[key].length for key in stored if key in extents),
+        seconds=round(max(0.0, finished_ms - started_ms) / 1000, 3),
+    )
+
+
+def _costs(listings: Collection[ListingResult]) -> dict[str, int]:
+    names = ("pages", "requests", "retries", "throttled")
+    return {name: sum(map(attrgetter(name), listings)) for name in names}
 
 
 def _with_extents(
@@ -204,6 +260,8 @@ def _incomplete(result: CrawlResult) -> list[str]:
     lacking = [one for one in result.registries if not one.verdict.is_good]
     others = [one for one in lacking if not _is_cut_off(one, result)]
     others.sort(key=attrgetter("verdict", "region", "registry"))
+    expected = [one for one in others if one in result.missing and result.is_expected(one)]
+    others = [one for one in others if one not in expected]
     lines = [_told(one) for one in result.discoveries if not one.verdict.is_good]
     if cut_off := len(lacking) - len(others):
         counted = "1 registry was" if cut_off == 1 else f"{cut_off:,} registries were"
@@ -211,6 +269,12 @@ def _incomplete(result: CrawlResult) -> list[str]:
     lines += map(_told, others[:MOST_REGISTRIES_SHOWN])
     if len(others) > MOST_REGISTRIES_SHOWN:
         lines.append(f"… and {len(others) - MOST_REGISTRIES_SHOWN:,} more; --summary FILE holds them all")
+    if expected:
+        some = ", ".join(
+            f"{one.region}/{visible(one.registry or '')} ({one.verdict})" for one in expected[:MOST_GAPS_SHOWN]
+        )
+        more = f" and {len(expected) - MOST_GAPS_SHOWN:,} more" if len(expected) > MOST_GAPS_SHOWN else ""
+        lines.append(f"expected gaps: {some}{more}")
     return ["", *lines] if lines else []
 
 

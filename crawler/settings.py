@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from itertools import combinations
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,14 +17,12 @@ from crawler.endpoints import ZONES
 from crawler.errors import ConfigurationError
 from crawler.keys import (
     AUTO,
-    PREFIX,
     Key,
     Shape,
-    Written,
     one_of,
-    option_of,
     outside,
     parse_accept,
+    parse_account,
     parse_duration,
     parse_file,
     parse_gateway,
@@ -37,20 +32,21 @@ from crawler.keys import (
     parse_switch,
     parse_text,
     parsed,
-    plain,
     shown,
-    variable_of,
     whole_number,
 )
 from crawler.model import Region, VerifyMode
+from crawler.patterns import has_region, parse_pattern
+from crawler.sources import CONFIG_NAME, SYSTEM_CONFIG, Notes, read_config, unknown_keys, written_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
 
-    from crawler.keys import Origin
+    from crawler.keys import Origin, Written
 
-_PREFIX = PREFIX.lower()
 _FILES = ("output", "summary", "registry_file")
+_ALL_CODES = tuple(dict.fromkeys(region.code for zone in ZONES.values() for region in zone.regions))
 _ZONE_OF_HOST = {urlsplit(zone.gateway).hostname: name for name, zone in ZONES.items()}
 _T = TypeVar("_T")
 
@@ -66,10 +62,13 @@ class Settings:
     """What a run is to do. Made by ``load_settings``; a direct call sets typed values and checks nothing.
 
     Attributes:
+        account: first field of every line; None leaves it to the keys.
         gateway: origin without a trailing slash.
         region: the regions to crawl, of one zone.
         registry: ``name`` or ``region/name``; empty means every registry there is, unless a file names some.
         registry_file: where more registries stand, one a line; ``-`` is standard input.
+        exclude: patterns of registries whose images are not listed.
+        expect_gap: patterns of registries that are tried, but may fail without a fault of the run.
         output: path; ``-`` is standard output.
         rate: requests a second over all regions; infinity is unlimited.
         region_rate: the same for each region.
@@ -78,6 +77,9 @@ class Settings:
 
     profile: str | None = _key(
         None, Key(parse_text, "Section of ~/.ncloud/configure to take the keys from.", metavar="NAME")
+    )
+    account: str | None = _key(
+        None, Key(parse_account, "First field of every line.", "the profile's name, or default", "NAME")
     )
     zone: str = _key(
         "public",
@@ -104,6 +106,13 @@ class Settings:
     )
     registry_file: str | None = _key(
         None, Key(parse_text, "More registries, one a line; - is standard input.", metavar="FILE")
+    )
+    exclude: tuple[str, ...] = _key(
+        (),
+        Key(parse_pattern, "Registries not to list, region/name with *; repeatable.", "", "PATTERN", shape=Shape.LIST),
+    )
+    expect_gap: tuple[str, ...] = _key(
+        (), Key(parse_pattern, "Registries known to be unreadable; repeatable.", "", "PATTERN", shape=Shape.LIST)
     )
     output: str = _key(
         "-", Key(parse_text, "File to write; - is standard output; .gz, .zst compress.", "-", "PATH", "-o")
@@ -170,13 +179,15 @@ KEYS: dict[str, Key] = {each.name: each.metadata["key"] for each in fields(Setti
 CRAWL_KEYS = tuple(name for name in KEYS if name not in SNAPSHOT_KEYS)
 
 
-def config_home(environ: Mapping[str, str]) -> Path:
-    """Return the user's configuration directory: ``XDG_CONFIG_HOME`` if absolute, as its standard says."""
-    named = environ.get("XDG_CONFIG_HOME", "")
-    return Path(named if named.startswith("/") else os.path.expanduser("~/.config"))  # noqa: PTH111 - never raises
-
-
-def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], *, cwd: Path, config_home: Path) -> Settings:
+def load_settings(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    cwd: Path,
+    config_home: Path | None,
+    system_config: Path = SYSTEM_CONFIG,
+    warnings: list[str] | None = None,
+) -> Settings:
     """Return the settings: flag before ``NCRAWL_<KEY>`` before TOML file before default.
 
     Only the value that takes effect is looked at, but unknown keys are always errors. An empty variable is not set.
@@ -184,20 +195,20 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], *, cw
     Args:
         flags: what the command line gave, by key; None and () are "not given". ``config`` names the file.
         environ: the environment.
-        cwd: where a relative ``config`` and ``ncrawl.toml`` are looked for.
-        config_home: where ``ncrawl/ncrawl.toml`` is looked for after that.
+        cwd: what a relative ``config`` starts from; no file is looked for there.
+        config_home: where ``ncrawl/ncrawl.toml`` is looked for; None where there is no such place.
+        system_config: the file that is read after that.
+        warnings: takes a sentence for everything that is odd and no error.
 
     Raises:
         ConfigurationError: with a sentence for every problem: key, place, value and what would be right.
     """
-    problems: list[str] = []
-    usual = (cwd / "ncrawl.toml", config_home / "ncrawl" / "ncrawl.toml")
-    path, table = _read_config(flags, environ, usual, problems)
-    problems += _unknown_keys(f"{plain(path)}: ", table, KEYS)
-    variables = {variable_of(name): name for name in (*KEYS, "config")}
-    given = sorted(name for name, text in environ.items() if text and name.startswith(PREFIX))
-    problems += _unknown_keys("", given, variables)
-    written = _effective(flags, environ, path, table)
+    notes = Notes(warnings=[] if warnings is None else warnings)
+    problems = notes.problems
+    usual = [config_home / "ncrawl" / CONFIG_NAME] if config_home else []
+    path, table = read_config(flags, environ, cwd=cwd, usual=[*usual, system_config], notes=notes)
+    problems += unknown_keys(KEYS, environ, table, path=path)
+    written = written_settings(KEYS, flags, environ, table, path=path)
     values = {
         name: value for name, found in written.items() if (value := parsed(KEYS[name], found, problems)) is not None
     }
@@ -208,88 +219,6 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], *, cw
     if problems:
         raise ConfigurationError(problems)
     return Settings(**values)
-
-
-def _effective(
-    flags: Mapping[str, object], environ: Mapping[str, str], path: Path, table: Mapping[str, object]
-) -> dict[str, Written]:
-    """Return for every key that somebody set what takes effect."""
-    found: dict[str, Written] = {}
-    for name, key in KEYS.items():
-        written = _in_flags(name, key, flags) or _in_environment(name, key, environ)
-        if written := written or _in_file(name, key, f"{plain(path)}: {name}", table):
-            found[name] = written
-    return found
-
-
-def _in_flags(name: str, key: Key, flags: Mapping[str, object]) -> Written | None:
-    value = flags.get(name)
-    if value is None or value == ():
-        return None
-    place = key.metavar if key.shape is Shape.ARGUMENTS and key.metavar else option_of(name)
-    return Written(place, value if isinstance(value, tuple) else (value,))
-
-
-def _in_environment(name: str, key: Key, environ: Mapping[str, str]) -> Written | None:
-    text = environ.get(variable_of(name))
-    if not text:
-        return None
-    return Written(variable_of(name), tuple(map(str.strip, text.split(","))) if key.is_list else (text,))
-
-
-def _in_file(name: str, key: Key, place: str, table: Mapping[str, object]) -> Written | None:
-    if name not in table:
-        return None
-    value = table[name]
-    if key.is_list and isinstance(value, list):
-        return Written(place, tuple(value), key.types)
-    return Written(place, (value,), (list,) if key.is_list else key.types)
-
-
-def _read_config(
-    flags: Mapping[str, object], environ: Mapping[str, str], usual: tuple[Path, ...], problems: list[str]
-) -> tuple[Path, dict[str, object]]:
-    """Return the file's path and content; a file that was named has to be there, the usual ones need not."""
-    places = {"--config": flags.get("config"), variable_of("config"): environ.get(variable_of("config")) or None}
-    for place, named in places.items():
-        if named is not None:
-            path = usual[0].parent / str(named)
-            return path, _read_toml(path, problems, required_by=place) or {}
-    for path in usual:
-        if (table := _read_toml(path, problems)) is not None:
-            return path, table
-    return usual[0], {}
-
-
-def _read_toml(path: Path, problems: list[str], *, required_by: str | None = None) -> dict[str, object] | None:
-    """Return a file's content, or None: after noting why, unless it is absent and nobody asked for it."""
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if not required_by:
-            return None
-        problems.append(f"{required_by}: cannot read {plain(path)}: {error.strerror}")
-    except OSError as error:
-        problems.append(f"{required_by or 'settings'}: cannot read {plain(path)}: {error.strerror}")
-    except (ValueError, RecursionError) as error:
-        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
-        problems.append(f"{plain(path)}: not valid TOML: {reason}")
-    return {}
-
-
-def _unknown_keys(place: str, names: Iterable[str], known: Mapping[str, object]) -> Iterator[str]:
-    """Say of every unknown name which one may have been meant; values are not shown, for they may be secrets."""
-    for name in names:
-        folded = name.lower().replace("-", "_")
-        if name in known:
-            continue
-        if "secret" in folded or "access_key" in folded:
-            hint = "keys belong into NCLOUD_ACCESS_KEY_ID and NCLOUD_SECRET_ACCESS_KEY, or into ~/.ncloud/configure"
-        else:
-            spelt = {each.lower().removeprefix(_PREFIX): each for each in known}
-            close = get_close_matches(folded.removeprefix(_PREFIX), spelt, n=1)
-            hint = f"did you mean {spelt[close[0]]}?" if close else f"there are {', '.join(known)}"
-        yield f"{place}{plain(name[:60])}: no such key: {hint}"
 
 
 def _settle_gateway(values: dict[str, Any], written: Mapping[str, Written], problems: list[str]) -> None:
@@ -318,13 +247,21 @@ def _settle_regions(values: dict[str, Any], written: Mapping[str, Written], prob
     values["region"] = tuple(known[code] for code in codes)
     if "registry" in values:
         problems += outside(values["region"], written["registry"].place, values["registry"])
+    for name in ("exclude", "expect_gap"):  # a file may be for several zones, and a run for some regions
+        strangers = [text for text in values.get(name, ()) if not has_region(text, _ALL_CODES)]
+        hint = f"is of no region that there is: {', '.join(_ALL_CODES)}"
+        problems += (f"{written[name].place}: {shown(text)} {hint}" for text in strangers)
 
 
 def _find_contradictions(values: Mapping[str, Any], written: Mapping[str, Written], problems: list[str]) -> None:
     """Note what cannot be meant together."""
     if values.get("quiet") and values.get("verbose"):
         problems.append(f"{written['quiet'].place} and {written['verbose'].place} contradict each other: drop one")
-    files = {name: os.path.realpath(values[name]) for name in _FILES if values.get(name, "-") != "-"}
+    try:
+        files = {name: os.path.realpath(values[name]) for name in _FILES if values.get(name, "-") != "-"}
+    except OSError as error:
+        problems.append(f"the current directory cannot be found: {error.strerror}: change to one that is there")
+        return
     for one, other in combinations(files, 2):
         if files[one] == files[other]:
             problems.append(f"{written[one].place} and {written[other].place} name the same file: give two")

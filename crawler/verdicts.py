@@ -42,6 +42,7 @@ class Verdicts:
         self._observe = observe
         self._now_ms = now_ms
         self._are_discovered = plan.registries is None
+        self._expected_gaps = plan.expected_gaps
         self._suspects: defaultdict[str, list[Walk]] = defaultdict(list)
 
     @property
@@ -116,7 +117,9 @@ class Verdicts:
 
     def _note(self, result: ListingResult) -> ListingResult:
         self.results.append(result)
-        self._observe(ListingEnded(result.region, result.registry, result.verdict, result.reason, result.images))
+        region, registry = result.region, result.registry
+        is_expected = bool(registry and self._expected_gaps.match(region, registry))
+        self._observe(ListingEnded(region, registry, result.verdict, result.reason, result.images, is_expected))
         return result
 
 

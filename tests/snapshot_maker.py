@@ -15,17 +15,17 @@ from crawler.snapshot.manifest import (
     IMAGES,
     MANIFEST,
     REGISTRIES,
+    ExcludedRegistry,
     Manifest,
     RegionRecord,
     RegistryRecord,
     Run,
     StoredFile,
     Tool,
-    Totals,
-    VerdictCounts,
     dump,
 )
 from crawler.snapshot.records import ImageKey, RegistryKey, line_start
+from crawler.snapshot.totals import Totals, VerdictCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,6 +72,7 @@ def make_snapshot(
     suffix: str = "",
     verdicts: Mapping[Place, Verdict] | None = None,
     regions: Mapping[str, Verdict] | None = None,
+    excluded: Mapping[Place, str] | None = None,
 ) -> Path:
     """Write a snapshot and return its folder.
 
@@ -81,7 +82,9 @@ def make_snapshot(
         suffix: "", ".gz" or ".zst".
         verdicts: of registries that are not complete; they may be missing from ``contents``.
         regions: verdicts of regions; those of the registries are complete by default.
+        excluded: registries that were found and not listed, and by which pattern.
     """
+    excluded = excluded or {}
     verdicts, regions = verdicts or {}, regions or {}
     places = sorted({*contents, *verdicts})
     folder.mkdir(parents=True)
@@ -92,9 +95,10 @@ def make_snapshot(
             packed = pack(b"".join(lines), suffix) if lines else b""
             records.append(_record(place, verdicts.get(place), lines, file.tell(), len(packed)))
             file.write(packed)
-    lines = [_registry_line(place) for place in places]
+    known = sorted({*places, *excluded})
+    lines = [_registry_line(place) for place in known]
     (folder / (REGISTRIES + suffix)).write_bytes(pack(b"".join(lines), suffix))
-    found = Counter(region for _, region, _ in places)
+    found = Counter(region for _, region, _ in known)
     region_records = tuple(
         RegionRecord(region=region, verdict=verdict, reason=None, registries=found[region])
         for region, verdict in sorted((dict.fromkeys(found, Verdict.COMPLETE) | dict(regions)).items())
@@ -103,7 +107,28 @@ def make_snapshot(
         _stored(folder / (IMAGES + suffix), sum(record.images for record in records)),
         _stored(folder / (REGISTRIES + suffix), len(lines)),
     )
-    (folder / MANIFEST).write_bytes(dump(_manifest(files, tuple(records), region_records)))
+    made = msgspec.structs.replace(
+        _manifest(files, tuple(records), region_records),
+        excluded=tuple(
+            ExcludedRegistry(account=account, region=region, registry=registry, pattern=pattern)
+            for (account, region, registry), pattern in sorted(excluded.items())
+        ),
+    )
+    (folder / MANIFEST).write_bytes(dump(made))
+    return folder
+
+
+def as_format_1(folder: Path) -> Path:
+    """Write the manifest of a snapshot anew as it was in format 1, sealed by the rule that is told to users."""
+    old = msgspec.json.decode((folder / MANIFEST).read_bytes())
+    old["format"] = 1
+    for keys, names in ((old, ("excluded", "expected_gaps", "checksum")), (old["totals"], ("seconds", "regions"))):
+        for name in names:
+            del keys[name]
+    del old["totals"]["registries"]["unverified"]
+    sealed = msgspec.json.format(msgspec.json.encode(old | {"checksum": ""}), indent=2) + b"\n"
+    digest = hashlib.sha256(sealed).hexdigest().encode()
+    (folder / MANIFEST).write_bytes(sealed.replace(b'"checksum": ""', b'"checksum": "%b"' % digest))
     return folder
 
 

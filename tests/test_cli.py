@@ -204,6 +204,45 @@ async def test_profile_of_a_key_file(program: Program, emulator: Emulator, tmp_p
     assert "chmod 600" in done.err
 
 
+async def test_the_name_of_the_account(program: Program, emulator: Emulator) -> None:
+    """--account is the first field of every line, whatever profile the keys are of."""
+    done = await program("images", *PACE, "--account", "team-a.prod_1")
+    assert done.code == 0
+    assert sorted(done.lines) == lines_of(emulator.world, "team-a.prod_1")
+
+
+async def test_a_hostile_folder(program: Program, emulator: Emulator, tmp_path: Path) -> None:
+    """Settings that lie in the current folder send no request elsewhere and overwrite nothing; one warning tells."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine\n")
+    async with RawServer(answer(b"{}")) as elsewhere:
+        (tmp_path / "ncrawl.toml").write_text(f'gateway = "{elsewhere.url}"\noutput = "{victim}"\n')
+        done = await program("images", *PACE)
+    assert done.code == 0
+    assert sorted(done.lines) == lines_of(emulator.world)
+    assert elsewhere.requests == []
+    assert victim.read_text() == "mine\n"
+    assert done.err.count("./ncrawl.toml is not read") == 1
+
+
+async def test_in_a_pod_beside_a_service_of_its_name(program: Program, emulator: Emulator) -> None:
+    """What Kubernetes puts into the environment for services called ncrawl and ncrawl-api is no setting."""
+    for service in ("NCRAWL", "NCRAWL_API"):
+        program.environ |= {
+            f"{service}_SERVICE_HOST": "10.96.0.7",
+            f"{service}_SERVICE_PORT": "80",
+            f"{service}_SERVICE_PORT_HTTP": "80",
+            f"{service}_PORT": "tcp://10.96.0.7:80",
+            f"{service}_PORT_80_TCP": "tcp://10.96.0.7:80",
+            f"{service}_PORT_80_TCP_PROTO": "tcp",
+            f"{service}_PORT_80_TCP_PORT": "80",
+            f"{service}_PORT_80_TCP_ADDR": "10.96.0.7",
+        }
+    done = await program("images", *PACE)
+    assert (done.code, len(done.lines)) == (0, len(lines_of(emulator.world)))
+    assert "ncrawl: " not in done.err
+
+
 @pytest.mark.parametrize("name", ["images.ndjson", "images.ndjson.zst"])
 async def test_file_as_output(program: Program, emulator: Emulator, tmp_path: Path, name: str) -> None:
     """The file holds the lines, standard output nothing."""
@@ -231,9 +270,33 @@ async def test_no_keys(program: Program, emulator: Emulator) -> None:
     assert emulator.statistics.requests == 0
 
 
+@pytest.mark.parametrize("arguments", [["-o", "x"], ["--summary", "x"], ["--registry-file", "x"]])
+async def test_a_current_folder_that_is_gone(program: Program, tmp_path: Path, arguments: list[str]) -> None:
+    """Paths that start from it lead nowhere: exit 2 with a sentence; a run that needs none goes on."""
+    there = tmp_path / "there"
+    there.mkdir()
+    code = f"import os, sys; os.rmdir({str(there)!r}); from crawler.cli import run; sys.exit(run(sys.argv[1:]))"
+    program.environ["PYTHONPATH"] = os.getcwd()  # noqa: PTH109 - where the package is
+    for more, exit_code in ((arguments, 2), ([], 0)):
+        there.mkdir(exist_ok=True)
+        process = await asyncio.create_subprocess_exec(
+            *[sys.executable, "-c", code, "images", *PACE, *more],
+            cwd=there,
+            env=program.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        async with asyncio.timeout(30):
+            _, err = await process.communicate()
+        assert process.returncode == exit_code, err
+        assert (b"the current directory cannot be found" in err) is bool(more)
+        assert b"Traceback" not in err
+
+
 async def test_all_problems_in_one_message(program: Program, emulator: Emulator, tmp_path: Path) -> None:
     """Each with its place, value and what would be right; from flags, environment and file together."""
     (tmp_path / "ncrawl.toml").write_text('concurency = 5\ndeadline = "never"\n')
+    program.environ["NCRAWL_CONFIG"] = "ncrawl.toml"
     program.environ["NCRAWL_VERIFY"] = "sometimes"
     done = await program("images", "--rate", "fast", "--region", "mars", "--gateway", "http://192.0.2.1", "../x")
     assert (done.code, done.out) == (2, b"")

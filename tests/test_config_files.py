@@ -69,7 +69,7 @@ def test_the_readme_names_every_option_of_a_crawl() -> None:
 
 
 def test_the_service_looks_for_settings_where_it_may() -> None:
-    """ProtectHome= closes /home, and a settings file that may be there but cannot be read is an error."""
+    """ProtectHome= closes /home, and a settings file that may be there but cannot be read draws a warning."""
     service = dict(re.findall(r"^(\w+)=(.*)$", (CONFIG / "ncrawl.service").read_text(), re.MULTILINE))
     assert service["ProtectHome"] == "yes"
     assert service["Environment"] == f"HOME=/var/lib/{service['StateDirectory']}"
@@ -80,6 +80,13 @@ def test_the_job_needs_no_entry_point() -> None:
     assert re.search(
         r"^ +command: \[ncrawl\]\n +args: \[snapshot,", (CONFIG / "ncrawl-cronjob.yaml").read_text(), re.MULTILINE
     )
+
+
+def test_the_job_gets_no_variables_of_services() -> None:
+    """A service called ncrawl in the namespace would put NCRAWL_SERVICE_HOST and more into the job's environment."""
+    job = (CONFIG / "ncrawl-cronjob.yaml").read_text()
+    assert re.search(r"^ {10}enableServiceLinks: false\b", job, re.MULTILINE)
+    assert re.search(r"^ {10}restartPolicy: ", job, re.MULTILINE), "it is a field of the pod, as this one is"
 
 
 def test_every_night_has_the_same_options() -> None:

@@ -536,7 +536,6 @@ async def test_deadline_before_any_answer() -> None:
 @pytest.mark.parametrize("status", [401, 429])
 async def test_stop_that_is_the_cause_itself(status: int) -> None:
     """A refused key or a quota that is used up is not explained by what went wrong before."""
-
     first = iter([True])
 
     def trouble(where: str) -> None:

@@ -19,12 +19,11 @@ from crawler.credentials import (
     Credentials,
     Fetch,
     FoundKeys,
-    file_warnings,
     find_keys,
-    parse_configure,
     parse_expiration,
 )
 from crawler.errors import CredentialsError, GatewayError, NetworkError
+from crawler.key_file import file_warnings, parse_configure
 from crawler.secret import KeyPair, Secret
 
 if TYPE_CHECKING:
@@ -180,6 +179,60 @@ async def test_gov_keys_for_a_public_crawl(home: Path) -> None:
     write(home, PAIR.format(1) + "ncloud_api_url = https://ncloud.apigw.gov-ntruss.com\n")
     assert "--zone gov?" in (await find(home)).warnings[0]
     assert (await find(home, zone="gov")).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("url", "zone", "hint"),
+    [
+        ("https://ncloud.apigw.ntruss.com", "public", None),
+        (
+            "https://ncloud.apigw.ntruss.com/",
+            "gov",
+            "is of the public zone, but the crawl is of the gov one",
+        ),
+        (
+            "https://ncloud.apigw.gov-ntruss.com/v1",
+            "public",
+            "is of the gov zone, but the crawl is of the public one: --zone gov?",
+        ),
+        ("ncloud.apigw.gov-ntruss.com:443", "public", "is of the gov zone"),
+        ("https://fin-ncloud.apigw.fin-ntruss.com", "public", "is of the fin zone, but the crawl is of the public one"),
+        ("https://hush@relay.example", "public", None),
+        ("https://gov-ntruss.com.example", "public", None),
+        ("https://[hush", "public", None),
+    ],
+)
+async def test_the_general_gateway_of_another_zone(home: Path, url: str, zone: str, hint: str | None) -> None:
+    """What other tools read tells the zone by its ending: a hint where the crawl is of another, without the value."""
+    environ = {"NCLOUD_ACCESS_KEY": "AK", "NCLOUD_SECRET_KEY": "s", "NCLOUD_API_GW": url}
+    warnings = (await find(home, environ, zone=zone)).warnings
+    assert [warning.removeprefix("NCLOUD_API_GW ")[: len(hint or "")] for warning in warnings] == [hint] * bool(hint)
+    assert not any(url in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+async def test_keys_in_quotes(home: Path, quote: str) -> None:
+    """An env file's quotes: no access key has any; a secret is used as it is, with a hint that hides it (K3)."""
+    environ = {"NCLOUD_ACCESS_KEY": f"{quote}{HUSH}{quote}", "NCLOUD_SECRET_KEY": "s"}
+    assert "the access key (not shown) has quotes in it: env files and" in await refusal(home, environ)
+    found = await find(home, {"NCLOUD_ACCESS_KEY": "AK", "NCLOUD_SECRET_KEY": f"{quote}{HUSH}{quote}"})
+    assert shown(found) == ("AK", f"{quote}{HUSH}{quote}")
+    (warning,) = found.warnings
+    assert "the secret key (not shown) stands in quotes, which are taken as part of it" in warning
+    assert HUSH not in warning
+    write(home, f"ncloud_access_key_id = AK\nncloud_secret_access_key = {quote}{HUSH}{quote}\n")
+    assert len((await find(home)).warnings) == 1
+    assert (await find(home, {"NCLOUD_ACCESS_KEY": "AK", "NCLOUD_SECRET_KEY": f"a{quote}b{quote}"})).warnings == ()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " "])
+async def test_keys_with_a_line_end(home: Path, end: str) -> None:
+    """A file of a Kubernetes secret, made by echo without -n: the sentence asks for it."""
+    for environ in (
+        {"NCLOUD_ACCESS_KEY": HUSH + end, "NCLOUD_SECRET_KEY": "s"},
+        {"NCLOUD_ACCESS_KEY": "AK", "NCLOUD_SECRET_KEY": HUSH + end},
+    ):
+        assert "was a line end copied along?" in await refusal(home, environ)
 
 
 async def test_no_keys_anywhere(home: Path) -> None:

@@ -54,6 +54,7 @@ def test_settings_for_the_real_account_do_not_concern_the_demo(
 ) -> None:
     """Whoever has a zone, regions and a proxy in environment or file still gets three regions, past the proxy."""
     (here / "ncrawl.toml").write_text('zone = "gov"\nregion = ["krs"]\ndeadline = "1s"\n')
+    monkeypatch.setenv("NCRAWL_CONFIG", "ncrawl.toml")
     monkeypatch.setenv("NCRAWL_TRUST_ENV", "true")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert run(["demo", "-q", "-o", "-"]) == 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snapshot_maker import image, image_line, make_snapshot, pack
+from snapshot_maker import as_format_1, image, image_line, make_snapshot, pack
 
 from crawler.cli import run
 from crawler.errors import OutputError
@@ -112,6 +112,36 @@ def test_ignored_fields_do_not_change(tmp_path: Path) -> None:
     (difference,) = compare_records(tmp_path, before, after, {"x", "z", "new"})
     assert difference.fields == ("y",)
     assert b'"x":2' in (difference.after or b"")
+
+
+# ── what a side excluded ──
+
+
+def test_what_one_side_excluded_is_unknown(tmp_path: Path) -> None:
+    """Its images are neither removed nor added, whether the other side has any or not; another registry's are."""
+    whole = make_snapshot(tmp_path / "whole", {A: [image("a")], B: [image("b")]})
+    without = make_snapshot(tmp_path / "without", {B: []}, excluded={A: "team-a"})
+    expected = [("unknown", "team-a", None), ("unknown", "team-a", "a")]
+    assert kinds(compare(whole, without)) == [*expected, ("removed", "team-b", "b")]
+    assert kinds(compare(without, whole)) == [*expected, ("added", "team-b", "b")]
+    assert run(["diff", str(whole), str(without)]) == 3
+    deleted = make_snapshot(tmp_path / "deleted", {B: []})
+    assert kinds(compare(without, deleted)) == [("unknown", "team-a", None)]
+
+
+def test_what_both_sides_excluded_is_not_compared(tmp_path: Path) -> None:
+    """By whatever patterns: no difference, exit 0."""
+    old = make_snapshot(tmp_path / "old", {B: [image("b")]}, excluded={A: "team-a"})
+    new = make_snapshot(tmp_path / "new", {B: [image("b")]}, excluded={A: "kr/*a"})
+    assert compare(old, new) == []
+    assert run(["diff", str(old), str(new)]) == 0
+
+
+def test_a_snapshot_of_format_1(tmp_path: Path) -> None:
+    """It can be compared with today's."""
+    old = as_format_1(make_snapshot(tmp_path / "old", {A: [image("a")]}))
+    new = make_snapshot(tmp_path / "new", {A: [image("b")]})
+    assert kinds(compare(old, new)) == [("removed", "team-a", "a"), ("added", "team-a", "b")]
 
 
 # ── laws ──

@@ -14,7 +14,8 @@ from crawler.events import Event, FieldOverridden, ListingEnded, RunStopped, Thr
 from crawler.model import Verdict
 from crawler.plan import Stop
 from crawler.settings import Settings
-from crawler.snapshot.manifest import Manifest, Run, Tool, Totals, VerdictCounts
+from crawler.snapshot.manifest import Manifest, Run, Tool
+from crawler.snapshot.totals import Totals, VerdictCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -202,7 +202,7 @@ def test_a_damaged_journal_is_refused_and_left_as_it_is(stopped: UnfinishedRun) 
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"[]", b"\xff", b"{", b"[" * 100_000, b'{"format":1}', b'{"format":1,"id":"\xff"}', b"{}"]
+    "data", [b"", b"[]", b"\xff", b"{", b"[" * 100_000, b'{"format":2}', b'{"format":2,"id":"\xff"}', b"{}"]
 )
 def test_a_damaged_header_is_refused(stopped: UnfinishedRun, data: bytes) -> None:
     """Whatever stands in it: one sentence, never a traceback."""

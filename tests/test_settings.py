@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -25,7 +26,8 @@ from crawler.endpoints import ZONES
 from crawler.errors import ConfigurationError
 from crawler.model import VerifyMode
 from crawler.registry_file import read_registry_file
-from crawler.settings import KEYS, Settings, config_home, load_settings
+from crawler.settings import KEYS, Settings, load_settings
+from crawler.sources import config_home
 
 DOCUMENTED = Path(__file__).parent.parent / "config" / "ncrawl.toml"
 PUBLIC, GOV = ZONES["public"], ZONES["gov"]
@@ -40,14 +42,20 @@ Problems = Callable[..., list[str]]  # likewise
 Run = Callable[..., Result]  # (*arguments, **environ)
 
 
+def places(folder: Path) -> dict[str, Any]:
+    """Return where settings are looked for if the whole world is in one folder."""
+    return {"cwd": folder, "config_home": folder / "home", "system_config": folder / "etc" / "ncrawl.toml"}
+
+
 @pytest.fixture
 def load(tmp_path: Path) -> Layers:
-    """Load settings in an empty world; ``toml`` is written to the usual file there."""
+    """Load settings in an empty world; ``toml`` is written to the user's file there."""
+    (tmp_path / "home" / "ncrawl").mkdir(parents=True)
 
     def run(flags: Flags | None = None, environ: Environ | None = None, toml: str | None = None) -> Settings:
         if toml is not None:
-            (tmp_path / "ncrawl.toml").write_text(toml, encoding="utf-8")
-        return load_settings(flags or {}, environ or {}, cwd=tmp_path, config_home=tmp_path / "home")
+            (tmp_path / "home" / "ncrawl" / "ncrawl.toml").write_text(toml, encoding="utf-8")
+        return load_settings(flags or {}, environ or {}, **places(tmp_path))
 
     return run
 
@@ -78,10 +86,11 @@ def test_nothing_given_gives_the_defaults(load: Layers) -> None:
 def test_defaults_in_words_are_the_defaults() -> None:
     """What ``--help`` calls the default of a value is what the parser makes of that text."""
     defaults = Settings()
-    described = {"zone", "gateway", "region", "registry"}  # these follow from one another
+    described = {"account", "zone", "gateway", "region", "registry"}  # these follow from one another, or from the keys
     for name, key in KEYS.items():
         if name not in described:
-            assert getattr(defaults, name) == (key.parse(key.default) if key.default else None), name
+            nothing = () if key.is_list else None
+            assert getattr(defaults, name) == (key.parse(key.default) if key.default else nothing), name
 
 
 @pytest.mark.parametrize(
@@ -103,6 +112,7 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
     """A key means the same in all three layers, whatever its type."""
     flags: Flags = {
         "profile": "p",
+        "account": "a.b_c-1",
         "zone": "gov",
         "gateway": "https://[::1]:8443/",
         "allow_gateway": True,
@@ -110,6 +120,8 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
         "region": ("krs", "kr", "krs"),
         "registry": ("a", "kr/b"),
         "registry_file": "-",
+        "exclude": ("kr/old-*", "tmp"),
+        "expect_gap": ("*/broken",),
         "output": "o.gz",
         "rate": "0.5",
         "region_rate": "7",
@@ -138,8 +150,9 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
     assert flags.keys() == KEYS.keys()
     assert load(flags) == load({}, environ) == load({}, {}, toml)
     assert load(flags) == Settings(
-        "p", "gov", "https://[::1]:8443", True, True, (GOV.regions[1], GOV.regions[0]), ("a", "kr/b"), "-", "o.gz",
-        0.5, 7.0, 1, 97, VerifyMode.ALWAYS, 5400.0, "s.json", "json", 2, False, "zstd", "2.5%", True, "latest", 30, 90,
+        "p", "a.b_c-1", "gov", "https://[::1]:8443", True, True, (GOV.regions[1], GOV.regions[0]), ("a", "kr/b"), "-",
+        ("kr/old-*", "tmp"), ("*/broken",), "o.gz", 0.5, 7.0, 1, 97, VerifyMode.ALWAYS, 5400.0,
+        "s.json", "json", 2, False, "zstd", "2.5%", True, "latest", 30, 90,
     )  # fmt: skip
 
 
@@ -150,8 +163,8 @@ def test_settings_are_frozen() -> None:
 
 
 def test_config_file_places(load: Layers, tmp_path: Path) -> None:
-    """--config, NCRAWL_CONFIG, ./ncrawl.toml, then the user's directory: the first of them alone is read."""
-    for number, path in enumerate(("home/ncrawl/ncrawl.toml", "ncrawl.toml", "environment.toml", "flag.toml"), 1):
+    """--config, NCRAWL_CONFIG, the user's directory, the system's: the first of them alone is read."""
+    for number, path in enumerate(("etc/ncrawl.toml", "home/ncrawl/ncrawl.toml", "environment.toml", "flag.toml"), 1):
         target = tmp_path / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(b"\xef\xbb\xbf" + f"page_size = {number}\r\n".encode())
@@ -159,8 +172,32 @@ def test_config_file_places(load: Layers, tmp_path: Path) -> None:
     assert load({"config": "flag.toml"}, environ).page_size == 4
     assert load({"config": None}, environ).page_size == 3
     assert load({}, {"NCRAWL_CONFIG": ""}).page_size == 2
-    (tmp_path / "ncrawl.toml").unlink()
+    (tmp_path / "home" / "ncrawl" / "ncrawl.toml").unlink()
     assert load().page_size == 1
+
+
+def test_the_current_directory_says_nothing(tmp_path: Path) -> None:
+    """Settings that lie there, hostile or broken, count only if they are named; that they do not is told once."""
+    (tmp_path / "ncrawl.toml").write_text('gateway = "https://evil.example"\nallow_gateway = true\noutput = "x"\n')
+    warnings: list[str] = []
+    assert load_settings({}, {}, **places(tmp_path), warnings=warnings) == Settings()
+    (told,) = warnings
+    assert told.startswith("./ncrawl.toml is not read")
+    assert told.endswith(f"name it with --config ncrawl.toml, or move it to {tmp_path}/home/ncrawl/ncrawl.toml")
+    warnings.clear()
+    assert load_settings({"config": "ncrawl.toml"}, {}, **places(tmp_path), warnings=warnings).output == "x"
+    at_home = places(tmp_path) | {"cwd": tmp_path / "home" / "ncrawl"}
+    at_home["cwd"].mkdir(parents=True)
+    (tmp_path / "ncrawl.toml").rename(at_home["cwd"] / "ncrawl.toml")
+    assert load_settings({}, {}, **at_home, warnings=warnings).output == "x"
+    assert warnings == []
+
+
+def test_without_a_home_nothing_is_looked_for_below_the_current_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user whom passwd does not know, as in a container, or a relative HOME: the system's file alone counts."""
+    monkeypatch.setenv("HOME", ".")
+    assert config_home({}) is None
+    assert load_settings({}, {}, cwd=Path("/nonexistent"), config_home=None) == Settings()
 
 
 def test_config_home_follows_the_xdg_standard() -> None:
@@ -195,10 +232,26 @@ def test_all_problems_come_at_once(problems: Problems) -> None:
     assert "hush" not in text
 
 
-def test_a_variable_is_likened_to_others_without_their_prefix(problems: Problems) -> None:
-    """What all variables share makes no two alike: where none is close, all are named."""
-    (found,) = problems({}, {"NCRAWL_FOO": "1"})
-    assert found.startswith("NCRAWL_FOO: no such key: there are NCRAWL_PROFILE, NCRAWL_ZONE, ")
+def test_all_keys_are_named_once(problems: Problems) -> None:
+    """What all variables share makes no two alike; however many are like no key, wherever, the keys are listed once."""
+    found = problems({}, {"NCRAWL_FOO": "1", "NCRAWL_XYZZY": "1", "NCRAWL_RAET": "1"}, "quux = 1\n")
+    assert len(found) == 2
+    assert found[0] == "NCRAWL_RAET: no such key: did you mean NCRAWL_RATE?"
+    assert "ncrawl.toml: quux, NCRAWL_FOO, NCRAWL_XYZZY: no such key: there are profile, account, zone, " in found[1]
+    many = problems({}, {f"NCRAWL_{'X' * number}": "1" for number in range(3, 60)}, "")
+    assert ["and 37 more: no such key" in one for one in many] == [True]
+
+
+@pytest.mark.parametrize(
+    "name", ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR"]
+)
+def test_variables_of_kubernetes_services_are_ignored(load: Layers, problems: Problems, name: str) -> None:
+    """A service called ncrawl, or ncrawl-api, in the namespace is no setting; what only looks like it is an error."""
+    environ = {"NCRAWL_" + name: "tcp://10.0.0.1:80", "NCRAWL_API_V2_" + name: "10.0.0.1"}
+    assert load({}, environ) == Settings()
+    for wrong in ("NCRAWL_SERVICE", "NCRAWL_REPORT", "NCRAWL_PORTAL", "NCRAWL_SERVICE_HOSTS"):
+        (found,) = problems({}, environ | {wrong: "1"})
+        assert found.startswith(f"{wrong}: no such key")
 
 
 @pytest.mark.parametrize(
@@ -227,6 +280,15 @@ def test_a_variable_is_likened_to_others_without_their_prefix(problems: Problems
         ({"log_format": "xml"}, "give text or json"),
         ({"zone": "privat"}, "give public or gov"),
         ({"profile": "a\x1b[31mb"}, "'a\\x1b[31mb' is empty or holds a control character"),
+        ({"account": "a/b"}, "--account: 'a/b' is no account's name: give letters, digits, '.', '_' and '-'"),
+        ({"account": ".."}, "--account: '..' is no account's name"),
+        ({"account": "한국"}, "is no account's name"),
+        ({"exclude": ("kr/a/b",)}, "--exclude: 'kr/a/b' is no pattern: give name or region/name"),
+        ({"exclude": ("kr/",)}, "--exclude: 'kr/' is no pattern"),
+        ({"exclude": ("a?",)}, "--exclude: 'a?' is no pattern"),
+        ({"exclude": ("mars/a", "krs/a", "k*/a")}, "--exclude: 'mars/a' is of no region that there is: kr, sgn, jpn"),
+        ({"expect_gap": ("x*/a",)}, "--expect-gap: 'x*/a' is of no region"),
+        ({"expect_gap": ("",)}, "--expect-gap: '' is no pattern"),
         ({"output": ""}, "--output: '' is empty"),
         ({"summary": "-"}, "standard output is for data"),
         ({"region": ("kr", "mars")}, "--region: 'mars' is no region of zone public: give kr, sgn, jpn"),
@@ -280,13 +342,13 @@ def test_bad_toml_gets_one_sentence(problems: Problems, tmp_path: Path, toml: st
     """A wrong type, an unknown key and broken TOML name the file, and never end in a traceback."""
     found = problems({}, {}, toml)
     assert len(found) == 1
-    assert str(tmp_path / "ncrawl.toml") in found[0]
+    assert str(tmp_path / "home" / "ncrawl" / "ncrawl.toml") in found[0]
     assert sentence in found[0]
 
 
 def test_broken_files_do_not_hide_other_problems(problems: Problems, tmp_path: Path) -> None:
     """A file that is a directory, or not UTF-8, is one sentence beside the others; the next place is not tried."""
-    (tmp_path / "ncrawl.toml").mkdir()
+    (tmp_path / "home" / "ncrawl" / "ncrawl.toml").mkdir()
     assert problems()[0].endswith("ncrawl.toml: Is a directory")
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
     found = problems({"rate": "0"}, {"NCRAWL_CONFIG": "x.toml"})
@@ -510,7 +572,7 @@ def _uncommented() -> str:
 
 def test_documented_file_changes_nothing(load: Layers) -> None:
     """config/ncrawl.toml as it is shipped loads, and sets nothing."""
-    assert load({"config": str(DOCUMENTED)}) == Settings()
+    assert load({}, {}, DOCUMENTED.read_text(encoding="utf-8")) == Settings()
 
 
 def test_documented_file_names_every_key_with_its_default(load: Layers) -> None:

@@ -548,9 +548,9 @@ def test_a_run_of_another_format_is_refused(night: Night, capsys: pytest.Capture
     night.account.on_request = None
     (unfinished,) = night.remains()
     header = night.folder / unfinished / "run.json"
-    header.write_bytes(header.read_bytes().replace(b'"format":1', b'"format":2'))
+    header.write_bytes(header.read_bytes().replace(b'"format":2', b'"format":3'))
     assert night.snapshot("--resume") == 2
-    assert "has format 2, this ncrawl writes format 1" in capsys.readouterr().err
+    assert "has format 3, this ncrawl writes format 2" in capsys.readouterr().err
 
 
 def test_after_a_run_cut_off_after_publishing_the_night_has_its_own(

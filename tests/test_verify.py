@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snapshot_maker import image, image_line, make_snapshot, pack, unpack
+from snapshot_maker import as_format_1, image, image_line, make_snapshot, pack, unpack
 
 from crawler.cli import run
 from crawler.errors import UsageError
@@ -23,6 +23,8 @@ from crawler.snapshot.manifest import (
     IMAGES,
     MANIFEST,
     REGISTRIES,
+    ExcludedRegistry,
+    ExpectedGap,
     Manifest,
     ManifestError,
     dump,
@@ -32,6 +34,7 @@ from crawler.snapshot.manifest import (
 )
 from crawler.snapshot.reading import LUMP_BYTES, MAX_LINE_BYTES, whole_lines
 from crawler.snapshot.records import BadLineError, ImageKey, parse_keys
+from crawler.snapshot.totals import RegionTotals, VerdictCounts
 from crawler.snapshot.verify import verify
 
 if TYPE_CHECKING:
@@ -387,6 +390,24 @@ def change_totals(**changes: object) -> Callable[[Manifest], Manifest]:
     )
 
 
+def region_totals() -> RegionTotals:
+    return RegionTotals(
+        registries=VerdictCounts(denied=2),
+        images=8,
+        pages=2,
+        requests=2,
+        retries=0,
+        throttled=0,
+        bytes=None,
+        seconds=1.0,
+    )
+
+
+def gap(place: Place, verdict: Verdict) -> ExpectedGap:
+    account, region, registry = place
+    return ExpectedGap(account=account, region=region, registry=registry, verdict=verdict, reason=None)
+
+
 CONTRADICTIONS = {
     "images": (change_registry(1, images=6), "totals.images"),
     "verdict of a registry": (change_registry(1, verdict=Verdict.FAILED), "totals.registries"),
@@ -401,6 +422,22 @@ CONTRADICTIONS = {
     "total pages": (change_totals(pages=1), "totals.pages"),
     "total requests": (change_totals(requests=1), "totals.requests"),
     "verdict": (change_registry(1, verdict=Verdict.DENIED), "its verdict is complete, but kr has what is denied"),
+    "totals of regions": (change_totals(regions={"kr": region_totals()}), "totals.regions does not add up"),
+    "excluded and listed": (
+        partial(
+            msgspec.structs.replace,
+            excluded=(ExcludedRegistry(account="default", region="kr", registry="team-a", pattern="*"),),
+        ),
+        "is excluded, and listed all the same",
+    ),
+    "a gap that is whole": (
+        partial(msgspec.structs.replace, expected_gaps=(gap(A, Verdict.COMPLETE),)),
+        "is an expected gap, complete, and not listed as one",
+    ),
+    "a gap that is not listed": (
+        partial(msgspec.structs.replace, expected_gaps=(gap(("default", "kr", "team-x"), Verdict.DENIED),)),
+        "is an expected gap, denied, and not listed as one",
+    ),
     "files": (lambda manifest: msgspec.structs.replace(manifest, files=manifest.files[:1]), "lists other files"),
     "no files": (lambda manifest: msgspec.structs.replace(manifest, files=()), "lists other files"),
     "regions": (
@@ -420,6 +457,18 @@ def test_a_manifest_that_contradicts_itself_is_found(
     assert any(problem in finding.problem for finding in verify(snapshot))
 
 
+def test_what_a_verdict_leaves_aside(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A complete snapshot may have expected gaps and excluded registries: they are counted, not found fault with."""
+    denied = ("default", "sgn", "secret")
+    excluded = {("default", "kr", "scratch"): "kr/s*"}
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS, verdicts={denied: Verdict.DENIED}, excluded=excluded)
+    reseal(snapshot, partial(msgspec.structs.replace, verdict="complete"))
+    assert [finding.problem for finding in verify(snapshot)] == ["its verdict is complete, but sgn has what is denied"]
+    reseal(snapshot, partial(msgspec.structs.replace, expected_gaps=(gap(denied, Verdict.DENIED),)))
+    assert run(["verify", str(snapshot)]) == 0
+    assert "its verdict is complete, 1 expected gap and 1 excluded registry aside" in capfd.readouterr().err
+
+
 def test_one_verdict_may_be_either(tmp_path: Path) -> None:
     """A registry that is gone makes a snapshot incomplete or not: it depends on whether it was asked for by name."""
     snapshot = make_snapshot(tmp_path / "s", CONTENTS, verdicts={("default", "sgn", "x"): Verdict.GONE})
@@ -433,8 +482,29 @@ def test_manifest_round_trip(tmp_path: Path) -> None:
     data = (make_snapshot(tmp_path / "s", CONTENTS) / MANIFEST).read_bytes()
     assert dump(load(data)) == data
     assert list(json.loads(data)) == [
-        *["format", "tool", "run", "verdict", "totals", "files", "registries", "regions", "observed", "checksum"]
+        *["format", "tool", "run", "verdict", "totals", "files", "registries", "regions"],
+        *["excluded", "expected_gaps", "observed", "checksum"],
     ]
+
+
+def test_format_1_is_read(tmp_path: Path) -> None:
+    """A snapshot of the format before is whole, can be damaged, and says nothing of what was not known then."""
+    snapshot = as_format_1(make_snapshot(tmp_path / "s", CONTENTS))
+    manifest = read(snapshot)
+    assert (manifest.format, manifest.excluded, manifest.expected_gaps) == (1, (), ())
+    assert (manifest.totals.seconds, manifest.totals.regions) == (None, {})
+    assert manifest.totals.registries == VerdictCounts(complete=len(manifest.registries))
+    assert list(verify(snapshot)) == []
+    path = snapshot / MANIFEST
+    path.write_bytes(path.read_bytes().replace(b'"requests": 1', b'"requests": 2', 1))
+    assert "do not match its own checksum" in next(iter(verify(snapshot))).problem
+
+
+def test_every_verdict_is_counted(tmp_path: Path) -> None:
+    """However many verdicts there are: each has its number, by its own name, and none ends as a bug."""
+    record = read(make_snapshot(tmp_path / "s", CONTENTS)).registries[0]
+    counts = VerdictCounts.of(msgspec.structs.replace(record, verdict=verdict) for verdict in Verdict)
+    assert msgspec.to_builtins(counts) == dict.fromkeys(map(str, Verdict), 1)
 
 
 def test_a_damaged_manifest_does_not_hide_damaged_lines(tmp_path: Path) -> None:
@@ -452,8 +522,9 @@ def test_a_damaged_manifest_does_not_hide_damaged_lines(tmp_path: Path) -> None:
 
 FOREIGN = {
     "a web app's": (b'{"name": "app"}', UsageError, "was not written by ncrawl"),
-    "a later format": (b'{"format": 2}', UsageError, "has format 2; this ncrawl reads format 1"),
-    "without checksum": (b'{"format": 1}', ManifestError, "does not match its own checksum|do not match"),
+    "a later format": (b'{"format": 3}', UsageError, "has format 3; this ncrawl reads 1 and 2"),
+    "without checksum": (b'{"format": 1}', ManifestError, "do not match its own checksum"),
+    "without checksum, new": (b'{"format": 2}', ManifestError, "do not match its own checksum"),
     "no object": (b"[]", ManifestError, "not a JSON object"),
     "nothing": (b"", ManifestError, "not a JSON object"),
     "nested": (b"[" * 9999, ManifestError, "not a JSON object"),
@@ -528,7 +599,7 @@ def test_the_command_prints_findings(tmp_path: Path, capfd: pytest.CaptureFixtur
         ("nothing", "no manifest.json"),
         (".", "did you mean"),
         ("file", "can be read: Not a directory"),
-        ("later", "has format 2"),
+        ("later", "has format 3"),
     ],
 )
 def test_what_is_no_snapshot_is_a_mistake(
@@ -537,7 +608,7 @@ def test_what_is_no_snapshot_is_a_mistake(
     """Exit 2 and one sentence; the folder above a snapshot gets a hint."""
     (tmp_path / "file").touch()
     (tmp_path / "later").mkdir()
-    (tmp_path / "later" / MANIFEST).write_text('{"format": 2}')
+    (tmp_path / "later" / MANIFEST).write_text('{"format": 3}')
     (tmp_path / "latest").symlink_to(".")
     assert run(["verify", str(tmp_path / name)]) == 2
     error = capfd.readouterr().err

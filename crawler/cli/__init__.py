@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import traceback
 from difflib import get_close_matches
 
@@ -82,6 +83,25 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except Exception:  # noqa: BLE001 - whatever else comes up here is a bug
-        click.echo(f"{traceback.format_exc()}ncrawl: this is a bug: please report it with the lines above", err=True)
-        return 1
+    except Exception as error:  # noqa: BLE001 - whatever else comes up here is a bug
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    """Say what happened that nobody expects, and return the exit code."""
+    if _is_memory_short(error):
+        os.write(2, b"ncrawl: too little memory: give the process more (`ulimit -v`, or the limit of its container)\n")
+        return 2
+    click.echo(f"{traceback.format_exc()}ncrawl: this is a bug: please report it with the lines above", err=True)
+    return 1
+
+
+def _is_memory_short(error: Exception) -> bool:
+    """Tell it by trying: libraries in C, and what loads them, have many words for it, and some have none."""
+    try:
+        from crawler.cli.limits import check_memory  # noqa: PLC0415 - nobody needs it but here
+
+        check_memory()
+    except (NcrawlError, ImportError, MemoryError, SystemError):
+        return True
+    return isinstance(error, MemoryError)

@@ -9,25 +9,28 @@ import os
 import signal
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 
+from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
+from crawler.cli.limits import MORE_MEMORY, within_limits
 from crawler.cli.logs import configure_logging, log_event, say, tell_end
+from crawler.cli.naming import named_registries
 from crawler.cli.progress import Progress
 from crawler.crawl import Crawl
 from crawler.credentials import find_keys
 from crawler.decoding import lines
-from crawler.errors import UsageError
+from crawler.errors import NcrawlError, UsageError
 from crawler.files import check_place, is_standard_output, write_file
 from crawler.groups import one_error
 from crawler.pacing import Pace
 from crawler.page_size import LARGEST
-from crawler.plan import CrawlResult, NamedRegistry, Plan, Stop
-from crawler.registry_file import read_registry_file
+from crawler.patterns import Patterns
+from crawler.plan import CrawlResult, Plan, Stop
 from crawler.report import is_complete, iso, manifest, run_id, tables
 from crawler.settings import CRAWL_KEYS
 from crawler.sinks import FileSink, open_sink
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 
     from crawler.credentials import FoundKeys
     from crawler.model import ListingResult
+    from crawler.plan import NamedRegistry
     from crawler.scheduling import Walk
     from crawler.seams import Output
     from crawler.settings import Settings
@@ -116,17 +120,26 @@ def crawl_command(settings: Settings, *, images: bool) -> int:
     """Crawl as the settings say, stream the lines, and return the exit code."""
     configure_logging(settings)
     forbid_dumps()
+    settings = within_limits(settings)
     return run(lambda: _crawl_to_sink(settings, images=images))
 
 
 async def _crawl_to_sink(settings: Settings, *, images: bool) -> int:
     registries = named_registries(settings)
-    found = await find_keys(
-        os.environ, profile=settings.profile, zone=settings.zone, fetch=fetch_metadata, now_s=time.time()
-    )
+    found = await keys_for(settings, now_s=time.time())
+    return await crawl_to_sink(settings, make_plan(settings, found, registries, images=images), found)
+
+
+async def keys_for(settings: Settings, *, now_s: float) -> FoundKeys:
+    """Return the keys, under the account's name that the settings give, if they do; say what is odd about them.
+
+    Raises:
+        CredentialsError: there are none that can be used.
+    """
+    found = await find_keys(os.environ, profile=settings.profile, zone=settings.zone, fetch=fetch_metadata, now_s=now_s)
     for warning in found.warnings:
         log.warning(warning)
-    return await crawl_to_sink(settings, make_plan(settings, found, registries, images=images), found)
+    return found if settings.account is None else replace(found, account=settings.account)
 
 
 async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int:
@@ -155,30 +168,6 @@ async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int
     return exit_code(result)
 
 
-def named_registries(settings: Settings) -> list[NamedRegistry] | None:
-    """Return the registries that arguments and --registry-file name, each once; None where every one is meant.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or holds what cannot be a registry.
-    """
-    names = list(settings.registry)
-    if settings.registry_file is not None:
-        names += read_registry_file(settings.registry_file, settings.region)
-    elif not names:
-        return None
-    meant = [
-        NamedRegistry(region, name, anywhere=not code)
-        for code, _, name in (text.rpartition("/") for text in names)
-        for region in settings.region
-        if code in ("", region.code)
-    ]
-    named: dict[tuple[str, str], NamedRegistry] = {}
-    for one in meant:
-        if not one.anywhere or (one.region.code, one.name) not in named:
-            named[one.region.code, one.name] = one
-    return list(named.values())
-
-
 def make_plan(settings: Settings, found: FoundKeys, registries: list[NamedRegistry] | None, *, images: bool) -> Plan:
     """Return what to crawl."""
     return Plan(
@@ -190,11 +179,26 @@ def make_plan(settings: Settings, found: FoundKeys, registries: list[NamedRegist
         verify=settings.verify,
         concurrency=settings.concurrency,
         deadline_s=settings.deadline,
+        excluded=Patterns(settings.exclude),
+        expected_gaps=Patterns(settings.expect_gap),
     )
 
 
 async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output) -> CrawlResult:
-    """Crawl the plan while signals are listened to and progress is shown."""
+    """Crawl the plan while signals are listened to and progress is shown.
+
+    Raises:
+        NcrawlError: there is no memory left; what was written stays.
+    """
+    try:
+        return await _crawl(settings, plan, found, output)
+    except (MemoryError, ExceptionGroup) as error:
+        if isinstance(error, ExceptionGroup) and error.subgroup(MemoryError) is None:
+            raise
+        raise NcrawlError(f"out of memory in mid-run: {MORE_MEMORY}, or lower --concurrency") from None
+
+
+async def _crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output) -> CrawlResult:
     regions = [region.code for region in settings.region]
     turnstile = Turnstile(Pace(settings.rate, settings.region_rate, regions), regions)
     wire = open_wire(settings.gateway, trust_env=settings.trust_env)
@@ -240,6 +244,8 @@ def _stored(sink: Sink) -> StoredFile:
 
 def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: int, files: list[StoredFile]) -> None:
     """Tell how the run went, on standard error, and write --summary."""
+    if plan.images:
+        tell_of_patterns(settings, result)
     if settings.summary is None and settings.log_format == "text":  # a record of each registry that nobody asked for
         say(settings, tables(result, [region.code for region in plan.regions], images=plan.images))
         return
@@ -270,7 +276,9 @@ def options_of(settings: Settings, more: Collection[str] = ()) -> dict[str, obje
 
 
 def _as_json(value: object) -> object:
-    """Return a path whose bytes are no UTF-8 as one that can be written down; anything else as it is."""
+    """Return a path whose bytes are no UTF-8 as one that can be written down, and a list as one."""
+    if isinstance(value, tuple):
+        return list(map(_as_json, value))
     return writable(value) if isinstance(value, str) else value
 
 

@@ -35,9 +35,11 @@ def command(**flags: Any) -> int:
     if settings.output == "-" and flags["output"] is None:
         settings = replace(settings, output=FILE)
     from crawler.cli.crawling import run  # noqa: PLC0415 - `--help` should not wait for aiohttp
+    from crawler.cli.limits import within_limits  # noqa: PLC0415 - likewise
     from crawler.cli.logs import configure_logging  # noqa: PLC0415 - likewise
 
     configure_logging(settings)
+    settings = within_limits(settings, sockets=2)
     return run(lambda: _demo(settings))
 
 

@@ -129,7 +129,7 @@ def _describe(event: Event) -> tuple[int, str]:
             told += "; signing with the gateway's time"
         case ListingEnded(region, registry, verdict, reason, images):
             told = f"{_place(region, registry)}: {verdict}, {images} found" + (f": {reason}" if reason else "")
-            level = logging.DEBUG if verdict in _NOT_WORTH_A_WORD else _level_of_lack(verdict)
+            level = logging.DEBUG if verdict in _NOT_WORTH_A_WORD else _level_of_lack(event)
         case FieldOverridden(region, registry):
             told = f"{_place(region, registry)} sent account, region or registry in a record; ours take their place"
         case RunStopped(reason):
@@ -138,9 +138,10 @@ def _describe(event: Event) -> tuple[int, str]:
     return level, told
 
 
-def _level_of_lack(verdict: Verdict) -> int:
+def _level_of_lack(event: ListingEnded) -> int:
     """A table tells people of every registry that is not complete; to a collector of JSON lines only the log does."""
-    return logging.WARNING if _is_json() and not verdict.is_good else logging.INFO
+    is_worth_a_warning = not event.verdict.is_good and not event.is_expected
+    return logging.WARNING if _is_json() and is_worth_a_warning else logging.INFO
 
 
 def _is_json() -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,13 +12,14 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from crawler.cli.crawling import crawl, exit_code, make_plan, options_of, run
+from crawler.cli.crawling import crawl, exit_code, keys_for, make_plan, options_of, run
+from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
+from crawler.cli.limits import within_limits
 from crawler.cli.logs import configure_logging, say, tell_end
-from crawler.credentials import find_keys
 from crawler.errors import UsageError
 from crawler.files import write_file
-from crawler.model import Verdict
+from crawler.patterns import Patterns
 from crawler.report import Extent, iso, manifest, tables
 from crawler.settings import SNAPSHOT_KEYS
 from crawler.snapshot.lock import locked
@@ -39,7 +39,6 @@ from crawler.snapshot.records import RegistryKey, parse_keys
 from crawler.snapshot.run import FINISHED, Header, UnfinishedRun, remove_remains, remove_superseded, unfinished_runs
 from crawler.snapshot.seeding import seed
 from crawler.text import visible, writable
-from crawler.transport import fetch_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,12 +46,12 @@ if TYPE_CHECKING:
     from crawler.credentials import FoundKeys
     from crawler.plan import CrawlResult, Plan
     from crawler.settings import Settings
-    from crawler.snapshot.manifest import Manifest, RegistryRecord, StoredFile
+    from crawler.snapshot.manifest import Manifest, StoredFile
     from crawler.snapshot.run import Part
 
 log = logging.getLogger("ncrawl")
 
-DECIDING_OPTIONS = ("gateway", "zone", "region", "page_size", "verify", "compress")
+DECIDING_OPTIONS = ("gateway", "zone", "region", "exclude", "page_size", "verify", "compress")
 """Options that decide what is in a snapshot: a run is resumed with the same ones only."""
 
 _GO_ON = "run `ncrawl snapshot {} --resume` to go on"
@@ -65,18 +64,14 @@ def snapshot_command(folder: Path, settings: Settings) -> int:
     check_folder(folder)
     if settings.resume and settings.retry_failed:
         raise UsageError("--resume and --retry-failed contradict each other: drop one")
+    settings = within_limits(settings)
     return run(lambda: _snapshot(folder, settings), when_stopped=_GO_ON.format(folder))
 
 
 async def _snapshot(folder: Path, settings: Settings) -> int:
     now = datetime.now(UTC)
     with locked(folder, started=iso(now.timestamp() * 1000)):
-        now_s = now.timestamp()
-        found = await find_keys(
-            os.environ, profile=settings.profile, zone=settings.zone, fetch=fetch_metadata, now_s=now_s
-        )
-        for warning in found.warnings:
-            log.warning(warning)
+        found = await keys_for(settings, now_s=now.timestamp())
         if settings.resume:
             _finish_published(folder, settings)
         unfinished = _begin_or_resume(folder, settings, await _header(folder, settings, found, now))
@@ -184,14 +179,16 @@ class _Night:
         return [writable(key.name) for key in parse_keys(lines, RegistryKey)] if lines else []
 
     def _with_earlier_results(self, result: CrawlResult) -> CrawlResult:
-        """Return the result of all sessions of the run; a registry that a complete list lacks by now is left out."""
-        parts = self.run.parts
+        """Return the result of all sessions of the run, without what a complete list lacks by now or is excluded."""
+        parts, excluded = self.run.parts, Patterns(self.settings.exclude)
         lists = {region: part for (region, registry), part in parts.items() if registry is None}
         known = {region: set(self._names(part)) for region, part in lists.items() if part.result.verdict.is_good}
         registries = [
             part.result
             for (region, registry), part in parts.items()
-            if registry is not None and (region not in known or registry in known[region])
+            if registry is not None
+            and (region not in known or registry in known[region])
+            and not excluded.match(region, registry)
         ]
         return replace(result, registries=registries, discoveries=[part.result for part in lists.values()])
 
@@ -248,6 +245,7 @@ class _Night:
             write_file(self.settings.summary, dump(made))
 
     def _tell(self, result: CrawlResult, made: Manifest) -> None:
+        tell_of_patterns(self.settings, result)
         tell_end(self.settings, made, tables(result, [region.code for region in self.settings.region]))
 
 
@@ -256,11 +254,7 @@ def _lacking(made: Manifest) -> str:
     regions = [one.region for one in made.regions if not one.verdict.is_good]
     if regions:
         return f"not every registry of {', '.join(regions)} could be listed"
-    return f"{len(_missing(made)):,} of {len(made.registries):,} registries"
-
-
-def _missing(made: Manifest) -> list[RegistryRecord]:
-    return [one for one in made.registries if not one.verdict.is_good and one.verdict is not Verdict.GONE]
+    return f"{len(made.missing):,} of {len(made.registries):,} registries"
 
 
 def accepts(policy: str, made: Manifest) -> bool:
@@ -269,4 +263,4 @@ def accepts(policy: str, made: Manifest) -> bool:
         return True
     if policy == "complete" or not all(region.verdict.is_good for region in made.regions):
         return False
-    return 100 * len(_missing(made)) <= float(policy.removesuffix("%")) * len(made.registries)
+    return 100 * len(made.missing) <= float(policy.removesuffix("%")) * len(made.registries)

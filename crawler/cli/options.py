@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from crawler.keys import Shape, option_of, variable_of
-from crawler.settings import KEYS, Settings, config_home, load_settings
+from crawler.settings import KEYS, Settings, load_settings
+from crawler.sources import SYSTEM_CONFIG, config_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +39,10 @@ def crawl_options(*names: str, **defaults: str) -> Callable[[_Function], _Functi
     decorators = [_option(name, KEYS[name], defaults.get(name, KEYS[name].default)) for name in names or KEYS]
     decorators.append(
         click.option(
-            "--config", metavar="FILE", help="TOML file with settings.  [NCRAWL_CONFIG; default: ./ncrawl.toml]"
+            "--config",
+            metavar="FILE",
+            help="TOML file with settings.  "
+            f"[NCRAWL_CONFIG; default: ncrawl/ncrawl.toml in your configuration directory, then {SYSTEM_CONFIG}]",
         )
     )
 
@@ -53,10 +57,21 @@ def crawl_options(*names: str, **defaults: str) -> Callable[[_Function], _Functi
 def settings_from(flags: Mapping[str, object]) -> Settings:
     """Return the settings of a run from a command's parameters, this process's environment and the TOML file.
 
+    What is odd in them is logged.
+
     Raises:
         ConfigurationError: they cannot be used; carries every problem.
     """
-    return load_settings(flags, os.environ, cwd=Path(), config_home=config_home(os.environ))
+    warnings: list[str] = []
+    home = config_home(os.environ)
+    settings = load_settings(flags, os.environ, cwd=Path(), config_home=home, warnings=warnings)
+    if warnings:
+        from crawler.cli.logs import configure_logging, log  # noqa: PLC0415 - `--help` should not wait for it
+
+        configure_logging(settings)
+        for warning in warnings:
+            log.warning(warning)
+    return settings
 
 
 def _option(name: str, key: Key, default: str) -> Callable[[_Function], _Function]:

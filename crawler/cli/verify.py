@@ -16,6 +16,8 @@ from crawler.text import visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from crawler.snapshot.manifest import Manifest
+
 _EPILOG = """\b
 Examples:
   ncrawl verify /var/lib/ncrawl/latest
@@ -46,5 +48,19 @@ def command(snapshot: Path) -> int:
         return 3
     manifest = read(snapshot)
     totals = f"{manifest.totals.images:,} images in {len(manifest.registries):,} registries"
-    click.echo(f"ncrawl: {place} is whole: {totals}; its verdict is {manifest.verdict}", err=True)
+    click.echo(f"ncrawl: {place} is whole: {totals}; its verdict is {manifest.verdict}{_aside(manifest)}", err=True)
     return 0
+
+
+def _aside(manifest: Manifest) -> str:
+    """Return what the verdict does not count."""
+    gaps, excluded = len(manifest.expected_gaps), len(manifest.excluded)
+    counted = [
+        f"{number:,} {one if number == 1 else many}"
+        for number, one, many in (
+            (gaps, "expected gap", "expected gaps"),
+            (excluded, "excluded registry", "excluded registries"),
+        )
+        if number
+    ]
+    return f", {' and '.join(counted)} aside" if counted else ""

@@ -4,7 +4,8 @@ Only what both sides bear out is certain. An image that one side alone has is `a
 has all of its registry, or knows all registries of the region and not that one; else it is `unknown`. An image that
 both have is compared, whatever became of its registry. Each registry of which a side does not have all is `unknown`
 by itself, ahead of its images and with ``name`` null; so is each region of which a side does not know all registries,
-ahead of everything, with ``account`` and ``registry`` null. Plain files have no verdicts and are taken as whole.
+ahead of everything, with ``account`` and ``registry`` null. A registry that one side excluded is `unknown`, one that
+both did is not compared. Plain files have no verdicts and are taken as whole.
 
 Values are compared by their exact text, so 1.10 is not 1.1; blanks and the order of fields do not matter.
 """
@@ -82,14 +83,18 @@ class Side:
         images: the file with its images.
         registries: how the listing of each registry (account, region, registry) ended; empty for a plain file.
         regions: how the listing of each region's registries ended; None for a plain file, which is taken as whole.
+        excluded: registries (account, region, registry) that are there, and whose images were not listed.
     """
 
     images: Path
     registries: Mapping[tuple[str, str, str], Verdict]
     regions: Mapping[str, Verdict] | None
+    excluded: frozenset[tuple[str, str, str]] = frozenset()
 
     def has_all_of(self, account: str, region: str, registry: str) -> bool:
         """Tell whether an image of that registry that this side does not have did not exist."""
+        if (account, region, registry) in self.excluded:
+            return False
         verdict = self.registries.get((account, region, registry))
         return self.knows_all_of(region) if verdict is None else verdict.is_whole or verdict is Verdict.GONE
 
@@ -132,7 +137,8 @@ def open_side(path: Path) -> Side:
     if not stored or not images.is_file() or images.stat().st_size != stored.bytes:
         raise UnreadableError(images, f"is not as its manifest says: `ncrawl verify {path}` tells more")
     verdicts = {registry.place: registry.verdict for registry in manifest.registries}
-    return Side(images, verdicts, {region.region: region.verdict for region in manifest.regions})
+    regions = {region.region: region.verdict for region in manifest.regions}
+    return Side(images, verdicts, regions, frozenset(one.place for one in manifest.excluded))
 
 
 def diff(old: Side, new: Side, *, ignored: Container[str] = ()) -> Iterator[Difference]:
@@ -158,7 +164,8 @@ def _unknown_regions(old: Side, new: Side) -> Iterator[Difference]:
 
 
 def _unknown_registries(old: Side, new: Side) -> Iterator[Difference]:
-    for place in sorted({*old.registries, *new.registries}):
+    places = {*old.registries, *new.registries, *old.excluded, *new.excluded}
+    for place in sorted(places - (old.excluded & new.excluded)):
         if not (old.has_all_of(*place) and new.has_all_of(*place)):
             yield Difference("unknown", *place)
 

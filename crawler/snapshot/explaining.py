@@ -76,7 +76,7 @@ def explain_images(path: Path, registries: Sequence[RegistryRecord], *, is_moved
 
 def explain_registries(path: Path, lines: int, manifest: Manifest) -> Iterator[Finding]:
     """Yield what is wrong with the lines of registries.ndjson, of which there should be so many."""
-    known = {registry.place for registry in manifest.registries}
+    known = {registry.place for registry in manifest.registries} | {one.place for one in manifest.excluded}
     regions: Counter[str] = Counter()
     for row in _in_order(_Lines(path, RegistryKey).rows([_WHOLE]), path.name):
         if isinstance(row, Finding):

@@ -1,4 +1,4 @@
-"""manifest.json: what a run did, and what every byte of its snapshot has to be. Types, encoding, self-consistency.
+"""manifest.json: what a run did, and what every byte of its snapshot has to be. Types, encoding.
 
 The last key, ``checksum``, is the SHA-256 of the file itself with that one value left empty, so that any flipped bit
 is found. By hand: ``sed 's/"checksum": ".*"/"checksum": ""/' manifest.json | sha256sum``.
@@ -7,27 +7,26 @@ is found. By hand: ``sed 's/"checksum": ".*"/"checksum": ""/' manifest.json | sh
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from crawler.compression import compressor
 from crawler.errors import NcrawlError, UsageError
 from crawler.model import Verdict
+from crawler.snapshot.totals import Natural, Totals  # noqa: TC001 - msgspec looks at them
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, FORMAT)
+"""Of format 1, which had no `excluded`, no `expected_gaps` and no `seconds`, those read as empty."""
+
 MANIFEST = "manifest.json"
 IMAGES = "images.ndjson"
 REGISTRIES = "registries.ndjson"
 SUFFIXES = ("", ".gz", ".zst")
 
-Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # what a system call can take
 _SEAL_BEGINS = b',\n  "checksum": "'
 _SEAL_ENDS = b'"\n}\n'
 _DIGEST_LENGTH = 64
@@ -59,36 +58,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     resumed: tuple[str, ...] = ()
     identity: str | None = None
     options: dict[str, Any] = {}
-
-
-class VerdictCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many registries ended with each verdict."""
-
-    complete: Natural = 0
-    complete_with_drift: Natural = 0
-    unverified: Natural = 0
-    incomplete: Natural = 0
-    denied: Natural = 0
-    gone: Natural = 0
-    failed: Natural = 0
-
-    @classmethod
-    def of(cls, registries: Iterable[RegistryRecord]) -> VerdictCounts:
-        """Count the verdicts of ``registries``."""
-        counts = Counter(registry.verdict.value for registry in registries)
-        return cls(**counts)
-
-
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over the whole run; ``pages`` and ``requests`` include those that list the registries themselves."""
-
-    registries: VerdictCounts
-    images: Natural
-    pages: Natural
-    requests: Natural
-    retries: Natural
-    throttled: Natural
-    bytes: Natural
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,8 +126,41 @@ class RegionRecord(msgspec.Struct, frozen=True, kw_only=True):
     registries: Natural
 
 
+class ExcludedRegistry(msgspec.Struct, frozen=True, kw_only=True):
+    """A registry that was found and, because of --exclude, not listed; ``pattern`` is the one that stands for it."""
+
+    account: str
+    region: str
+    registry: str
+    pattern: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Account, region and registry."""
+        return self.account, self.region, self.registry
+
+
+class ExpectedGap(msgspec.Struct, frozen=True, kw_only=True):
+    """A registry that is not whole, as --expect-gap has it: its ``verdict`` does not make a run incomplete."""
+
+    account: str
+    region: str
+    registry: str
+    verdict: Verdict
+    reason: str | None
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Account, region and registry."""
+        return self.account, self.region, self.registry
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a run says of itself, in the order of the file; ``--summary`` writes the same object."""
+    """Everything that a run says of itself, in the order of the file; ``--summary`` writes the same object.
+
+    Attributes:
+        verdict: ``complete`` if nothing is missing but what was excluded or is an expected gap.
+    """
 
     format: int = FORMAT
     tool: Tool
@@ -168,19 +170,30 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[StoredFile, ...]
     registries: tuple[RegistryRecord, ...]
     regions: tuple[RegionRecord, ...]
+    excluded: tuple[ExcludedRegistry, ...] = ()
+    expected_gaps: tuple[ExpectedGap, ...] = ()
     observed: dict[str, Any] = {}
+
+    def proves(self, record: RegistryRecord | RegionRecord) -> bool:
+        """Whether a registry, or a region's list, is whole as format 2 means it.
+
+        In format 1 a list of several pages was complete after one look; how many looks a region's list had is not said.
+        """
+        if self.format > 1 or not record.verdict.is_whole:
+            return record.verdict.is_whole
+        return isinstance(record, RegistryRecord) and (record.pages <= 1 or record.passes > 1)
+
+    @property
+    def missing(self) -> list[RegistryRecord]:
+        """Registries of which something is missing unexpectedly; what was discovered and is gone is not missing."""
+        expected = {gap.place for gap in self.expected_gaps}
+        lacking = (one for one in self.registries if not one.verdict.is_good and one.verdict is not Verdict.GONE)
+        return [one for one in lacking if one.place not in expected]
 
     def stored_file(self, kind: str) -> StoredFile | None:
         """Return the record of the file of a ``kind`` (`IMAGES` or `REGISTRIES`), however it is compressed."""
         names = [kind + suffix for suffix in SUFFIXES]
         return next((file for file in self.files if file.name in names), None)
-
-
-class Contradiction(NamedTuple):
-    """Something in a manifest that cannot be true, and the registry that it is about, if it is about one."""
-
-    registry: str | None
-    problem: str
 
 
 def dump(manifest: Manifest) -> bytes:
@@ -201,14 +214,13 @@ def load(data: bytes) -> Manifest:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{MANIFEST} is damaged: it is not a JSON object ({error})") from error
-    if not sealed and (found == FORMAT or _SEAL_BEGINS in data[-2 * _DIGEST_LENGTH :]):
+    if not sealed and (found in READABLE or _SEAL_BEGINS in data[-2 * _DIGEST_LENGTH :]):
         raise ManifestError(f"{MANIFEST} is damaged: its bytes do not match its own checksum")
     if found is None:
         raise UsageError(f"{MANIFEST} was not written by ncrawl: it names no format")
-    if found != FORMAT:
-        raise UsageError(
-            f"{MANIFEST} has format {found}; this ncrawl reads format {FORMAT}: take the one that wrote it"
-        )
+    if found not in READABLE:
+        formats = " and ".join(map(str, READABLE))
+        raise UsageError(f"{MANIFEST} has format {found}; this ncrawl reads {formats}: take the one that wrote it")
     try:
         return msgspec.json.decode(data, type=Manifest)
     except ValueError as error:
@@ -250,70 +262,6 @@ def read_bytes(folder: Path) -> bytes:
         raise UsageError(f"{folder} is not a snapshot: no {MANIFEST}{hint}") from error
     except OSError as error:
         raise UsageError(f"{folder} is not a snapshot that can be read: {error.strerror}") from error
-
-
-def contradictions(manifest: Manifest) -> Iterator[Contradiction]:
-    """Find what cannot be true of a snapshot's manifest, whatever the files hold. Costs O(registries)."""
-    yield from _contradictions_of_files(manifest)
-    yield from _contradictions_of_order(manifest)
-    yield from _contradictions_of_totals(manifest)
-    yield from _contradictions_of_verdict(manifest)
-    yield from _contradictions_of_extents(manifest)
-
-
-def _contradictions_of_files(manifest: Manifest) -> Iterator[Contradiction]:
-    known = [manifest.stored_file(IMAGES), manifest.stored_file(REGISTRIES)]
-    if None in known or len(manifest.files) != len(known):
-        yield Contradiction(None, f"lists other files than one {IMAGES} and one {REGISTRIES}")
-
-
-def _contradictions_of_order(manifest: Manifest) -> Iterator[Contradiction]:
-    for one, other in pairwise(manifest.registries):
-        if one.place >= other.place:  # code points sort as UTF-8 does
-            yield Contradiction(other.label, f"is listed after {one.label}: not sorted, or twice")
-    for region, next_region in pairwise(sorted(record.region for record in manifest.regions)):
-        if region == next_region:
-            yield Contradiction(None, f"lists region {region} twice")
-
-
-def _contradictions_of_totals(manifest: Manifest) -> Iterator[Contradiction]:
-    totals, registries = manifest.totals, manifest.registries
-    if totals.registries != VerdictCounts.of(registries):
-        yield Contradiction(None, "totals.registries does not add up")
-    images = sum(registry.images for registry in registries)
-    file = manifest.stored_file(IMAGES)
-    if totals.images != images or (file and file.lines != images):
-        yield Contradiction(None, f"totals.images or the lines of {IMAGES} do not add up to {images}")
-    if totals.pages < sum(registry.pages for registry in registries):
-        yield Contradiction(None, "totals.pages is less than its registries' pages")
-    if totals.requests < sum(registry.requests for registry in registries):
-        yield Contradiction(None, "totals.requests is less than its registries' requests")
-
-
-def _contradictions_of_verdict(manifest: Manifest) -> Iterator[Contradiction]:
-    if manifest.verdict == "incomplete":  # a run can be so as a whole, because it was stopped
-        return
-    records: tuple[RegistryRecord | RegionRecord, ...] = (*manifest.registries, *manifest.regions)
-    for record in records:
-        # What is gone counts if it was asked for by name, and does not if it was discovered: both are possible.
-        if not record.verdict.is_good and record.verdict is not Verdict.GONE:
-            yield Contradiction(None, f"its verdict is complete, but {record.region} has what is {record.verdict}")
-
-
-def _contradictions_of_extents(manifest: Manifest) -> Iterator[Contradiction]:
-    position = 0
-    for registry in manifest.registries:
-        if registry.offset is None or registry.length is None or registry.sha256 is None:
-            yield Contradiction(registry.label, "has no offset, length or sha256")
-            continue
-        if registry.offset != position:
-            yield Contradiction(registry.label, f"its offset is {registry.offset}, where {position} is next")
-        if bool(registry.length) != bool(registry.images):
-            yield Contradiction(registry.label, f"{registry.images} images cannot take {registry.length} bytes")
-        position = registry.offset + registry.length
-    file = manifest.stored_file(IMAGES)
-    if file and file.bytes != position and (position or file.bytes != len(compressor(file.name).flush())):
-        yield Contradiction(None, f"its registries end at byte {position} of {file.name}, not at {file.bytes}")
 
 
 def _is_sealed(data: bytes) -> bool:

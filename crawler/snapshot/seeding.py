@@ -45,7 +45,7 @@ def seed(run: UnfinishedRun, snapshot: Path, regions: Collection[str]) -> None:
     if manifest.run.options.get("zone", zone) != zone:
         raise UsageError(f"{snapshot} is of zone {manifest.run.options['zone']}, this run of {zone}")
     for record in manifest.registries:
-        if record.region in regions and (record.verdict.is_whole or record.verdict is Verdict.GONE):
+        if record.region in regions and (manifest.proves(record) or record.verdict is Verdict.GONE):
             _copy_images(run, snapshot, manifest, record)
     _copy_registries(run, snapshot, manifest, regions)
 
@@ -61,7 +61,7 @@ def _copy_images(run: UnfinishedRun, snapshot: Path, manifest: Manifest, record:
 
 def _copy_registries(run: UnfinishedRun, snapshot: Path, manifest: Manifest, regions: Collection[str]) -> None:
     file = manifest.stored_file(manifests.REGISTRIES)
-    whole = {record.region: record for record in manifest.regions if record.verdict.is_whole}
+    whole = {record.region: record for record in manifest.regions if manifest.proves(record)}
     if file is None or _sha256_of_file(snapshot / file.name) != file.sha256:
         return
     lines = [

@@ -10,13 +10,13 @@ import hashlib
 from collections import deque
 from typing import TYPE_CHECKING
 
+from crawler.snapshot.contradictions import contradictions
 from crawler.snapshot.explaining import Finding, explain_images, explain_registries
 from crawler.snapshot.manifest import (
     IMAGES,
     MANIFEST,
     REGISTRIES,
     ManifestError,
-    contradictions,
     load,
     read_bytes,
     salvage,

@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import signal
 import sys
 import termios
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "import sys; from crawler.cli import run; sys.exit(run(sys.argv[1:]))"
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)); " + PROGRAM
+SOFTLY_LIMITED = LIMITED.replace("(20, 20)", "(20, resource.getrlimit(resource.RLIMIT_NOFILE)[1])")
 BROKEN = """
 import crawler.cli.crawling as room
 class Broken(room.LineOutput):
@@ -102,9 +104,60 @@ async def test_out_of_file_descriptors() -> None:
     gateway = Gateway(World.of(5, 60))
     async with gateway, Proxy(gateway.port, latency_s=0.1) as proxy:
         code, out, err = await finish(await start(proxy.url, "--concurrency", "100", "-vv", code=LIMITED))
-    assert "Too many open files" in err
+    assert "--concurrency 100 would end in 'Too many open files': 20 may be open, so 3 at most are in flight" in err
+    assert err.count("Too many open files") == 1, "it does not come to that"
     assert code == 0
     assert set(out.splitlines()) == everything(gateway.world)
+
+
+async def test_file_descriptors_that_only_have_to_be_asked_for() -> None:
+    """A soft limit below what is needed is raised to it without a word, as far as the hard one allows (N13)."""
+    gateway = Gateway(World.of(5, 60))
+    async with gateway:
+        code, out, err = await finish(await start(gateway.url, "--concurrency", "100", "-vv", code=SOFTLY_LIMITED))
+    assert (code, "open files" in err) == (0, False)
+    assert set(out.splitlines()) == everything(gateway.world)
+
+
+async def test_too_few_file_descriptors_to_begin() -> None:
+    """Where not even one connection could be opened: one sentence, exit 2, no request (N13)."""
+    gateway = Gateway()
+    async with gateway:
+        code, out, err = await finish(await start(gateway.url, code=LIMITED.replace("20", "15")))
+    assert (code, out, gateway.attempts) == (2, b"", [])
+    assert re.fullmatch(
+        r"ncrawl: only 15 files may be open, too few for a run: allow \d+ or more \(`ulimit -n`\)\n", err
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not run: macOS has no limit of address space")
+@pytest.mark.parametrize("kib", [20_000, 30_000, 60_000, 80_000])
+async def test_too_little_memory_to_begin(kib: int) -> None:
+    """However early it shows, while libraries are loaded or before the event loop: one sentence, exit 2, no request."""
+    gateway = Gateway()
+    async with gateway:
+        limited = ["sh", "-c", f'ulimit -v {kib}; exec "$@"', "sh", sys.executable, "-m", "crawler"]
+        arguments = ["images", "--gateway", gateway.url]
+        pipe = asyncio.subprocess.PIPE
+        code, out, err = await finish(
+            await asyncio.create_subprocess_exec(*limited, *arguments, stdout=pipe, stderr=pipe)
+        )
+    assert (code, out, gateway.attempts) == (2, b"", [])
+    assert err.startswith("ncrawl: too little memory")
+    assert err.count("\n") == 1
+
+
+async def test_out_of_memory_in_mid_run() -> None:
+    """One sentence, and not that it was a bug or that nothing was requested; whole lines are there."""
+    gateway = Gateway()
+    async with gateway:
+        code, out, err = await finish(
+            await start(gateway.url, code=BROKEN.replace("ZeroDivisionError(", "MemoryError(") + PROGRAM)
+        )
+    assert code == 1
+    assert err.splitlines()[-1].startswith("ncrawl: out of memory in mid-run: give the process more")
+    assert "bug" not in err
+    assert set(out.splitlines()) <= everything(gateway.world)
 
 
 async def test_bug() -> None:

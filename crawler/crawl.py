@@ -41,7 +41,7 @@ from crawler.listing import Listing
 from crawler.model import ListingResult, PageRequest
 from crawler.passes import Failure
 from crawler.plan import CrawlResult, Stop, without_wrong_regions
-from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, is_outage, pause_s
+from crawler.retrying import FAILURE_KINDS, MAX_TRIES, Action, classify, is_improper, is_outage, pause_s
 from crawler.scheduling import Job, RegionQueue, Schedule, Walk
 from crawler.signing import hint_at_clocks
 from crawler.text import writable
@@ -261,7 +261,8 @@ class Crawl:
         if isinstance(error, NotSentError):
             queue.retry_at(job, self._loop.time())
             return
-        action = classify(error, tries=job.tries)
+        action = classify(error, tries=job.tries, was_improper=job.was_improper)
+        job.was_improper = job.was_improper or is_improper(error)
         job.walk.throttled += action is Action.SLOW_DOWN
         self._count_against(queue, job, error)
         if action is Action.STOP_KEY and isinstance(error, GatewayError):

@@ -86,7 +86,15 @@ class CertificateError(RequestError):
 
 
 class ProtocolError(RequestError):
-    """What came was not proper HTTP, or was cut short."""
+    """What came was not proper HTTP, or was cut short.
+
+    Attributes:
+        is_improper: it breaks the rules that say where an answer ends: whoever sends that once sends it again.
+    """
+
+    def __init__(self, text: str, *, is_improper: bool = False) -> None:
+        self.is_improper = is_improper
+        super().__init__(text)
 
 
 class TooLargeError(RequestError):
@@ -99,6 +107,8 @@ class PageError(RequestError):
 
 class GatewayError(RequestError):
     """An answer other than 200.
+
+    Its sentence ends with what the gateway calls the request, and who answered: the provider's support asks for it.
 
     Attributes:
         status: HTTP status.
@@ -113,6 +123,7 @@ class GatewayError(RequestError):
         code: str | None = None,
         message: str = "",
         *,
+        trace: str = "",
         retry_after_s: float | None = None,
         clock_skew_s: float | None = None,
         signed_offset_s: float = 0.0,
@@ -123,7 +134,8 @@ class GatewayError(RequestError):
         self.clock_skew_s = clock_skew_s
         self.signed_offset_s = signed_offset_s
         answer = f"{status}/{code}" if code else str(status)
-        super().__init__(f"{answer} {message}".rstrip())
+        told = f" ({trace})" if trace else ""
+        super().__init__(f"{answer} {message}".rstrip() + told)
 
 
 class OutputError(NcrawlError):

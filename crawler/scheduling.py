@@ -97,6 +97,7 @@ class Job(Struct, eq=False):
 
     Attributes:
         tries: those that failed.
+        was_improper: one of them ended in an answer that was not proper HTTP.
         is_probe: asks only whether a held region answers; what it answers is thrown away.
     """
 
@@ -104,6 +105,7 @@ class Job(Struct, eq=False):
     page: int
     page_size: int | None
     tries: int = 0
+    was_improper: bool = False
     is_probe: bool = False
 
 

@@ -10,12 +10,12 @@ import time
 from typing import TYPE_CHECKING, Protocol, Self
 
 from crawler.endpoints import request_target
-from crawler.errors import NetworkError, RequestError
+from crawler.errors import RequestError
 from crawler.signing import GatewayClock
 from crawler.transport.attempt import Attempt
 from crawler.transport.bodies import MAX_BODY_BYTES, read_body
 from crawler.transport.direct import DirectWire, works_here
-from crawler.transport.failures import refusal, translate
+from crawler.transport.failures import refuse, translate
 from crawler.transport.library import HttpProcessingError, aiohttp
 from crawler.transport.metadata import fetch_metadata
 from crawler.transport.session import SessionWire
@@ -101,10 +101,6 @@ class Transport:
         except RequestError as error:
             failure = error.with_traceback(None)  # its frames hold the request's headers, and so may its context
             failure.__context__ = failure.__cause__ = None
-        except TimeoutError:
-            failure = NetworkError("timed out")
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            failure = translate(error)
         raise failure
 
     async def _attempt(self, target: str, region: str, counter: Counter, *, fresh: bool) -> bytes:
@@ -113,13 +109,14 @@ class Transport:
         keys = self._credentials.peek(now_s) or await self._credentials.current(now_s)
         attempt = Attempt(target, keys, self._clock, self._epoch_s)
         counter.requests += 1
-        answer = await self._wire.send(attempt, fresh=fresh)
         try:
-            if answer.status == 200:
-                return await read_body(answer)
-            raise await refusal(answer, attempt)
-        finally:
-            answer.release()
+            answer = await self._wire.send(attempt, fresh=fresh)
+            try:
+                return await (read_body(answer) if answer.status == 200 else refuse(answer, attempt))
+            finally:
+                answer.release()
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            raise translate(error, attempt.secrets) from None
 
 
 def open_wire(origin: str, *, trust_env: bool) -> Wire:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from crawler.signing import sign
+from crawler.signing import SIGNATURE_HEADER, sign
 
 if TYPE_CHECKING:
     from crawler.secret import KeyPair
@@ -32,6 +32,12 @@ class Attempt:
         self._keys = keys
         self._clock = clock
         self._epoch_s = epoch_s
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What of it must not be seen anywhere else."""
+        pair = (self._keys.access_key.reveal(), self._keys.secret_key.reveal())
+        return (*pair, self.headers[SIGNATURE_HEADER]) if self.headers else pair
 
     def sign(self) -> dict[str, str]:
         """Return the headers that authenticate it, as of now."""

@@ -39,7 +39,7 @@ def log_headers(patch: Patch) -> None:
 def quote_errors_of_the_library(patch: Patch) -> None:
     """Say of a failure what aiohttp's errors know: they hold the request's headers."""
 
-    def leaking(error: Any) -> NetworkError:
+    def leaking(error: Any, _secrets: object) -> NetworkError:
         headers = error.request_info.headers if hasattr(error, "request_info") else {}
         return NetworkError(str([value for name, value in headers.items() if name.startswith("x-ncp")]))
 

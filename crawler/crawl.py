@@ -273,6 +273,8 @@ class Crawl:
                 self.stop(Stop.KEY_REFUSED, f"{Stop.KEY_REFUSED.value}: {error}{hint}")
         elif action is Action.STOP_QUOTA:
             self.stop(Stop.QUOTA, f"{Stop.QUOTA.value}: {error}")
+        elif action is Action.STOP_PROXY:
+            self.stop(Stop.PROXY, str(error))
         elif action is Action.SLOW_DOWN or (action is Action.RETRY and _has_tries_left(queue, job)):
             self._try_again(queue, job, action, error)
         else:

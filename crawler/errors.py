@@ -9,6 +9,7 @@
     │   ├── NotSentError                  sent back while it waited for its turn: no failure of anybody
     │   ├── NetworkError                  no answer: refused, reset, time-out, name resolution
     │   ├── CertificateError              the gateway could not be authenticated
+    │   ├── ProxyError                    the proxy lets nothing through: its own words
     │   ├── ProtocolError                 what came was not HTTP, or was cut short
     │   ├── TooLargeError                 the body is larger than is taken in
     │   ├── PageError                     the body is not a page
@@ -83,6 +84,10 @@ class NetworkError(RequestError):
 
 class CertificateError(RequestError):
     """The gateway's certificate or TLS version is not acceptable; nothing signed was sent."""
+
+
+class ProxyError(RequestError):
+    """The proxy that requests go through refuses to pass them on, for good."""
 
 
 class ProtocolError(RequestError):

@@ -20,6 +20,7 @@ class Stop(Enum):
     DEADLINE = "the deadline came"
     KEY_REFUSED = "the gateway refuses the key or the clock"
     QUOTA = "the account's quota is used up"
+    PROXY = "the proxy lets nothing through"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from crawler.errors import CertificateError, GatewayError, NetworkError, ProtocolError, TooLargeError
+from crawler.errors import CertificateError, GatewayError, NetworkError, ProtocolError, ProxyError, TooLargeError
 from crawler.passes import FailureKind
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Action(Enum):
     NOT_FOUND = auto()
     STOP_KEY = auto()  # permanent for the account: the key or the clock
     STOP_QUOTA = auto()
+    STOP_PROXY = auto()  # permanent for the run: nothing gets through
 
 
 FAILURE_KINDS = {
@@ -83,6 +84,8 @@ def classify(error: RequestError, *, tries: int = 0, was_improper: bool = False)
         tries: tries of the page that failed before.
         was_improper: the answer to one of them was not proper HTTP.
     """
+    if isinstance(error, ProxyError):
+        return Action.STOP_PROXY
     if isinstance(error, CertificateError) or (was_improper and is_improper(error)):
         return Action.GIVE_UP
     if isinstance(error, TooLargeError):

@@ -15,6 +15,7 @@ from crawler.errors import (
     NotSentError,
     PageError,
     ProtocolError,
+    ProxyError,
     RequestError,
     TooLargeError,
 )
@@ -136,6 +137,7 @@ def test_a_code_means_something_under_its_own_status_only(status: int, code: str
         (PageError("not JSON"), Action.RETRY),
         (RequestError("another"), Action.RETRY),
         (CertificateError("expired"), Action.GIVE_UP),
+        (ProxyError("wants a login"), Action.STOP_PROXY),
     ],
 )
 def test_errors_without_an_answer(error: RequestError, action: Action) -> None:

@@ -54,8 +54,9 @@ from crawler.errors import (
 from crawler.model import PageRequest
 from crawler.pacing import Pace
 from crawler.secret import KeyPair, Secret
-from crawler.transport import MAX_BODY_BYTES, Timeouts, Transport, failures, fetch_metadata
+from crawler.transport import MAX_BODY_BYTES, Timeouts, Transport, failures, fetch_metadata, open_wire
 from crawler.transport.direct import DirectWire
+from crawler.transport.library import aiohttp
 from crawler.transport.session import SessionWire
 from crawler.transport.wires import SLOWEST_BYTES_PER_S, TIMEOUTS
 from crawler.turnstile import Turnstile
@@ -175,14 +176,58 @@ async def test_hidden_resend_is_signed_and_counted() -> None:
 
 async def test_a_resend_goes_over_a_fresh_connection() -> None:
     """Where one kept connection was closed the others may be too (N4)."""
-    async with RawServer(OK, OK, then_reset(), OK) as server:
-        turnstile = Turnstile(Pace(inf, inf, [KR.code]), [KR.code])
-        keys = Credentials(KeyPair(Secret(ACCESS), Secret(SECRET), "the test"))
-        async with Transport(keys, turnstile, DirectWire(server.url)) as transport:
-            await asyncio.gather(*(transport.fetch(FIRST, Count()) for _ in range(2)))
-            assert server.connections == 2
-            assert await transport.fetch(FIRST, Count()) == BODY
+    async with RawServer(OK, OK, then_reset(), OK) as server, transport_to(server.url) as transport:
+        await asyncio.gather(*(transport.fetch(FIRST, Count()) for _ in range(2)))
+        assert server.connections == 2
+        assert await transport.fetch(FIRST, Count()) == BODY
     assert (len(server.requests), server.connections) == (4, 3)
+
+
+@pytest.mark.on_both_loops
+async def test_every_kept_connection_may_be_closed_at_once() -> None:
+    """A gateway that was restarted resets all of them on reuse: one attempt more for each page, and none is lost."""
+    used: set[asyncio.StreamWriter] = set()
+
+    async def once_a_connection(writer: asyncio.StreamWriter) -> None:
+        if writer in used:
+            await then_reset()(writer)
+        else:
+            used.add(writer)
+            writer.write(OK)
+
+    async with RawServer(once_a_connection) as server, transport_to(server.url) as transport:
+        count = Count()
+        await asyncio.gather(*(transport.fetch(FIRST, count) for _ in range(3)))
+        assert await asyncio.gather(*(transport.fetch(FIRST, count) for _ in range(3))) == [BODY] * 3
+        assert count.requests == len(server.requests) == 3 + 2 * 3
+    for request in server.requests:
+        assert_signed(request)
+
+
+async def test_which_wire_is_taken_and_why(hostile_environment: pytest.MonkeyPatch) -> None:
+    """The fast one where it is known to work; the other with any other aiohttp, and for what the environment says."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        hostile_environment.delenv(name, raising=False)
+
+    async def taken(*, trust_env: bool) -> tuple[type, str]:
+        wire, why = open_wire("http://127.0.0.1:1", trust_env=trust_env)
+        await wire.close()
+        return type(wire), why
+
+    assert (await taken(trust_env=False))[0] is DirectWire
+    assert await taken(trust_env=True) == (
+        SessionWire,
+        "requests go by aiohttp's session, through no proxy: --trust-env",
+    )
+    hostile_environment.setenv("http_proxy", "http://me:hunter2@proxy.example:3128")
+    assert await taken(trust_env=True) == (
+        SessionWire,
+        "requests go by aiohttp's session, through the proxy proxy.example:3128, which http_proxy names: --trust-env",
+    )
+    hostile_environment.setattr(aiohttp, "__version__", "3.99.0")
+    kind, why = await taken(trust_env=False)
+    assert kind is SessionWire
+    assert "3.99.0" in why
 
 
 async def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:

@@ -18,6 +18,7 @@ from crawler.transport.direct import DirectWire, works_here
 from crawler.transport.failures import refuse, translate
 from crawler.transport.library import HttpProcessingError, aiohttp
 from crawler.transport.metadata import fetch_metadata
+from crawler.transport.proxies import find_proxy
 from crawler.transport.session import SessionWire
 from crawler.transport.wires import SLOWEST_BYTES_PER_S, StaleConnectionError, Timeouts
 
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
     from crawler.transport.wires import Wire
     from crawler.turnstile import Turnstile
 
-__all__ = ["MAX_BODY_BYTES", "SLOWEST_BYTES_PER_S", "Timeouts", "Transport", "fetch_metadata", "open_wire"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "SLOWEST_BYTES_PER_S",
+    "Timeouts",
+    "Transport",
+    "fetch_metadata",
+    "find_proxy",
+    "open_wire",
+]
 
 
 class Counter(Protocol):
@@ -119,13 +128,22 @@ class Transport:
             raise translate(error, attempt.secrets) from None
 
 
-def open_wire(origin: str, *, trust_env: bool) -> Wire:
-    """Return the fastest wire to ``origin`` that works here; proxies are left to `session.get`.
+def open_wire(origin: str, *, trust_env: bool) -> tuple[Wire, str]:
+    """Return the fastest wire to ``origin`` that works here, and a sentence that says which it is and why.
 
     Args:
         origin: scheme, host and port of the gateway.
-        trust_env: use the proxy variables and .netrc of the environment.
+        trust_env: use the proxy variables and .netrc of the environment: proxies are left to `session.get`.
+
+    Raises:
+        UsageError: the environment names a proxy that cannot be used.
     """
-    if trust_env or not works_here():
-        return SessionWire(origin, trust_env=trust_env)
-    return DirectWire(origin)
+    if trust_env:
+        proxy = find_proxy(origin)
+        through = f"through the proxy {proxy.place}, which {proxy.variable} names" if proxy else "through no proxy"
+        why = f"requests go by aiohttp's session, {through}: --trust-env"
+        return SessionWire(origin, proxy=proxy, trust_env=True), why
+    if not works_here():
+        why = f"requests go by aiohttp's session: this is aiohttp {aiohttp.__version__}, whose inside is not known"
+        return SessionWire(origin), why
+    return DirectWire(origin), f"requests go over connections of aiohttp {aiohttp.__version__}, without its session"

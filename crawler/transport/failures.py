@@ -118,13 +118,13 @@ def translate(
     ours: RequestError
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            ours = CertificateError(f"the gateway's certificate was refused: {_reason(error.certificate_error)}")
+            ours = CertificateError(f"the gateway's certificate was refused: {reason_of(error.certificate_error)}")
         case aiohttp.ClientConnectorSSLError():
-            ours = CertificateError(f"no safe TLS connection: {_reason(error.os_error)}")
+            ours = CertificateError(f"no safe TLS connection: {reason_of(error.os_error)}")
         case aiohttp.ClientConnectorDNSError():
             ours = NetworkError("the gateway's name does not resolve")
         case aiohttp.ClientConnectorError():
-            ours = NetworkError(f"cannot connect: {_reason(error.os_error)}")
+            ours = NetworkError(f"cannot connect: {reason_of(error.os_error)}")
         case TimeoutError():
             ours = NetworkError("timed out")
         case aiohttp.ClientResponseError() | HttpProcessingError():
@@ -133,7 +133,7 @@ def translate(
             is_cut = not isinstance(error.__cause__, HttpProcessingError)
             ours = NetworkError("the body was cut short") if is_cut else _improper(IN_ITS_CHUNKS)
         case OSError():
-            ours = NetworkError(f"connection lost: {_reason(error)}")
+            ours = NetworkError(f"connection lost: {reason_of(error)}")
         case _:
             ours = NetworkError("connection lost")
     return ours
@@ -145,7 +145,8 @@ def _improper(fault: str, secrets: Sequence[str] = ()) -> ProtocolError:
     return ProtocolError(without_secrets(f"the answer is not proper HTTP{named}", secrets), is_improper=True)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return why the system or TLS failed, in words of theirs."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message or "verification failed"
     if isinstance(error, ssl.SSLError):

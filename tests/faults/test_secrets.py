@@ -44,7 +44,9 @@ def quote_errors_of_the_library(patch: Patch) -> None:
         return NetworkError(str([value for name, value in headers.items() if name.startswith("x-ncp")]))
 
     patch.setattr(transport, "translate", leaking)
-    patch.setattr(crawling, "open_wire", lambda origin, *, trust_env: SessionWire(origin, trust_env=trust_env))
+    patch.setattr(
+        crawling, "open_wire", lambda origin, *, trust_env: (SessionWire(origin, trust_env=trust_env), "by session")
+    )
 
 
 def log_keys_in_a_library(patch: Patch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ class Turnstile:
     def __init__(self, pace: Pace, regions: list[str]) -> None:
         self._pace = pace
         self._loop = asyncio.get_running_loop()
+        self._now_s = self._loop.time if isinstance(self._loop, asyncio.BaseEventLoop) else time.monotonic
         self._queues: dict[str, deque[asyncio.Future[None]]] = {region: deque() for region in regions}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -39,6 +41,13 @@ class Turnstile:
         self._queues[region].append(place)
         self._let_pass()
         await place
+
+    def write(self, region: str) -> float:
+        """Count a request to ``region`` that is written now and return 0, or for how many seconds it has to wait first.
+
+        By a clock that goes on while callbacks run: uvloop's own does not.
+        """
+        return self._pace.write(region, self._now_s())
 
     def refuse(self, pause_s: float) -> float:
         """Slow down after the gateway said that requests come too fast; return the new rate a second."""

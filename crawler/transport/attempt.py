@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
 from crawler.signing import SIGNATURE_HEADER, sign
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crawler.secret import KeyPair
     from crawler.signing import GatewayClock
 
@@ -22,9 +25,11 @@ class Attempt:
         offset_s: the correction of our clock that it was signed with.
     """
 
-    __slots__ = ("_clock", "_epoch_s", "_keys", "headers", "offset_s", "signed_at_s", "target")
+    __slots__ = ("_clock", "_epoch_s", "_keys", "_wait_s", "headers", "offset_s", "signed_at_s", "target")
 
-    def __init__(self, target: str, keys: KeyPair, clock: GatewayClock, epoch_s: float) -> None:
+    def __init__(
+        self, target: str, keys: KeyPair, clock: GatewayClock, epoch_s: float, wait_s: Callable[[], float]
+    ) -> None:
         self.target = target
         self.headers: dict[str, str] = {}
         self.signed_at_s = 0.0
@@ -32,6 +37,14 @@ class Attempt:
         self._keys = keys
         self._clock = clock
         self._epoch_s = epoch_s
+        self._wait_s = wait_s
+
+    async def wait(self) -> None:
+        """Wait until it may be written, and count it; only when there is a connection, and no other wait to come."""
+        wait_s = self._wait_s()
+        while wait_s > 0:
+            await asyncio.sleep(wait_s)
+            wait_s = self._wait_s()
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from yarl import URL
@@ -49,7 +50,9 @@ class SessionWire:
 
     def _session(self, *, keep: bool) -> aiohttp.ClientSession:
         tracing = aiohttp.TraceConfig()
+        tracing.on_connection_create_end.append(_wait)
         tracing.on_connection_reuseconn.append(_note_reuse)
+        tracing.on_connection_reuseconn.append(_wait)
         return aiohttp.ClientSession(
             connector=connector(tls=True, keep=keep),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -85,20 +88,19 @@ class SessionWire:
         return _SessionAnswer(response, ends_s)
 
     async def _get(self, session: aiohttp.ClientSession, attempt: Attempt) -> aiohttp.ClientResponse:
-        reused: list[bool] = []
-        sent = False
+        sending = _Sending(attempt)
 
         async def once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             """Refuse what aiohttp sends again by itself: that has to be paced, signed and counted anew."""
-            nonlocal sent
-            if sent:
-                raise StaleConnectionError("connection lost") if reused else NetworkError("connection lost")
-            sent = True
+            if sending.is_sent:
+                lost = StaleConnectionError if sending.is_reused else NetworkError
+                raise lost("connection lost")
+            sending.is_sent = True
             request.headers.update(attempt.sign())
             return await send(request)
 
         url = URL(self._origin + attempt.target, encoded=True)
-        return await session.get(url, allow_redirects=False, middlewares=(once,), trace_request_ctx=reused)
+        return await session.get(url, allow_redirects=False, middlewares=(once,), trace_request_ctx=sending)
 
     def _refused_by_proxy(self, status: int) -> RequestError:
         gateway = self._origin.partition("://")[2]
@@ -113,8 +115,22 @@ class SessionWire:
             await self._fresh.close()
 
 
+@dataclass(slots=True)
+class _Sending:
+    """What became of an attempt so far."""
+
+    attempt: Attempt
+    is_sent: bool = False
+    is_reused: bool = False
+
+
 async def _note_reuse(_session: aiohttp.ClientSession, context: Any, _parameters: object) -> None:
-    context.trace_request_ctx.append(True)
+    context.trace_request_ctx.is_reused = True
+
+
+async def _wait(_session: aiohttp.ClientSession, context: Any, _parameters: object) -> None:
+    """Wait until the request may be written: there is a connection for it."""
+    await context.trace_request_ctx.attempt.wait()
 
 
 class _SessionAnswer:

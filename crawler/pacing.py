@@ -106,15 +106,21 @@ class Gate:
         """Return for how long a request that would be written now has to wait; 0 or less if it need not."""
         return self._next - self._tolerance - now_s
 
-    def write(self, now_s: float) -> None:
-        """Count a request that is written now."""
-        self._next = max(self._next, now_s) + self._interval
+    def write(self, now_s: float) -> float:
+        """Count a request that is written now, unless it has to wait; return as `wait_s` does."""
+        wait_s = self._next - self._tolerance - now_s
+        if wait_s <= 0:
+            self._next = (max(self._next, now_s)) + self._interval
+        return wait_s
 
 
 class Pace:
     """One limit for the account over all regions, and one for each region beneath it.
 
     A refusal slows the account down: all regions stand behind one host and, as far as one can tell, one throttle.
+
+    Attributes:
+        is_limited: there is a rate to be kept.
     """
 
     def __init__(self, account_per_s: float, region_per_s: float, regions: list[str]) -> None:
@@ -122,6 +128,7 @@ class Pace:
         self._regions = {region: Limit(region_per_s) for region in regions if region_per_s < inf}
         self._gate = Gate(account_per_s)
         self._gates = {region: Gate(region_per_s) for region in self._regions}
+        self.is_limited = min(account_per_s, region_per_s) < inf
 
     @property
     def rate_per_s(self) -> float:
@@ -140,16 +147,14 @@ class Pace:
             self._regions[region].take(now_s)
 
     def write(self, region: str, now_s: float) -> float:
-        """Count a request to ``region`` that is written now and return 0, or for how long it has to wait first."""
-        wait_s = self._gate.wait_s(now_s)
-        if region in self._gates:
-            wait_s = max(wait_s, self._gates[region].wait_s(now_s))
-        if wait_s > 0:
-            return wait_s
-        self._gate.write(now_s)
-        if region in self._gates:
+        """Count a request to ``region`` that is written now, or return for how long it has to wait first: above 0."""
+        if region not in self._gates:
+            return self._gate.write(now_s)
+        wait_s = max(self._gate.wait_s(now_s), self._gates[region].wait_s(now_s))
+        if wait_s <= 0:
+            self._gate.write(now_s)
             self._gates[region].write(now_s)
-        return 0.0
+        return wait_s
 
     def refuse(self, now_s: float, pause_s: float = 0.0) -> None:
         """Slow the account down."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from crawler.errors import NotSentError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crawler.pacing import Pace
 
 
@@ -42,11 +45,15 @@ class Turnstile:
         self._let_pass()
         await place
 
-    def write(self, region: str) -> float:
-        """Count a request to ``region`` that is written now and return 0, or for how many seconds it has to wait first.
+    def writer(self, region: str) -> Callable[[], float]:
+        """Return what to call when a request to ``region`` is about to be written.
 
-        By a clock that goes on while callbacks run: uvloop's own does not.
+        It counts the request, or returns the seconds, above 0, that it has to wait first. By a clock that goes on while
+        callbacks run: uvloop's own does not.
         """
+        return partial(self._write, region) if self._pace.is_limited else _at_once
+
+    def _write(self, region: str) -> float:
         return self._pace.write(region, self._now_s())
 
     def refuse(self, pause_s: float) -> float:
@@ -82,3 +89,7 @@ class Turnstile:
         self._pace.take(region, now_s)
         queue.popleft().set_result(None)
         return True
+
+
+def _at_once() -> float:
+    return 0.0

@@ -138,17 +138,19 @@ def test_a_gate_holds_nothing_back_that_comes_at_its_pace() -> None:
         pace = Pace(rate, rate, ["kr"])
         for number in range(1000):
             late_s = (number * 7919 % 100) / 10_000
-            assert pace.write("kr", number / rate + late_s) == 0
+            assert pace.write("kr", number / rate + late_s) <= 0
 
 
 def test_a_region_waits_at_its_own_gate_and_takes_nothing_of_the_accounts() -> None:
     """What has to wait for its region is not counted for the account."""
     pace = Pace(1000.0, 1.0, ["kr", "sgn"])
-    assert pace.write("kr", 0.0) == 0
+    assert pace.write("kr", 0.0) <= 0
     for _ in range(200):
         assert pace.write("kr", 0.0) == pytest.approx(0.99)
-    assert [pace.write("sgn", 0.0), pace.write("sgn", 0.0)] == [0, pytest.approx(0.99)]
-    assert Pace(inf, inf, ["kr"]).write("kr", 0.0) == 0
+    assert pace.write("sgn", 0.0) <= 0
+    assert pace.write("sgn", 0.0) == pytest.approx(0.99)
+    unlimited = Pace(inf, inf, ["kr"])
+    assert all(unlimited.write("kr", 0.0) <= 0 for _ in range(1000))
 
 
 def test_a_refusal_halves_at_most_once_a_second() -> None:

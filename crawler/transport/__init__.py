@@ -7,7 +7,6 @@ aiohttp's exceptions hold the request's headers and never leave this room: ours 
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 
 from crawler.endpoints import request_target
@@ -117,7 +116,7 @@ class Transport:
         await self._turnstile.enter(region)
         now_s = time.monotonic() + self._epoch_s + self._clock.offset_s  # keys expire by the provider's clock
         keys = self._credentials.peek(now_s) or await self._credentials.current(now_s)
-        attempt = Attempt(target, keys, self._clock, self._epoch_s, partial(self._turnstile.write, region))
+        attempt = Attempt(target, keys, self._clock, self._epoch_s, self._turnstile.writer(region))
         counter.requests += 1
         try:
             answer = await self._wire.send(attempt, fresh=fresh)

@@ -23,12 +23,14 @@ class Attempt:
         headers: those that authenticate it; empty until it is signed.
         signed_at_s: our clock then, seconds since 1970, uncorrected.
         offset_s: the correction of our clock that it was signed with.
+        write: to be called when there is a connection, and nothing else to wait for: counts it as written now, or
+            returns the seconds, above 0, to `wait` first.
     """
 
-    __slots__ = ("_clock", "_epoch_s", "_keys", "_wait_s", "headers", "offset_s", "signed_at_s", "target")
+    __slots__ = ("_clock", "_epoch_s", "_keys", "headers", "offset_s", "signed_at_s", "target", "write")
 
     def __init__(
-        self, target: str, keys: KeyPair, clock: GatewayClock, epoch_s: float, wait_s: Callable[[], float]
+        self, target: str, keys: KeyPair, clock: GatewayClock, epoch_s: float, write: Callable[[], float]
     ) -> None:
         self.target = target
         self.headers: dict[str, str] = {}
@@ -37,14 +39,13 @@ class Attempt:
         self._keys = keys
         self._clock = clock
         self._epoch_s = epoch_s
-        self._wait_s = wait_s
+        self.write = write
 
-    async def wait(self) -> None:
-        """Wait until it may be written, and count it; only when there is a connection, and no other wait to come."""
-        wait_s = self._wait_s()
+    async def wait(self, wait_s: float) -> None:
+        """Wait for so long, and again if need be, until it may be written."""
         while wait_s > 0:
             await asyncio.sleep(wait_s)
-            wait_s = self._wait_s()
+            wait_s = self.write()
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -130,7 +130,8 @@ async def _note_reuse(_session: aiohttp.ClientSession, context: Any, _parameters
 
 async def _wait(_session: aiohttp.ClientSession, context: Any, _parameters: object) -> None:
     """Wait until the request may be written: there is a connection for it."""
-    await context.trace_request_ctx.attempt.wait()
+    attempt = context.trace_request_ctx.attempt
+    await attempt.wait(attempt.write())
 
 
 class _SessionAnswer:

@@ -209,7 +209,7 @@ async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output
     regions = [region.code for region in settings.region]
     turnstile = Turnstile(Pace(settings.rate, settings.region_rate, regions), regions)
     wire, why = open_wire(settings.gateway, trust_env=settings.trust_env)
-    log.info("%s", why)
+    log.info("%s", why, extra={"event": {"event": "WireTaken", "reason": why}})
     async with Transport(found.credentials, turnstile, wire) as transport:
         one = Crawl(plan, transport, output, log_event)
         with _stopping_on_signals(one), one_error():

@@ -135,6 +135,16 @@ def decode_error(body: bytes) -> tuple[str | None, str]:
     return (str(code)[:_LONGEST_CODE] if known else None), (message if isinstance(message, str) else "")
 
 
+def decode_request_id(body: bytes) -> str:
+    """Return the id that some of the provider's services put into an error body; nothing if there is none."""
+    try:
+        body_fields = orjson.loads(body)
+        found = body_fields["error"].get("requestId", body_fields.get("requestId"))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
+    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+
+
 def _decode_whatever_stands_in(body: bytes, ours: tuple[str, ...]) -> Page:
     try:
         return _decode(body, ours)

@@ -10,6 +10,7 @@
     │   ├── NetworkError                  no answer: refused, reset, name resolution
     │   │   └── TimedOutError             no whole answer in time
     │   ├── CertificateError              the gateway could not be authenticated
+    │   ├── ProxyError                    the proxy lets nothing through: its own words
     │   ├── ProtocolError                 what came was not HTTP, or was cut short
     │   ├── TooLargeError                 the body is larger than is taken in
     │   ├── PageError                     the body is not a page
@@ -90,8 +91,20 @@ class CertificateError(RequestError):
     """The gateway's certificate or TLS version is not acceptable; nothing signed was sent."""
 
 
+class ProxyError(RequestError):
+    """The proxy that requests go through refuses to pass them on, for good."""
+
+
 class ProtocolError(RequestError):
-    """What came was not proper HTTP, or was cut short."""
+    """What came was not proper HTTP, or was cut short.
+
+    Attributes:
+        is_improper: it breaks the rules that say where an answer ends: whoever sends that once sends it again.
+    """
+
+    def __init__(self, text: str, *, is_improper: bool = False) -> None:
+        self.is_improper = is_improper
+        super().__init__(text)
 
 
 class TooLargeError(RequestError):
@@ -104,6 +117,8 @@ class PageError(RequestError):
 
 class GatewayError(RequestError):
     """An answer other than 200.
+
+    Its sentence ends with what the gateway calls the request, and who answered: the provider's support asks for it.
 
     Attributes:
         status: HTTP status.
@@ -118,6 +133,7 @@ class GatewayError(RequestError):
         code: str | None = None,
         message: str = "",
         *,
+        trace: str = "",
         retry_after_s: float | None = None,
         clock_skew_s: float | None = None,
         signed_offset_s: float = 0.0,
@@ -128,7 +144,8 @@ class GatewayError(RequestError):
         self.clock_skew_s = clock_skew_s
         self.signed_offset_s = signed_offset_s
         answer = f"{status}/{code}" if code else str(status)
-        super().__init__(f"{answer} {message}".rstrip())
+        told = f" ({trace})" if trace else ""
+        super().__init__(f"{answer} {message}".rstrip() + told)
 
 
 class OutputError(NcrawlError):

@@ -2,6 +2,10 @@
 
 Times are monotonic seconds. A `Limit` is GCRA (the generic cell rate algorithm, ITU-T I.371): one float, O(1), and in
 no window of t seconds more than rate x t + burst. `Pace` stacks one for the account over one for each region.
+
+Those decide who may start. Between that and the writing lie an event loop that is busy, and connections that have to
+be made first; what was spread evenly can so be written in a bunch. A `Gate` is asked when a request is about to be
+written, and counts that: it keeps what was promised on the wire.
 """
 
 from __future__ import annotations
@@ -10,6 +14,10 @@ from math import inf
 
 BURST_S = 0.1
 """The burst is what the rate allows in this time, and at least one request."""
+GATE_BURST_S = 0.08
+"""The same for what is written: a little less, for on its way one request is held up longer than the next."""
+LEAST_TOLERANCE_S = 0.01
+"""So much earlier than on time may be written whatever the rate: else the lateness of timers would slow it down."""
 CLIMB_S = 60.0
 """After a refusal the rate climbs back by a whole ceiling in this time."""
 UNLIMITED_GROWTH_PER_S = 1.05
@@ -86,15 +94,41 @@ class Limit:
             self._taken, self._second = (recent, 1), now_s
 
 
+class Gate:
+    """Holds back what would be written in a bunch."""
+
+    def __init__(self, ceiling_per_s: float) -> None:
+        self._interval = 1 / ceiling_per_s
+        self._tolerance = max(GATE_BURST_S - self._interval, LEAST_TOLERANCE_S)
+        self._next = -inf
+
+    def wait_s(self, now_s: float) -> float:
+        """Return for how long a request that would be written now has to wait; 0 or less if it need not."""
+        return self._next - self._tolerance - now_s
+
+    def write(self, now_s: float) -> float:
+        """Count a request that is written now, unless it has to wait; return as `wait_s` does."""
+        wait_s = self._next - self._tolerance - now_s
+        if wait_s <= 0:
+            self._next = (max(self._next, now_s)) + self._interval
+        return wait_s
+
+
 class Pace:
     """One limit for the account over all regions, and one for each region beneath it.
 
     A refusal slows the account down: all regions stand behind one host and, as far as one can tell, one throttle.
+
+    Attributes:
+        is_limited: there is a rate to be kept.
     """
 
     def __init__(self, account_per_s: float, region_per_s: float, regions: list[str]) -> None:
         self._account = Limit(account_per_s)
         self._regions = {region: Limit(region_per_s) for region in regions if region_per_s < inf}
+        self._gate = Gate(account_per_s)
+        self._gates = {region: Gate(region_per_s) for region in self._regions}
+        self.is_limited = min(account_per_s, region_per_s) < inf
 
     @property
     def rate_per_s(self) -> float:
@@ -111,6 +145,16 @@ class Pace:
         self._account.take(now_s)
         if region in self._regions:
             self._regions[region].take(now_s)
+
+    def write(self, region: str, now_s: float) -> float:
+        """Count a request to ``region`` that is written now, or return for how long it has to wait first: above 0."""
+        if region not in self._gates:
+            return self._gate.write(now_s)
+        wait_s = max(self._gate.wait_s(now_s), self._gates[region].wait_s(now_s))
+        if wait_s <= 0:
+            self._gate.write(now_s)
+            self._gates[region].write(now_s)
+        return wait_s
 
     def refuse(self, now_s: float, pause_s: float = 0.0) -> None:
         """Slow the account down."""

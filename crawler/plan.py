@@ -23,6 +23,7 @@ class Stop(Enum):
     DEADLINE = "the deadline came"
     KEY_REFUSED = "the gateway refuses the key or the clock"
     QUOTA = "the account's quota is used up"
+    PROXY = "the proxy lets nothing through"
 
     @property
     def is_cause(self) -> bool:

@@ -9,7 +9,15 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from crawler.errors import CertificateError, GatewayError, NetworkError, TimedOutError, TooLargeError
+from crawler.errors import (
+    CertificateError,
+    GatewayError,
+    NetworkError,
+    ProtocolError,
+    ProxyError,
+    TimedOutError,
+    TooLargeError,
+)
 from crawler.passes import FailureKind
 
 if TYPE_CHECKING:
@@ -49,6 +57,7 @@ class Action(Enum):
     NOT_FOUND = auto()
     STOP_KEY = auto()  # permanent for the account: the key or the clock
     STOP_QUOTA = auto()
+    STOP_PROXY = auto()  # permanent for the run: nothing gets through
 
 
 FAILURE_KINDS = {
@@ -77,17 +86,20 @@ _BY_STATUS = {
 }
 
 
-def classify(error: RequestError, *, tries: int = 0) -> Action:
+def classify(error: RequestError, *, tries: int = 0, was_improper: bool = False) -> Action:
     """Return what ``error`` calls for: by its type first, then by (status, errorCode), then by status.
 
-    Two are believed only when they come again: a 404 without a code, which may be some proxy's and would cost a
-    registry, and a body that is too large.
+    Three are believed only when they come again: a 404 without a code, which may be some proxy's and would cost a
+    registry, a body that is too large, and an answer that is not proper HTTP.
 
     Args:
         error: what a try ended in.
         tries: tries of the page that failed before.
+        was_improper: the answer to one of them was not proper HTTP.
     """
-    if isinstance(error, CertificateError):
+    if isinstance(error, ProxyError):
+        return Action.STOP_PROXY
+    if isinstance(error, CertificateError) or (was_improper and is_improper(error)):
         return Action.GIVE_UP
     if isinstance(error, TooLargeError):
         return Action.TOO_LARGE if tries else Action.RETRY
@@ -109,6 +121,11 @@ def pause_s(action: Action, tries: int, chance: float, *, asked_s: float | None 
     longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(tries, 30))
     least = THROTTLED_PAUSE_S if action is Action.SLOW_DOWN else 0.0
     return max(least, asked_s or 0.0) + chance * longest
+
+
+def is_improper(error: RequestError) -> bool:
+    """Whether an error says that an answer was not proper HTTP."""
+    return isinstance(error, ProtocolError) and error.is_improper
 
 
 def is_outage(error: RequestError) -> bool:

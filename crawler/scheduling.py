@@ -107,6 +107,7 @@ class Job(Struct, eq=False):
 
     Attributes:
         tries: those that failed.
+        was_improper: one of them ended in an answer that was not proper HTTP.
         is_probe: asks only whether a held region answers; what it answers is thrown away.
     """
 
@@ -114,6 +115,7 @@ class Job(Struct, eq=False):
     page: int
     page_size: int | None
     tries: int = 0
+    was_improper: bool = False
     is_probe: bool = False
 
 

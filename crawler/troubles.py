@@ -20,6 +20,7 @@ from crawler.retrying import (
     TRIES_AT_A_SIZE,
     Action,
     classify,
+    is_improper,
     is_outage,
     may_be_too_heavy,
     pause_s,
@@ -69,12 +70,15 @@ class Troubles:
             queue.retry_at(job, self._now_s())
             return None
         action = _called_for(queue, job, error)
+        job.was_improper = job.was_improper or is_improper(error)
         job.walk.throttled += action is Action.SLOW_DOWN
         self._count_against(queue, job, error)
         if action is Action.STOP_KEY and isinstance(error, GatewayError):
             self._key_refused(queue, job, error)
         elif action is Action.STOP_QUOTA:
             self._stop(Stop.QUOTA, f"{Stop.QUOTA.value}: {error}")
+        elif action is Action.STOP_PROXY:
+            self._stop(Stop.PROXY, str(error))
         elif action is Action.SLOW_DOWN or (action is Action.RETRY and _has_tries_left(queue, job)):
             self._try_again(queue, job, action, error=error)
         else:
@@ -129,7 +133,7 @@ class Troubles:
 
 def _called_for(queue: RegionQueue, job: Job, error: RequestError) -> Action:
     """Return what an error calls for, where a page that keeps failing may be to blame for its size."""
-    action = classify(error, tries=job.tries)
+    action = classify(error, tries=job.tries, was_improper=job.was_improper)
     if action is not Action.RETRY or queue.health.is_held or job.is_probe or not may_be_too_heavy(error):
         return action
     if job.page == 1 and job.walk.listing.may_ask_for_less:

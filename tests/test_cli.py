@@ -829,10 +829,11 @@ async def test_logs_are_lines_and_tell_no_secret(
     assert done.code == 3
     assert "again in" in done.err
     assert "complete, " in done.err
+    assert "requests go over connections of aiohttp" in done.err
     if form == "json":
         told = [json.loads(line) for line in done.err.splitlines()]
         assert all({"time", "level", "message", "event"} <= line.keys() for line in told)
-        assert {"TryFailed", "ListingEnded", "RunEnded"} <= {line["event"] for line in told}
+        assert {"WireTaken", "TryFailed", "ListingEnded", "RunEnded"} <= {line["event"] for line in told}
         assert (told[-1]["event"], told[-1]["level"], told[-1]["verdict"]) == ("RunEnded", "warning", "incomplete")
         assert told[-1]["totals"]["images"] == len(done.lines)
     else:

@@ -104,6 +104,55 @@ def test_refusals_never_make_it_faster(rate: float, steps: list[tuple[float, boo
     assert worst_excess(sent, rate) <= burst(rate) + EPSILON * max(rate, 1)
 
 
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(
+    rate=RATES,
+    steps=st.lists(
+        st.tuples(st.just(0.0) | st.floats(0, 0.05), st.just(0.0) | st.floats(0, 0.02) | st.floats(0, 4.5)),
+        min_size=1,
+        max_size=300,
+    ),
+)
+@example(rate=1000.0, steps=[(0.0005, 0.0)] * 100 + [(0.0005, max(0.0, 0.2 - n / 1000)) for n in range(250)])
+@example(rate=50.0, steps=[(0.0, 0.5)] * 10 + [(0.0, 0.0)] * 60)
+def test_no_second_sees_more_written_than_was_promised(rate: float, steps: list[tuple[float, float]]) -> None:
+    """However late each is written after it passed, on a busy loop or a new connection: rate and a tenth, or one."""
+    pace, now_s, ready = Pace(rate, inf, ["kr"]), 0.0, list[float]()
+    for gap, late_s in steps:
+        now_s = max(now_s + gap, pace.earliest("kr", now_s + gap))
+        pace.take("kr", now_s)
+        ready.append(now_s + late_s)
+    written = list[float]()
+    for ready_s in sorted(ready):
+        at_s = max(ready_s, written[-1] if written else 0.0)
+        while (wait_s := pace.write("kr", at_s)) > 0:
+            at_s += wait_s + 1e-9
+        written.append(at_s)
+    most = max(sum(first <= at_s < first + 1 for at_s in written) for first in written)
+    assert most <= rate + burst(rate) + EPSILON * max(rate, 1)
+
+
+def test_a_gate_holds_nothing_back_that_comes_at_its_pace() -> None:
+    """Evenly passed and written within 10 ms, nothing waits a second time, whatever the rate."""
+    for rate in (0.2, 5.0, 10.0, 50.0, 1000.0):
+        pace = Pace(rate, rate, ["kr"])
+        for number in range(1000):
+            late_s = (number * 7919 % 100) / 10_000
+            assert pace.write("kr", number / rate + late_s) <= 0
+
+
+def test_a_region_waits_at_its_own_gate_and_takes_nothing_of_the_accounts() -> None:
+    """What has to wait for its region is not counted for the account."""
+    pace = Pace(1000.0, 1.0, ["kr", "sgn"])
+    assert pace.write("kr", 0.0) <= 0
+    for _ in range(200):
+        assert pace.write("kr", 0.0) == pytest.approx(0.99)
+    assert pace.write("sgn", 0.0) <= 0
+    assert pace.write("sgn", 0.0) == pytest.approx(0.99)
+    unlimited = Pace(inf, inf, ["kr"])
+    assert all(unlimited.write("kr", 0.0) <= 0 for _ in range(1000))
+
+
 def test_a_refusal_halves_at_most_once_a_second() -> None:
     """A volley of refusals within a second is one; the next second halves again."""
     limit = Limit(80.0)

@@ -15,6 +15,7 @@ from crawler.errors import (
     NotSentError,
     PageError,
     ProtocolError,
+    ProxyError,
     RequestError,
     TooLargeError,
 )
@@ -112,6 +113,16 @@ def test_a_body_is_too_large_when_it_comes_again() -> None:
     assert classify(TooLargeError("8 MiB"), tries=1) is Action.TOO_LARGE
 
 
+def test_an_answer_that_is_no_http_is_believed_when_it_comes_again() -> None:
+    """Some proxy's hiccup may be behind one; other failures before it say nothing of that, nor it of those after it."""
+    improper = ProtocolError("two lengths", is_improper=True)
+    assert classify(improper) is Action.RETRY
+    assert classify(improper, tries=5) is Action.RETRY
+    assert classify(improper, tries=1, was_improper=True) is Action.GIVE_UP
+    assert classify(NetworkError("reset"), tries=1, was_improper=True) is Action.RETRY
+    assert classify(ProtocolError("cut short"), tries=1, was_improper=True) is Action.RETRY
+
+
 @pytest.mark.parametrize(("status", "code"), [(403, "210"), (500, "400"), (404, "210"), (400, "400"), (503, "430")])
 def test_a_code_means_something_under_its_own_status_only(status: int, code: str) -> None:
     """A code of the table under another status is as good as none: quota and denial are never read into it."""
@@ -126,6 +137,7 @@ def test_a_code_means_something_under_its_own_status_only(status: int, code: str
         (PageError("not JSON"), Action.RETRY),
         (RequestError("another"), Action.RETRY),
         (CertificateError("expired"), Action.GIVE_UP),
+        (ProxyError("wants a login"), Action.STOP_PROXY),
     ],
 )
 def test_errors_without_an_answer(error: RequestError, action: Action) -> None:

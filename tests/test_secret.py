@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crawler.secret import KeyPair, Secret
+from crawler.secret import KeyPair, Secret, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,3 +88,40 @@ def test_reveal_and_compare() -> None:
     assert Secret("other") != SECRET
     assert SECRET != SENTINEL
     assert not hasattr(SECRET, "__dict__")
+
+
+KEY, SIGNATURE = "AKIDEXAMPLE-7f3a91", "PbgMk0Bu6EZHM4BkBF8I8qLgSExaZkpAovwRyLl/1Yg="
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (f"no such key: {KEY}", "no such key: …"),
+        (f"no such key: {KEY.lower()}!", "no such key: …!"),
+        (f"begins with {KEY[:8]}, ends with {KEY[-8:]}", "begins with …, ends with …"),
+        (f"{SIGNATURE[12:32]}{KEY}", "…"),
+        (f"right: {SIGNATURE[:7]}", f"right: {SIGNATURE[:7]}"),
+        ("ncp_iam_" + "A1" * 10 + " and ncp_iam_" + "b2" * 17, "… and …"),
+        ("NCP_IAM_" + "A1" * 10, "…"),
+        ("plain words", "plain words"),
+        ("", ""),
+        ("\u0130" + KEY, "\u0130…"),
+    ],
+)
+def test_words_of_others_are_shown_without_secrets(said: str, shown: str) -> None:
+    """Eight characters in a row are a piece of a secret; a key of the provider's shape is one whoever's it is."""
+    assert without_secrets(said, (KEY, SIGNATURE)) == shown
+
+
+def test_short_keys_are_taken_out_whole_and_none_is_no_key() -> None:
+    """Keys of an emulator may have fewer than eight characters; a text of one letter is no secret."""
+    assert without_secrets("the demo key, an empty one, and a", ("demo", "", "a")) == "the … key, an empty one, and a"
+
+
+@given(text=st.text(max_size=80), at=st.integers(0, 30), size=st.integers(8, 40))
+def test_no_piece_of_a_secret_survives(text: str, at: int, size: int) -> None:
+    """Wherever it stands: of what is shown, no eight characters in a row are the secret's."""
+    piece = SIGNATURE[at : at + size]
+    shown = without_secrets(f"{text}{piece}{text}", (SIGNATURE,))
+    pieces = {SIGNATURE[start : start + 8] for start in range(len(SIGNATURE) - 7)}
+    assert not any(one in shown for one in pieces)

@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import hmac
 import json
+import re
 import socket
 import ssl
 import threading
@@ -53,8 +54,9 @@ from crawler.errors import (
 from crawler.model import PageRequest
 from crawler.pacing import Pace
 from crawler.secret import KeyPair, Secret
-from crawler.transport import MAX_BODY_BYTES, Timeouts, Transport, failures, fetch_metadata
+from crawler.transport import MAX_BODY_BYTES, Timeouts, Transport, failures, fetch_metadata, open_wire
 from crawler.transport.direct import DirectWire
+from crawler.transport.library import aiohttp
 from crawler.transport.session import SessionWire
 from crawler.transport.wires import SLOWEST_BYTES_PER_S, TIMEOUTS
 from crawler.turnstile import Turnstile
@@ -174,14 +176,58 @@ async def test_hidden_resend_is_signed_and_counted() -> None:
 
 async def test_a_resend_goes_over_a_fresh_connection() -> None:
     """Where one kept connection was closed the others may be too (N4)."""
-    async with RawServer(OK, OK, then_reset(), OK) as server:
-        turnstile = Turnstile(Pace(inf, inf, [KR.code]), [KR.code])
-        keys = Credentials(KeyPair(Secret(ACCESS), Secret(SECRET), "the test"))
-        async with Transport(keys, turnstile, DirectWire(server.url)) as transport:
-            await asyncio.gather(*(transport.fetch(FIRST, Count()) for _ in range(2)))
-            assert server.connections == 2
-            assert await transport.fetch(FIRST, Count()) == BODY
+    async with RawServer(OK, OK, then_reset(), OK) as server, transport_to(server.url) as transport:
+        await asyncio.gather(*(transport.fetch(FIRST, Count()) for _ in range(2)))
+        assert server.connections == 2
+        assert await transport.fetch(FIRST, Count()) == BODY
     assert (len(server.requests), server.connections) == (4, 3)
+
+
+@pytest.mark.on_both_loops
+async def test_every_kept_connection_may_be_closed_at_once() -> None:
+    """A gateway that was restarted resets all of them on reuse: one attempt more for each page, and none is lost."""
+    used: set[asyncio.StreamWriter] = set()
+
+    async def once_a_connection(writer: asyncio.StreamWriter) -> None:
+        if writer in used:
+            await then_reset()(writer)
+        else:
+            used.add(writer)
+            writer.write(OK)
+
+    async with RawServer(once_a_connection) as server, transport_to(server.url) as transport:
+        count = Count()
+        await asyncio.gather(*(transport.fetch(FIRST, count) for _ in range(3)))
+        assert await asyncio.gather(*(transport.fetch(FIRST, count) for _ in range(3))) == [BODY] * 3
+        assert count.requests == len(server.requests) == 3 + 2 * 3
+    for request in server.requests:
+        assert_signed(request)
+
+
+async def test_which_wire_is_taken_and_why(hostile_environment: pytest.MonkeyPatch) -> None:
+    """The fast one where it is known to work; the other with any other aiohttp, and for what the environment says."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        hostile_environment.delenv(name, raising=False)
+
+    async def taken(*, trust_env: bool) -> tuple[type, str]:
+        wire, why = open_wire("http://127.0.0.1:1", trust_env=trust_env)
+        await wire.close()
+        return type(wire), why
+
+    assert (await taken(trust_env=False))[0] is DirectWire
+    assert await taken(trust_env=True) == (
+        SessionWire,
+        "requests go by aiohttp's session, through no proxy: --trust-env",
+    )
+    hostile_environment.setenv("http_proxy", "http://me:hunter2@proxy.example:3128")
+    assert await taken(trust_env=True) == (
+        SessionWire,
+        "requests go by aiohttp's session, through the proxy proxy.example:3128, which http_proxy names: --trust-env",
+    )
+    hostile_environment.setattr(aiohttp, "__version__", "3.99.0")
+    kind, why = await taken(trust_env=False)
+    assert kind is SessionWire
+    assert "3.99.0" in why
 
 
 async def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
@@ -832,6 +878,74 @@ async def test_gateway_that_echoes_a_request_is_not_quoted() -> None:
     for secret in (ACCESS, SECRET, server.requests[0].headers["x-ncp-apigw-signature-v2"]):
         assert secret not in told(caught.value)
     assert "bad request" in str(caught.value)
+
+
+ECHOES: dict[str, Callable[[str], bytes]] = {
+    "errorCode": lambda secret: refusal(400, secret, "no"),
+    "message": lambda secret: refusal(400, "100", f"you sent {secret}, {secret[:20]} and {secret[-8:].lower()}"),
+    "long message": lambda secret: refusal(400, "100", f"{'.' * 290}{secret}{secret}"),
+    "requestId": lambda secret: answer(json.dumps({"error": {"requestId": secret}}).encode(), status="400 No"),
+    "trace id": lambda secret: refusal(400, "100", "no", f"x-ncp-trace-id: {secret}"),
+    "request id": lambda secret: refusal(400, "100", "no", f"x-ncp-request-id: {secret[:30]}"),
+    "origin": lambda secret: refusal(400, "100", "no", f"x-ncp-apigw-response-origin: {secret}"),
+    "Retry-After": lambda secret: refusal(429, "410", "no", f"Retry-After: {secret}"),
+    "Date": lambda secret: refusal(401, "200", "no", f"Date: {secret}"),
+    "status line": lambda secret: answer(b"", status=f"400 {secret}"),
+    "encoding": lambda secret: answer(BODY, f"Content-Encoding: {secret}"),
+    "name of a header": lambda secret: answer(BODY, f"{re.sub('[^-_A-Za-z0-9]', '', secret)}: \0"),
+    "value of a header": lambda secret: answer(BODY, f"X-Odd: \0{secret}"),
+    "Content-Length": lambda secret: answer(BODY, f"Content-Length: {secret}"),
+}
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+async def test_no_piece_of_a_secret_comes_back_in_any_field(echo: Callable[[str], bytes]) -> None:
+    """Of access key, secret key and signature no eight characters in a row get into an error, in whatever field (K1).
+
+    Nor does anything that has the shape of one of the provider's keys, whoever's it is.
+    """
+    shaped = "ncp_iam_" + "Ab1" * 11 + "x"
+    for number in range(4):
+
+        def choose(request: Request, number: int = number) -> bytes:
+            return echo([ACCESS, SECRET, request.headers["x-ncp-apigw-signature-v2"], shaped][number])
+
+        async with RawServer(choose=choose) as server, transport_to(server.url) as transport:
+            with pytest.raises(RequestError) as caught:
+                await transport.fetch(FIRST, Count())
+        seen = f"{caught.value} {vars(caught.value)!r}".lower()
+        assert "ncp_iam_" not in seen
+        for secret in (ACCESS, SECRET, server.requests[0].headers["x-ncp-apigw-signature-v2"]):
+            assert not [secret[at : at + 8] for at in range(len(secret) - 7) if secret[at : at + 8].lower() in seen]
+
+
+@pytest.mark.parametrize(
+    ("given_answer", "sentence"),
+    [
+        (
+            refusal(403, "230", "Forbidden", "x-ncp-trace-id: 4bf92f35", "x-ncp-apigw-response-origin: ENDPOINT"),
+            "403/230 Forbidden (trace 4bf92f35, from ENDPOINT)",
+        ),
+        (refusal(429, "410", "slow", "x-ncp-request-id: r-7"), "429/410 slow (request r-7)"),
+        (answer(b'{"error":{"errorCode":"900","requestId":"b-1"}}', status="500 Oops"), "500/900 (request b-1)"),
+        (answer(b'{"error":{"errorCode":"900"},"requestId":17}', status="500 Oops"), "500/900 (request 17)"),
+        (answer(b'{"error":{"errorCode":"900"},"requestId":[17]}', status="500 Oops"), "500/900"),
+        (answer(b"", "x-ncp-apigw-response-origin: APIGW", status="502 Bad"), "502 (from APIGW)"),
+        (refusal(403, "230", "no", "x-ncp-trace-id:  ", "x-ncp-apigw-response-origin:"), "403/230 no"),
+    ],
+)
+async def test_what_the_providers_support_asks_for(given_answer: Answer, sentence: str) -> None:
+    """Trace id, request id and who answered stand at the end of the sentence, where the gateway sent them."""
+    assert str(await fetch_failing(given_answer)) == sentence
+
+
+@pytest.mark.parametrize("hostile", ["a\u202eb\x9b31m", "x" * 8000, "a\x1b[2Jb\x07"])
+async def test_ids_are_short_and_harmless(hostile: str) -> None:
+    """An id is anything that a gateway likes: it steers no terminal, and is cut."""
+    told = str(await fetch_failing(refusal(403, "230", "no", f"x-ncp-trace-id: {hostile}")))
+    assert told.startswith("403/230 no (trace ")
+    assert told.isprintable()
+    assert len(told) < 100
 
 
 async def test_gateway_that_is_verbose_is_cut_short() -> None:

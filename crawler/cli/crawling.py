@@ -36,7 +36,7 @@ from crawler.settings import CRAWL_KEYS
 from crawler.sinks import FileSink, open_sink
 from crawler.snapshot.manifest import Run, StoredFile, dump
 from crawler.text import writable
-from crawler.transport import Transport, fetch_metadata, open_wire
+from crawler.transport import Transport, fetch_metadata, find_proxy, open_wire
 from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ EXIT_CODES = {
     Stop.DEADLINE: 3,
     Stop.KEY_REFUSED: 4,
     Stop.QUOTA: 4,
+    Stop.PROXY: 3,
 }
 _SIGNALS = {signal.SIGINT: Stop.INTERRUPTED, signal.SIGTERM: Stop.TERMINATED}
 
@@ -116,11 +117,22 @@ def _exit(number: signal.Signals, when_stopped: str) -> NoReturn:
     os._exit(EXIT_CODES[_SIGNALS[number]])
 
 
+def check_proxy(settings: Settings) -> None:
+    """Make sure that a proxy of the environment can be used, where it is to be.
+
+    Raises:
+        UsageError: it cannot; nothing was begun.
+    """
+    if settings.trust_env:
+        find_proxy(settings.gateway)
+
+
 def crawl_command(settings: Settings, *, images: bool) -> int:
     """Crawl as the settings say, stream the lines, and return the exit code."""
     configure_logging(settings)
     forbid_dumps()
     settings = within_limits(settings)
+    check_proxy(settings)
     return run(lambda: _crawl_to_sink(settings, images=images))
 
 
@@ -201,7 +213,8 @@ async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output
 async def _crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output) -> CrawlResult:
     regions = [region.code for region in settings.region]
     turnstile = Turnstile(Pace(settings.rate, settings.region_rate, regions), regions)
-    wire = open_wire(settings.gateway, trust_env=settings.trust_env)
+    wire, why = open_wire(settings.gateway, trust_env=settings.trust_env)
+    log.info("%s", why, extra={"event": {"event": "WireTaken", "reason": why}})
     async with Transport(found.credentials, turnstile, wire) as transport:
         one = Crawl(plan, transport, output, log_event)
         with _stopping_on_signals(one), one_error():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from crawler.cli.crawling import crawl, exit_code, keys_for, make_plan, options_of, run
+from crawler.cli.crawling import check_proxy, crawl, exit_code, keys_for, make_plan, options_of, run
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import within_limits
@@ -61,6 +61,7 @@ def snapshot_command(folder: Path, settings: Settings) -> int:
     """Take a snapshot below ``folder`` and return the exit code."""
     configure_logging(settings)
     forbid_dumps()
+    check_proxy(settings)
     check_folder(folder)
     if settings.resume and settings.retry_failed:
         raise UsageError("--resume and --retry-failed contradict each other: drop one")

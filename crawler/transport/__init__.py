@@ -10,14 +10,15 @@ import time
 from typing import TYPE_CHECKING, Protocol, Self
 
 from crawler.endpoints import request_target
-from crawler.errors import RequestError, TimedOutError
+from crawler.errors import RequestError
 from crawler.signing import GatewayClock
 from crawler.transport.attempt import Attempt
 from crawler.transport.bodies import MAX_BODY_BYTES, read_body
 from crawler.transport.direct import DirectWire, works_here
-from crawler.transport.failures import refusal, translate
+from crawler.transport.failures import refuse, translate
 from crawler.transport.library import HttpProcessingError, aiohttp
 from crawler.transport.metadata import fetch_metadata
+from crawler.transport.proxies import find_proxy
 from crawler.transport.session import SessionWire
 from crawler.transport.wires import SLOWEST_BYTES_PER_S, StaleConnectionError, Timeouts
 
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
     from crawler.transport.wires import Wire
     from crawler.turnstile import Turnstile
 
-__all__ = ["MAX_BODY_BYTES", "SLOWEST_BYTES_PER_S", "Timeouts", "Transport", "fetch_metadata", "open_wire"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "SLOWEST_BYTES_PER_S",
+    "Timeouts",
+    "Transport",
+    "fetch_metadata",
+    "find_proxy",
+    "open_wire",
+]
 
 
 class Counter(Protocol):
@@ -101,34 +110,40 @@ class Transport:
         except RequestError as error:
             failure = error.with_traceback(None)  # its frames hold the request's headers, and so may its context
             failure.__context__ = failure.__cause__ = None
-        except TimeoutError:
-            failure = TimedOutError("timed out")
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            failure = translate(error)
         raise failure
 
     async def _attempt(self, target: str, region: str, counter: Counter, *, fresh: bool) -> bytes:
         await self._turnstile.enter(region)
         now_s = time.monotonic() + self._epoch_s + self._clock.offset_s  # keys expire by the provider's clock
         keys = self._credentials.peek(now_s) or await self._credentials.current(now_s)
-        attempt = Attempt(target, keys, self._clock, self._epoch_s)
+        attempt = Attempt(target, keys, self._clock, self._epoch_s, self._turnstile.writer(region))
         counter.requests += 1
-        answer = await self._wire.send(attempt, fresh=fresh)
         try:
-            if answer.status == 200:
-                return await read_body(answer)
-            raise await refusal(answer, attempt)
-        finally:
-            answer.release()
+            answer = await self._wire.send(attempt, fresh=fresh)
+            try:
+                return await (read_body(answer) if answer.status == 200 else refuse(answer, attempt))
+            finally:
+                answer.release()
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            raise translate(error, attempt.secrets) from None
 
 
-def open_wire(origin: str, *, trust_env: bool) -> Wire:
-    """Return the fastest wire to ``origin`` that works here; proxies are left to `session.get`.
+def open_wire(origin: str, *, trust_env: bool) -> tuple[Wire, str]:
+    """Return the fastest wire to ``origin`` that works here, and a sentence that says which it is and why.
 
     Args:
         origin: scheme, host and port of the gateway.
-        trust_env: use the proxy variables and .netrc of the environment.
+        trust_env: use the proxy variables and .netrc of the environment: proxies are left to `session.get`.
+
+    Raises:
+        UsageError: the environment names a proxy that cannot be used.
     """
-    if trust_env or not works_here():
-        return SessionWire(origin, trust_env=trust_env)
-    return DirectWire(origin)
+    if trust_env:
+        proxy = find_proxy(origin)
+        through = f"through the proxy {proxy.place}, which {proxy.variable} names" if proxy else "through no proxy"
+        why = f"requests go by aiohttp's session, {through}: --trust-env"
+        return SessionWire(origin, proxy=proxy, trust_env=True), why
+    if not works_here():
+        why = f"requests go by aiohttp's session: this is aiohttp {aiohttp.__version__}, whose inside is not known"
+        return SessionWire(origin), why
+    return DirectWire(origin), f"requests go over connections of aiohttp {aiohttp.__version__}, without its session"

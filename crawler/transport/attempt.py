@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from crawler.signing import sign
+from crawler.signing import SIGNATURE_HEADER, sign
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crawler.secret import KeyPair
     from crawler.signing import GatewayClock
 
@@ -20,11 +23,15 @@ class Attempt:
         headers: those that authenticate it; empty until it is signed.
         signed_at_s: our clock then, seconds since 1970, uncorrected.
         offset_s: the correction of our clock that it was signed with.
+        write: to be called when there is a connection, and nothing else to wait for: counts it as written now, or
+            returns the seconds, above 0, to `wait` first.
     """
 
-    __slots__ = ("_clock", "_epoch_s", "_keys", "headers", "offset_s", "signed_at_s", "target")
+    __slots__ = ("_clock", "_epoch_s", "_keys", "headers", "offset_s", "signed_at_s", "target", "write")
 
-    def __init__(self, target: str, keys: KeyPair, clock: GatewayClock, epoch_s: float) -> None:
+    def __init__(
+        self, target: str, keys: KeyPair, clock: GatewayClock, epoch_s: float, write: Callable[[], float]
+    ) -> None:
         self.target = target
         self.headers: dict[str, str] = {}
         self.signed_at_s = 0.0
@@ -32,6 +39,19 @@ class Attempt:
         self._keys = keys
         self._clock = clock
         self._epoch_s = epoch_s
+        self.write = write
+
+    async def wait(self, wait_s: float) -> None:
+        """Wait for so long, and again if need be, until it may be written."""
+        while wait_s > 0:
+            await asyncio.sleep(wait_s)
+            wait_s = self.write()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What of it must not be seen anywhere else."""
+        pair = (self._keys.access_key.reveal(), self._keys.secret_key.reveal())
+        return (*pair, self.headers[SIGNATURE_HEADER]) if self.headers else pair
 
     def sign(self) -> dict[str, str]:
         """Return the headers that authenticate it, as of now."""

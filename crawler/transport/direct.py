@@ -66,6 +66,8 @@ class DirectWire:
         answer = _DirectAnswer(self, connection, self._loop.time())
         self._under_way.add(answer)
         try:
+            if (wait_s := attempt.write()) > 0:
+                await attempt.wait(wait_s)
             await answer.exchange(f"GET {attempt.target} HTTP/1.1\r\n{self._fields}{_fields(attempt.sign())}\r\n")
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             answer.close()

@@ -7,17 +7,19 @@ import ssl
 import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from crawler.decoding import decode_error
+from crawler.decoding import decode_error, decode_request_id
 from crawler.errors import CertificateError, GatewayError, NetworkError, ProtocolError, RequestError, TimedOutError
 from crawler.pacing import LONGEST_PAUSE_S
-from crawler.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER
+from crawler.secret import without_secrets
+from crawler.text import visible
 from crawler.transport.bodies import decoder, read_most
+from crawler.transport.heads import IN_ITS_CHUNKS, Fault
 from crawler.transport.library import HttpProcessingError, aiohttp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from crawler.transport.attempt import Attempt
     from crawler.transport.wires import Answer
@@ -25,16 +27,25 @@ if TYPE_CHECKING:
 MAX_ERROR_BYTES = 64 * 1024
 MOST_QUOTED = 300
 """Characters of a gateway's words that are kept: thousands of registries may be refused with a whole page each."""
+_MOST_LOOKED_AT = 4 * MOST_QUOTED
+_LONGEST_ID = 64
 
 
-async def refusal(answer: Answer, attempt: Attempt) -> GatewayError:
-    """Return the error for an answer other than 200; its body has to come whole, for the code decides what follows."""
-    code, message = decode_error(await _error_body(answer))
+async def refuse(answer: Answer, attempt: Attempt) -> NoReturn:
+    """Raise the error for an answer other than 200; its body has to come whole, for the code decides what follows.
+
+    Raises:
+        GatewayError: always, if its body did.
+    """
+    body = await _error_body(answer)
+    code, message = decode_error(body)
     clock = _http_date(answer.headers.get("Date"))
-    return GatewayError(
+    secrets = attempt.secrets
+    raise GatewayError(
         answer.status,
-        code,
-        _quotable(message, attempt.headers),
+        code and without_secrets(code, secrets),
+        _quotable(message, secrets),
+        trace=_trace(answer.headers, decode_request_id(body), secrets),
         retry_after_s=_retry_after(answer.headers.get("Retry-After"), clock),
         clock_skew_s=None if clock is None else clock - attempt.signed_at_s,
         signed_offset_s=attempt.offset_s,
@@ -54,11 +65,21 @@ async def _error_body(answer: Answer) -> bytes:
     return body
 
 
-def _quotable(message: str, headers: Mapping[str, str]) -> str:
+def _quotable(message: str, secrets: Sequence[str]) -> str:
     """Return a gateway's words, cut short, without what only we and it should know, should it echo the request."""
-    for secret in (headers.get(ACCESS_KEY_HEADER), headers.get(SIGNATURE_HEADER)):
-        message = message.replace(secret, "…") if secret else message
+    message = without_secrets(message[:_MOST_LOOKED_AT], secrets)
     return message if len(message) <= MOST_QUOTED else message[: MOST_QUOTED - 1] + "…"
+
+
+def _trace(headers: Mapping[str, str], request_id: str, secrets: Sequence[str]) -> str:
+    """Return what the gateway calls this request, and who answered, as far as it says so."""
+    named = {
+        "trace": headers.get("x-ncp-trace-id", ""),
+        "request": headers.get("x-ncp-request-id", "") or request_id,
+        "from": headers.get("x-ncp-apigw-response-origin", ""),
+    }
+    said = ((name, without_secrets(value[:_MOST_LOOKED_AT], secrets).strip()) for name, value in named.items())
+    return ", ".join(f"{name} {visible(value, _LONGEST_ID)}" for name, value in said if value)
 
 
 def _http_date(text: str | None) -> float | None:
@@ -86,33 +107,46 @@ def _retry_after(text: str | None, clock_s: float | None) -> float | None:
 
 
 def translate(
-    error: aiohttp.ClientError | HttpProcessingError | OSError,
+    error: aiohttp.ClientError | HttpProcessingError | OSError, secrets: Sequence[str] = ()
 ) -> NetworkError | CertificateError | ProtocolError:
-    """Return our error for one of aiohttp's, in words that hold no header. The order matters: some are both."""
+    """Return our error for one of aiohttp's, in words that hold no header's value. The order matters: some are both.
+
+    Args:
+        error: what a wire raised.
+        secrets: what the request held that must not be seen.
+    """
     ours: RequestError
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            ours = CertificateError(f"the gateway's certificate was refused: {_reason(error.certificate_error)}")
+            ours = CertificateError(f"the gateway's certificate was refused: {reason_of(error.certificate_error)}")
         case aiohttp.ClientConnectorSSLError():
-            ours = CertificateError(f"no safe TLS connection: {_reason(error.os_error)}")
+            ours = CertificateError(f"no safe TLS connection: {reason_of(error.os_error)}")
         case aiohttp.ClientConnectorDNSError():
             ours = NetworkError("the gateway's name does not resolve")
         case aiohttp.ClientConnectorError():
-            ours = NetworkError(f"cannot connect: {_reason(error.os_error)}")
-        case aiohttp.ServerTimeoutError():
+            ours = NetworkError(f"cannot connect: {reason_of(error.os_error)}")
+        case TimeoutError():
             ours = TimedOutError("timed out")
         case aiohttp.ClientResponseError() | HttpProcessingError():
-            ours = ProtocolError("the answer is not proper HTTP")
+            ours = _improper(error.message, secrets)
         case aiohttp.ClientPayloadError():
-            ours = NetworkError("the body was cut short")
+            is_cut = not isinstance(error.__cause__, HttpProcessingError)
+            ours = NetworkError("the body was cut short") if is_cut else _improper(IN_ITS_CHUNKS)
         case OSError():
-            ours = NetworkError(f"connection lost: {_reason(error)}")
+            ours = NetworkError(f"connection lost: {reason_of(error)}")
         case _:
             ours = NetworkError("connection lost")
     return ours
 
 
-def _reason(error: BaseException) -> str:
+def _improper(fault: str, secrets: Sequence[str] = ()) -> ProtocolError:
+    """Return the error for an answer that is no HTTP; aiohttp's own words of it would quote the answer."""
+    named = f": {fault}" if isinstance(fault, Fault) and fault else ""
+    return ProtocolError(without_secrets(f"the answer is not proper HTTP{named}", secrets), is_improper=True)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why the system or TLS failed, in words of theirs."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message or "verification failed"
     if isinstance(error, ssl.SSLError):

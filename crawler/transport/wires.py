@@ -6,6 +6,7 @@ around them, which is cheaper, and knows names of aiohttp that it does not docum
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from crawler import __version__
 from crawler.errors import NetworkError
 from crawler.transport.library import aiohttp
+from crawler.transport.protocol import strict_factory
 from crawler.transport.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -90,14 +92,17 @@ class Wire(Protocol):
         ...
 
 
-def connector(*, tls: bool) -> aiohttp.TCPConnector:
+def connector(*, tls: bool, keep: bool = True) -> aiohttp.TCPConnector:
     """Return what makes connections, as many as are asked for; by TLS 1.2 or newer, certificates verified.
 
     Args:
         tls: there will be any: to read the certificates takes 20 ms.
+        keep: connections are kept for the next request.
     """
     context: ssl.SSLContext | bool = True
     if tls:
         context = ssl.create_default_context()
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return aiohttp.TCPConnector(limit=0, ssl=context, ttl_dns_cache=60, resolver=Resolver())
+    made = aiohttp.TCPConnector(force_close=not keep, limit=0, ssl=context, ttl_dns_cache=60, resolver=Resolver())
+    made._factory = strict_factory(asyncio.get_running_loop())  # noqa: SLF001 - aiohttp has no other way to say it
+    return made

@@ -274,9 +274,12 @@ PROVED = {
     "T4": "tests/test_transport.py::test_old_tls_is_refused",
     "T5": "tests/faults/test_account.py::test_configurations_that_are_refused",
     "T6": "tests/faults/test_network.py::test_hostile_environment; "
-    "tests/test_transport.py::test_proxies_and_netrc_are_ignored",
+    "tests/test_transport.py::test_proxies_and_netrc_are_ignored; "
+    "tests/faults/test_proxies.py::test_what_a_proxy_says_is_permanent, ::test_addresses_that_cannot_be_used",
     "H6": "tests/faults/test_account.py::test_wrong_key_on_the_first_answer, ::test_key_that_the_gateway_does_not_know",
     "H8": "tests/faults/test_account.py::test_key_revoked",
+    "H14": "tests/test_heads.py::test_improper_heads, ::test_harmless_heads; "
+    "tests/faults/test_answers.py::test_an_answer_that_is_no_http_is_tried_twice",
     "H12": "tests/test_transport.py::test_gzip_bomb_takes_no_memory",
     "H16": "tests/faults/test_network.py::test_random_failures; tests/test_wire.py::test_wire",
     "H17": "tests/faults/test_network.py::test_total_outage",

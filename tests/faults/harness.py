@@ -34,7 +34,7 @@ USUAL = {"rate": "unlimited", "page_size": "10", "concurrency": "16", "deadline"
 WHOLE = ("complete", "complete_with_drift")
 _numbers = itertools.count()
 
-SHOWN = 16
+SHOWN = 8
 BASE64 = re.compile(rb"[A-Za-z0-9+/]{%d,}" % SHOWN)
 
 
@@ -171,20 +171,20 @@ def problems(outcome: Outcome, gateway: Gateway) -> list[str]:
 
 
 def leaks(outcome: Outcome, signatures: set[str]) -> list[str]:
-    """Return where a key, or the beginning of a signature, can be read: log lines are cut at some length.
+    """Return where a key, or any SHOWN characters of a signature in a row, can be read.
 
     Signatures are not looked for in the records: those are compared with what the gateway sent, byte for byte.
     """
     sinks = {"standard error": outcome.said.encode(), **outcome.files}
     keys = {ACCESS_KEY.encode(): "the access key", SECRET_KEY.encode(): "the secret key"}
     found = [f"{name} is in {sink}" for sink, text in sinks.items() for key, name in keys.items() if key in text]
-    starts = {signature[:SHOWN].encode() for signature in signatures}
+    secret = {piece for signature in signatures for piece in pieces(signature.encode())}
     said = {sink: text for sink, text in sinks.items() if not sink.startswith("images")}
-    return found + [f"a signature is in {sink}" for sink, text in said.items() if not starts.isdisjoint(pieces(text))]
+    return found + [f"a signature is in {sink}" for sink, text in said.items() if not secret.isdisjoint(pieces(text))]
 
 
 def pieces(text: bytes) -> Iterator[bytes]:
-    """Yield every piece of a text that could be the beginning of a signature."""
+    """Yield every piece of a text that could be one of a signature."""
     for piece in BASE64.findall(text):
         yield from (piece[at : at + SHOWN] for at in range(len(piece) - SHOWN + 1))
 

@@ -39,12 +39,14 @@ def log_headers(patch: Patch) -> None:
 def quote_errors_of_the_library(patch: Patch) -> None:
     """Say of a failure what aiohttp's errors know: they hold the request's headers."""
 
-    def leaking(error: Any) -> NetworkError:
+    def leaking(error: Any, _secrets: object) -> NetworkError:
         headers = error.request_info.headers if hasattr(error, "request_info") else {}
         return NetworkError(str([value for name, value in headers.items() if name.startswith("x-ncp")]))
 
     patch.setattr(transport, "translate", leaking)
-    patch.setattr(crawling, "open_wire", lambda origin, *, trust_env: SessionWire(origin, trust_env=trust_env))
+    patch.setattr(
+        crawling, "open_wire", lambda origin, *, trust_env: (SessionWire(origin, trust_env=trust_env), "by session")
+    )
 
 
 def log_keys_in_a_library(patch: Patch) -> None:

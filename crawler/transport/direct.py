@@ -107,8 +107,8 @@ class DirectWire:
         """Fail those answers that take too long. O(requests in flight), once a second."""
         now_s = self._loop.time()
         for answer in list(self._under_way):
-            if answer.is_overdue(now_s, self._timeouts):
-                answer.fail(aiohttp.SocketTimeoutError("timed out"))
+            if why := answer.overdue(now_s, self._timeouts):
+                answer.fail(aiohttp.SocketTimeoutError(why))
         self._timer = self._loop.call_later(self._sweep_s, self._sweep)
 
     async def close(self) -> None:
@@ -148,13 +148,15 @@ class _DirectAnswer:
         assert self._content is not None
         return b"" if self._content.at_eof() else await self._content.readany()
 
-    def is_overdue(self, now_s: float, timeouts: Timeouts) -> bool:
-        """Whether it stalled, or takes longer than a try may, as of ``now_s``."""
+    def overdue(self, now_s: float, timeouts: Timeouts) -> str:
+        """Return that it stalled, or takes longer than a try may, as of ``now_s``; empty while it is in time."""
         received = self._content.total_bytes if self._content is not None else 0
         if received != self._bytes:
             self._bytes, self._moved_s = received, now_s
         ends_s = self._started_s + timeouts.a_try_s + received / SLOWEST_BYTES_PER_S
-        return now_s > min(ends_s, self._moved_s + timeouts.stall_s)
+        if now_s > self._moved_s + timeouts.stall_s:
+            return f"no answer for {timeouts.stall_s:.0f} s"
+        return f"no whole answer within {ends_s - self._started_s:.0f} s" if now_s > ends_s else ""
 
     def fail(self, error: aiohttp.ClientError) -> None:
         """Let whoever waits for it, or for more of it, have this error."""

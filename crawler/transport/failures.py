@@ -126,7 +126,7 @@ def translate(
         case aiohttp.ClientConnectorError():
             ours = NetworkError(f"cannot connect: {reason_of(error.os_error)}")
         case TimeoutError():
-            ours = TimedOutError("timed out")
+            ours = TimedOutError(str(error) if str(error).startswith("no ") else "no answer in time")
         case aiohttp.ClientResponseError() | HttpProcessingError():
             ours = _improper(error.message, secrets)
         case aiohttp.ClientPayloadError():

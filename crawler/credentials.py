@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from crawler.errors import CredentialsError, RequestError
 from crawler.keys import parse_origin, plain, shown
+from crawler.nesting import nests_deeper
 from crawler.secret import KeyPair, Secret
 
 if TYPE_CHECKING:
@@ -288,7 +289,7 @@ async def _keys_of_role(endpoint: str, fetch: Fetch, now_s: float) -> KeyPair:
         raise CredentialsError(f"{endpoint}: no server role: {error}") from None
     source = f"server role {name}"
     try:
-        answer = json.loads(body)
+        answer = {} if nests_deeper(body) else json.loads(body)
         access, secret = (_text(answer[key]) for key in ("AccessKeyId", "SecretAccessKey"))
         expires_at_s = parse_expiration(answer["Expiration"])
     except (ValueError, LookupError, TypeError, RecursionError):

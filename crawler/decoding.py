@@ -1,10 +1,10 @@
 """Turn the bytes of a body into a Page, or into the error that says what was wrong; and records into lines.
 
 A record keeps the very bytes that the gateway sent, so numbers of any size and unknown fields come out as they came
-in; only one with a field of our names is put together anew, from the bytes of its other values. msgspec checks the
-grammar and finds the names; UTF-8, nesting and what may break a line are checked here. A page of flat records is split
-at its braces, any other by a second scan that finds where records end. A key that stands twice in an untouched record
-stays twice; readers take the last one. Costs: O(bytes).
+in; only one with a field of our names is put together anew, from the bytes of its other values, and a page with line
+breaks between them loses its blanks. msgspec checks the grammar and finds the names; UTF-8, nesting and what may break
+a line are checked here. A page of flat records is split at its braces, any other by a second scan that finds where
+records end. A key that stands twice in an untouched record stays twice; readers take the last one. Costs: O(bytes).
 """
 
 from __future__ import annotations

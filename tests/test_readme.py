@@ -113,6 +113,30 @@ def test_targets_exist() -> None:
     assert named <= targets
 
 
+def test_figures_of_the_benchmark() -> None:
+    """What README.md says of speed and memory stands in RESULTS.md, and is of the commit that it names."""
+    (said,) = re.findall(r"^- \*\*Fast\.\*\*.*?\n(?=- )", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    results = (ROOT / "benchmarks/RESULTS.md").read_text()
+    assert re.findall(r"`make bench` at ([0-9a-f]{7})\b", said) == re.findall(r" UTC, commit ([0-9a-f]{7})", results)
+    ratios, megabytes = re.findall(r"\d+\.\d\d", said), re.findall(r"(\d+) MB", said)
+    assert len(ratios) >= 4
+    assert len(megabytes) >= 2
+    assert [one for one in ratios if f"| {one} (" not in re.sub(" +", " ", results)] == []
+    assert [one for one in megabytes if not re.search(rf"\| +{one} \|$", results, re.MULTILINE)] == []
+
+
+def test_figures_of_the_faults() -> None:
+    """README.md and the table in ARCHITECTURE.md tell of one and the same run."""
+    pattern = (
+        r"Of (\d+)\s+runs under injected faults \(`make faults` at ([0-9a-f]{7})\) (\d+) ended complete, (\d+) said"
+    )
+    (said,) = re.findall(pattern, (ROOT / "README.md").read_text())
+    table = (ROOT / "ARCHITECTURE.md").read_text()
+    (measured,) = re.findall(r"^### Measured, .*, by `make faults` at ([0-9a-f]{7})$", table, re.MULTILINE)
+    (runs,), ended = (re.findall(rf"^\| {row} \| (\d+)", table, re.MULTILINE) for row in ("injected runs", "… .*"))
+    assert said == (runs, measured, *ended)
+
+
 async def test_the_demo_prints_what_is_shown(tmp_path: Path) -> None:
     """Regions, registries and images of the table, and the line that is shown; requests and seconds may differ."""
     shown = blocks()["ncrawl/1"]

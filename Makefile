@@ -11,12 +11,13 @@ BENCH := .venv-bench
 COMPILED = $(BIN)/python -m compileall -q crawler
 LONG := tests/faults tests/test_crash.py tests/test_wire.py
 
-.PHONY: help demo test test-long check format lock audit sbom faults wire fuzz soak torture mutants bench bench-quick pacing profile clean
+.PHONY: help demo test test-long test-next check format lock audit sbom faults wire fuzz soak torture mutants bench bench-quick pacing profile clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in three regions (no keys needed)"
 	@echo "make test    set up, then run the tests with branch coverage"
 	@echo "make test-long  the fault catalogue, a crash at every system call, the wire: what CI runs besides"
+	@echo "make test-next  the tests under Python 3.14 and 3.15 of Debian's unstable suite (as root, with debootstrap)"
 	@echo "make check   format, lint, types, import rules, lock files current"
 	@echo "make format  let the formatter and the linter mend what they can"
 	@echo "make lock    resolve the dependencies anew and write requirements/*.lock"
@@ -42,6 +43,9 @@ test: $(VENV)/dev
 
 test-long: $(VENV)/dev
 	@$(BIN)/python -m pytest --numprocesses 2 $(LONG) $(ARGS)
+
+test-next:
+	@$(PYTHON) tests/next_pythons.py $(ARGS)
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .

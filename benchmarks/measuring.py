@@ -103,7 +103,11 @@ def pin(core: int | None, process: int = 0) -> None:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a server holds, and how it answers; ``pages`` are those of images, in all registries together."""
+    """What a server holds, and how it answers.
+
+    ``pages`` are those of images, in all registries together, each of ``page_size``; larger ones than ``cap``, or than
+    ``page_size`` where there is none, are not given.
+    """
 
     registries: int = 300
     pages: int = 6130
@@ -112,6 +116,7 @@ class World:
     latency_ms: float = 0
     night: int = 0
     tls: Path | None = None
+    cap: int | None = None
 
     @property
     def images(self) -> int:

@@ -26,6 +26,10 @@ Written by `make bench`: medians (min-max) of interleaved runs. Each run is a wh
 on one core; the server, with prebaked pages, has another. It checks every signature; every peer's output is
 counted, and compared with ncrawl's record by record where it is laid out alike. CPU is user and system time together.
 
+Beside its peers ncrawl does as they do: one pass in pages of the same size, which proves nothing (`--verify never`,
+`--page-size N`). So it does in all other tables, but where *proved* or *default* stands: by default it takes the
+largest pages that it gets, and looks twice at what has more than one.
+
 A ratio is a peer's cost over ncrawl's in the same round, so above 1 ncrawl is better. Two kinds are never mixed.
 *Same outcome*: each peer turns JSON into lines its own natural way; what a user gains by switching. *Like for like*:
 the peer uses ncrawl's functions for that; what is left is HTTP, and ncrawl's verdicts, uniqueness, retries and limits,

@@ -12,6 +12,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import proving
 import racing
 import scenarios
 from bench import Bench
@@ -21,7 +22,7 @@ from report import LOAD, Report
 QUICK = (racing.same_outcome, racing.like_for_like, scenarios.one_registry, scenarios.startup)
 WHOLE = (
     *(racing.same_outcome, racing.slow_peers, racing.like_for_like, racing.page_sizes, racing.contents, racing.tls),
-    *(scenarios.latency, scenarios.one_registry, scenarios.rates, scenarios.outputs, scenarios.memory),
+    *(scenarios.latency, scenarios.one_registry, scenarios.rates, proving.proven, scenarios.outputs, scenarios.memory),
     *(scenarios.many_registries, scenarios.snapshots, scenarios.startup),
 )
 SCENARIOS = {scenario.__name__.replace("_", "-"): scenario for scenario in WHOLE}

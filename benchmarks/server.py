@@ -3,7 +3,8 @@
 Nothing is decided while it serves but which bytes to send. It checks every signature, so a peer that signs nothing is
 found out, and knows the most requests that began within any second.
 
-Usage: server.py --registries 300 --pages 6130 [--page-size 100] [--content ascii] [--latency-ms 0] [--tls PEM]
+Usage: server.py --registries 300 --pages 6130 [--page-size 100] [--cap 100] [--content ascii] [--latency-ms 0]
+                 [--tls PEM]
 Prints its port, then serves until it is ended. ``GET /statistics`` tells what arrived since it was last asked.
 """
 
@@ -57,15 +58,16 @@ class Pages:
 
     def __init__(self, chosen: argparse.Namespace) -> None:
         self.names = [f"registry-{number:05d}" for number in range(chosen.registries)]
-        self._page_size, self._content, self._night = chosen.page_size, chosen.content, chosen.night
+        self._cap, self._content, self._night = chosen.cap or chosen.page_size, chosen.content, chosen.night
         few, longer = divmod(chosen.pages, chosen.registries)
-        self._lengths = {BASE + b"/" + name.encode(): few + (number < longer) for number, name in enumerate(self.names)}
+        lengths = [(few + (number < longer)) * chosen.page_size for number in range(chosen.registries)]
+        self._lengths = {BASE + b"/" + name.encode(): length for name, length in zip(self.names, lengths, strict=True)}
 
     def answer(self, path: bytes, page: int, page_size: int) -> bytes:
-        """Return the whole answer; ``page_size`` counts only for the list of registries."""
+        """Return the whole answer; who asks for pages above the cap gets those that it allows."""
         if path == BASE:
-            return self._registries(page, min(page_size, 100))
-        return self._images(self._lengths[path], page)
+            return self._registries(page, min(page_size, max(self._cap, 100)))
+        return self._images(self._lengths[path], page, min(page_size, self._cap))
 
     @functools.lru_cache(100_000)  # noqa: B019 - there is one
     def _registries(self, page: int, page_size: int) -> bytes:
@@ -74,10 +76,10 @@ class Pages:
         return self._encode(chunk, page, count=len(records), is_last=page * page_size >= len(records))
 
     @functools.lru_cache(100_000)  # noqa: B019 - there is one
-    def _images(self, length: int, page: int) -> bytes:
-        first = (page - 1) * self._page_size
-        records = [image(number, self._content, self._night) for number in range(first, first + self._page_size)]
-        return self._encode(records, page, count=length * self._page_size, is_last=page == length)
+    def _images(self, length: int, page: int, page_size: int) -> bytes:
+        numbers = range((page - 1) * page_size, min(page * page_size, length))
+        records = [image(number, self._content, self._night) for number in numbers]
+        return self._encode(records, page, count=length, is_last=page * page_size >= length)
 
     def _encode(self, records: list[dict[str, object]], page: int, *, count: int, is_last: bool) -> bytes:
         body = {"count": count, "next": None if is_last else page + 1, "previous": page - 1 or None, "results": records}
@@ -170,7 +172,8 @@ def ask() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--registries", type=int, default=300)
     parser.add_argument("--pages", type=int, default=6130, help="of images, in all registries together")
-    parser.add_argument("--page-size", type=int, default=100)
+    parser.add_argument("--page-size", type=int, default=100, help="images in each of these pages")
+    parser.add_argument("--cap", type=int, help="largest page given, whatever is asked for: --page-size")
     parser.add_argument("--content", choices=CONTENTS, default="ascii")
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--night", type=int, default=0, help="0 or 1: another night, a tenth of the images differs")

@@ -22,6 +22,7 @@ from crawler.errors import CredentialsError, RequestError
 from crawler.key_check import hint_at_quotes, hint_at_zone, pair
 from crawler.key_file import DEFAULT_SECTION, parse_configure, read_key_file, section_name
 from crawler.keys import parse_origin, plain, shown
+from crawler.nesting import nests_deeper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -247,7 +248,7 @@ async def _keys_of_role(endpoint: str, fetch: Fetch, now_s: float) -> KeyPair:
         raise CredentialsError(f"{endpoint}: no server role: {error}") from None
     source = f"server role {name}"
     try:
-        answer = json.loads(body)
+        answer = {} if nests_deeper(body) else json.loads(body)
         access, secret = (_text(answer[key]) for key in ("AccessKeyId", "SecretAccessKey"))
         expires_at_s = parse_expiration(answer["Expiration"])
     except (ValueError, LookupError, TypeError, RecursionError):

@@ -1,10 +1,10 @@
 """Turn the bytes of a body into a Page, or into the error that says what was wrong; and records into lines.
 
 A record keeps the very bytes that the gateway sent, so numbers of any size and unknown fields come out as they came
-in; only one with a field of our names is put together anew, from the bytes of its other values. msgspec checks the
-grammar and finds the names; UTF-8, nesting and what may break a line are checked here. A page of flat records is split
-at its braces, any other by a second scan that finds where records end. A key that stands twice in an untouched record
-stays twice; readers take the last one. Costs: O(bytes).
+in; only one with a field of our names is put together anew, from the bytes of its other values, and a page with line
+breaks between them loses its blanks. msgspec checks the grammar and finds the names; UTF-8, nesting and what may break
+a line are checked here. A page of flat records is split at its braces, any other by a second scan that finds where
+records end. A key that stands twice in an untouched record stays twice; readers take the last one. Costs: O(bytes).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from itertools import accumulate
 from typing import Annotated, Final
 
 import msgspec
@@ -20,14 +19,13 @@ import orjson
 
 from crawler.errors import PageError
 from crawler.model import Page
-
-MAX_DEPTH: Final = 250
-"""Nesting that no real page has, and that JSON readers can still follow: orjson writes 254 levels, jq reads 256."""
+from crawler.nesting import MAX_DEPTH, nests_deeper
 
 IMAGE_FIELDS: Final = ("account", "region", "registry")
 REGISTRY_FIELDS: Final = ("account", "region")
 """What a line begins with; a record's own fields of these names give way."""
 
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 _BLANK = b" \t\r\n"
 _LONGEST_CODE = 20
 _LARGEST_NUMBER = 2**53
@@ -39,8 +37,6 @@ _PAIR_OR_HALF = re.compile(
 _STAND_IN = re.compile(rb"\\u([eE])([89a-fA-F][0-9a-fA-F]{2})|\\.")
 _STAND_IN_CHARACTER = re.compile("[\ue800-\uefff]")
 _ENVELOPE_KEYS = (b'"results"', b'"next"', b'"count"')
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_BRACKET = re.compile(rb"[\[{]|[\]}]")
 
 
 class _Envelope(msgspec.Struct, gc=False, kw_only=True):
@@ -162,13 +158,16 @@ def _decode(body: bytes, ours: tuple[str, ...]) -> Page:
     body = _on_one_line(body)
     names = [plain.name for plain in page.results]
     records = _split_flat(body, len(names)) or _checked(_split(body))
+    _check_surroundings(body, sum(map(len, records)) + 2 * len(records))  # a brace and a comma are gone from each
     return Page(count=_whole_number(page.count), next=page.next, names=names, records=records)
 
 
 def _decode_mixed(body: bytes, ours: tuple[str, ...]) -> Page:
     """Decode a page in which some record has no name, or a field of ours."""
     page = _any_page.decode(body)
-    found = _split(_on_one_line(body))
+    body = _on_one_line(body)
+    found = _split(body)
+    _check_surroundings(body, sum(map(len, found)) + len(found))
     names, records = _with_names(found)
     records, overridden = _without(ours, records)
     return Page(
@@ -249,18 +248,17 @@ def _with_names(records: list[bytes]) -> tuple[list[str], list[bytes]]:
 
 
 def _check_depth(records: list[bytes]) -> None:
-    """Refuse records that nest too deep."""
-    if max(map(len, records), default=0) < 2 * MAX_DEPTH:  # every level takes two brackets
+    """Refuse records that nest too deep; their opening braces are gone, so they begin one level deep."""
+    if max(map(len, records), default=0) < 2 * (MAX_DEPTH - 1):  # every level takes two brackets
         return
-    suspects = (record for record in records if record.count(b"{") + record.count(b"[") >= MAX_DEPTH)
-    if any(_depth(record) > MAX_DEPTH for record in suspects):
-        raise PageError(f"nested more than {MAX_DEPTH} deep")
+    if any(nests_deeper(record, above=1) for record in records):
+        raise PageError(_TOO_DEEP)
 
 
-def _depth(record: bytes) -> int:
-    """Return how deep a record nests; its opening brace is gone, so it begins one level deep."""
-    brackets = _BRACKET.findall(_STRING.sub(b"", record))
-    return max(accumulate((1 if bracket in b"[{" else -1 for bracket in brackets), initial=1))
+def _check_surroundings(body: bytes, records_bytes: int) -> None:
+    """Refuse a page that nests too deep beside its records, which stand two levels down."""
+    if len(body) - records_bytes >= 2 * MAX_DEPTH and nests_deeper(body, MAX_DEPTH + 2):
+        raise PageError(_TOO_DEEP)
 
 
 def _without(ours: tuple[str, ...], records: list[bytes]) -> tuple[list[bytes], int]:

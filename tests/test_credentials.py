@@ -453,6 +453,10 @@ async def test_role_names_are_checked(home: Path, name: bytes) -> None:
         (b"", "lacks a proper"),
         (b"[]", "lacks a proper"),
         (b"[" * 100_000, "lacks a proper"),
+        (
+            b'{"AccessKeyId":"A","SecretAccessKey":"SENTINEL","Expiration":1e14,"x":' + b"[" * 251 + b"]" * 251 + b"}",
+            "lacks",
+        ),
         (b'{"AccessKeyId":"A","SecretAccessKey":"SENTINEL"}', "lacks a proper"),
         (b'{"AccessKeyId":"A","SecretAccessKey":null,"Expiration":1}', "lacks a proper"),
         (b'{"AccessKeyId":"A","SecretAccessKey":"SENTINEL","Expiration":"soon"}', "lacks a proper"),

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from crawler.decoding import (
     IMAGE_FIELDS,
-    MAX_DEPTH,
     REGISTRY_FIELDS,
     decode_error,
     decode_page,
@@ -21,6 +20,7 @@ from crawler.decoding import (
     lines,
 )
 from crawler.errors import PageError
+from crawler.nesting import MAX_DEPTH
 
 if TYPE_CHECKING:
     from crawler.model import Page
@@ -314,6 +314,26 @@ def test_the_exact_depth(beside: bytes) -> None:
     assert decode(body(b'{"name":"a",' + beside + b'"v":' + b"[" * 249 + b"]" * 249 + b"}")).names == ["a"]
     with pytest.raises(PageError, match="nested more than 250 deep"):
         decode(body(b'{"name":"a",' + beside + b'"v":' + b"[" * 250 + b"]" * 250 + b"}"))
+
+
+@pytest.mark.parametrize(
+    "records",
+    [b"", b'{"name":"a"}', b'{"name":"a","v":{}}', b'{"name":"a","region":1}', b"1"],
+    ids=["none", "flat", "nested", "with a field of ours", "no record"],
+)
+@pytest.mark.parametrize("times", [1, 1000])
+def test_the_exact_depth_beside_the_records(records: bytes, times: int) -> None:
+    """What stands beside the records has the room that they have, however many they are, on every Python."""
+    records = b",".join(records.replace(b'"a"', b'"%d"' % number) for number in range(times)) if records else b""
+    for text in (b'{"x":%b,"next":null,"results":[%b]}', b'{"next":null,"results":[%b],"x":%b}'):
+        for depth, is_page in ((MAX_DEPTH + 1, True), (MAX_DEPTH + 2, False), (700, False), (5000, False)):
+            nest = b"[" * depth + b"]" * depth
+            whole = text % ((nest, records) if text.startswith(b'{"x"') else (records, nest))
+            if is_page:
+                decode(whole)
+            else:
+                with pytest.raises(PageError, match="nested"):
+                    decode(whole)
 
 
 @pytest.mark.parametrize(

@@ -554,7 +554,7 @@ def test_small_file_never_takes_the_place_of_a_device(tmp_path: Path) -> None:
 
 def test_place_of_a_small_file_is_looked_at_beforehand(tmp_path: Path) -> None:
     """So that a run of an hour does not end in finding out that its summary has no place."""
-    for name in ("missing/run.json", ""):
+    for name in ("missing/run.json", "", "x" * 300, "x" * 250, "x" * 300 + "/run.json", "x/" * 3000 + "run.json"):
         with pytest.raises(OutputError, match=str(tmp_path)):
             check_place(str(tmp_path / name))
     (tmp_path / "run.json").write_bytes(b"earlier")

@@ -203,6 +203,7 @@ DAMAGES = {
     "name is a number": (replace(6, b'"x/2"', b"1"), ("kr/team-b", 7, "is no record: ")),
     "not UTF-8": (replace(5, b"\xec", b"\xff"), ("kr/team-b", 6, "is no record: ")),
     "NaN": (replace(6, b":true", rb':["\ud800",NaN]'), ("kr/team-b", 7, "is no record: ")),
+    "nested 251 deep": (replace(6, b":true", b":" + b"[" * 250 + b"]" * 250), ("kr/team-b", 7, "is no record: nested")),
     "nested too deep": (replace(6, b":true", b":" + b"[" * 9999 + b"]" * 9999), ("kr/team-b", 7, "is no record: ")),
     "too deep, and a lone surrogate": (
         replace(6, b":true", rb':["\ud800",' + b"[" * 9999 + b"]" * 9999 + b"]"),
@@ -644,3 +645,18 @@ def test_a_record_is_a_line(lump: bytes) -> None:
 def test_blanks_around_a_record_are_allowed(lump: bytes) -> None:
     """They are JSON; plain files may come from elsewhere."""
     assert set(parse_keys(lump, ImageKey)) == {ImageKey("a", "r", "g", "n")}
+
+
+@pytest.mark.parametrize("beside", [b"", b'"t":"\\ud800",'], ids=["plain", "a lone surrogate"])
+@pytest.mark.parametrize(
+    "neighbours", [b"", b'{"account":"a","region":"r","registry":"g","name":"n","x":[{}]}\n' * 300]
+)
+def test_a_line_nests_as_deep_as_a_record(neighbours: bytes, beside: bytes) -> None:
+    """250 levels are a record, wherever it stands in a lump; 251 are none, on every Python."""
+    line = b'{"account":"a","region":"r","registry":"g","name":"n",%b"v":%b}\n'
+    assert (
+        len(parse_keys(neighbours + line % (beside, b"[" * 249 + b"]" * 249), ImageKey)) == neighbours.count(b"\n") + 1
+    )
+    with pytest.raises(BadLineError, match="nested more than 250 deep") as refused:
+        parse_keys(neighbours + line % (beside, b"[" * 250 + b"]" * 250) + neighbours, ImageKey)
+    assert refused.value.index == neighbours.count(b"\n")

@@ -18,7 +18,7 @@ from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import within_limits
 from crawler.cli.logs import configure_logging, say, tell_end
 from crawler.errors import UsageError
-from crawler.files import write_file
+from crawler.files import mode_of, write_file
 from crawler.patterns import Patterns
 from crawler.report import Extent, iso, manifest, tables
 from crawler.settings import SNAPSHOT_KEYS
@@ -137,7 +137,7 @@ def _begin_or_resume(folder: Path, settings: Settings, header: Header) -> Unfini
 
 def _snapshot_path(folder: Path, name: str) -> Path:
     """Return the snapshot that --retry-failed names: a path, or a name in the folder."""
-    return Path(name) if Path(name).exists() else folder / name
+    return Path(name) if mode_of(Path(name)) else folder / name
 
 
 @dataclass(slots=True)

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import heapq
 import re
+import stat
 from collections import deque
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
+from crawler.files import mode_of
 from crawler.model import Verdict
 from crawler.snapshot.manifest import IMAGES, read
 from crawler.snapshot.reading import UnreadableError
@@ -109,7 +111,7 @@ class Side:
             UnreadableError: not image records, or one of them is there twice.
             OutputError: the temporary files of the sort cannot be written.
         """
-        if self.regions is None and not (self.images.is_file() and _is_sorted(self.images)):
+        if self.regions is None and not (stat.S_ISREG(mode_of(self.images)) and _is_sorted(self.images)):
             return sorted_records(self.images)
         return ordered_records(self.images)
 
@@ -129,7 +131,7 @@ def open_side(path: Path) -> Side:
         UsageError: it is neither, or its size shows that it is damaged.
         ManifestError: the snapshot's manifest is damaged.
     """
-    if not path.is_dir():
+    if not stat.S_ISDIR(mode_of(path)):
         return Side(path, {}, None)
     manifest = read(path)
     stored = manifest.stored_file(IMAGES)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from crawler.errors import NcrawlError, UsageError
+from crawler.files import mode_of
 from crawler.model import Verdict
 from crawler.snapshot.totals import Natural, Totals  # noqa: TC001 - msgspec looks at them
 
@@ -258,7 +259,7 @@ def read_bytes(folder: Path) -> bytes:
     try:
         return (folder / MANIFEST).read_bytes()
     except FileNotFoundError as error:
-        hint = f"; did you mean {folder / 'latest'}?" if (folder / "latest").exists() else ""
+        hint = f"; did you mean {folder / 'latest'}?" if mode_of(folder / "latest") else ""
         raise UsageError(f"{folder} is not a snapshot: no {MANIFEST}{hint}") from error
     except OSError as error:
         raise UsageError(f"{folder} is not a snapshot that can be read: {error.strerror}") from error

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -154,9 +155,11 @@ def _check_folder(folder: Path) -> None:
     latest = folder / LATEST
     if folder.is_symlink():
         raise UsageError(f"{folder} is a symbolic link: name the folder itself, {folder.resolve()}")
-    if not folder.exists():
-        raise UsageError(f"{folder} does not exist: make it with `mkdir -p {folder}`")
-    if not folder.is_dir():
+    try:
+        mode = folder.stat().st_mode  # not `exists()`: from Python 3.14 on, it is silent about every error
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{folder} does not exist: make it with `mkdir -p {folder}`") from None
+    if not stat.S_ISDIR(mode):
         raise UsageError(f"{folder} is a file: name a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"{folder} cannot be written by this user: mend its permissions or name another")

@@ -18,6 +18,7 @@ import msgspec
 
 from crawler.decoding import line_prefix
 from crawler.errors import OutputError
+from crawler.nesting import MAX_DEPTH, nests_deeper
 from crawler.snapshot.reading import UnreadableError, read_lumps, stored_lumps, whole_lines
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ Record: TypeAlias = tuple[ImageKey, bytes]  # an image's key, and its line witho
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BLANK = re.compile(r"[ \t\r\n]*")
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -85,18 +87,25 @@ def parse_key(line: bytes, kind: type[Key]) -> Key:
     """Find out which record a line holds.
 
     Raises:
-        ValueError: it is not one JSON object in UTF-8, or lacks a field of ``kind``.
+        ValueError: it is not one JSON object in UTF-8, lacks a field of ``kind``, or nests too deep.
     """
     text = line.decode()  # msgspec does not look at the UTF-8 of what it skips
     try:
-        try:
-            return msgspec.json.decode(line, type=kind)
-        except ValueError:
-            if not _SURROGATE.search(line):
-                raise
-        return _parse_key_tolerantly(text, kind)
+        key = _parse_key(line, text, kind)
     except RecursionError as error:
-        raise ValueError("nested too deep") from error
+        raise ValueError(_TOO_DEEP) from error
+    if nests_deeper(line):
+        raise ValueError(_TOO_DEEP)
+    return key
+
+
+def _parse_key(line: bytes, text: str, kind: type[Key]) -> Key:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except ValueError:
+        if not _SURROGATE.search(line):
+            raise
+    return _parse_key_tolerantly(text, kind)
 
 
 def _parse_key_tolerantly(text: str, kind: type[Key]) -> Key:
@@ -119,9 +128,16 @@ def parse_keys(lump: bytes, kind: type[Key]) -> list[Key]:
     except (ValueError, RecursionError):
         return _parse_keys_singly(lump, kind)
     # JSON has no raw newline in its strings, so "}\n{" stands between two records and nowhere else.
-    if len(keys) == lump.count(b"\n") == lump.count(b"}\n{") + 1 and lump.endswith(b"}\n"):
+    is_whole = len(keys) == lump.count(b"\n") == lump.count(b"}\n{") + 1 and lump.endswith(b"}\n")
+    if is_whole and not _may_nest_deep(lump, len(keys)):
         return keys
     return _parse_keys_singly(lump, kind)
+
+
+def _may_nest_deep(lump: bytes, lines: int) -> bool:
+    """Whether some line of a lump nests too deep; tells that none does at the cost of counting, if most are flat."""
+    more_brackets = lump.count(b"{") + lump.count(b"[") - lines
+    return more_brackets >= MAX_DEPTH and any(map(nests_deeper, lump.split(b"\n")))
 
 
 def _parse_keys_singly(lump: bytes, kind: type[Key]) -> list[Key]:

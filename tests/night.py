@@ -19,8 +19,9 @@ from crawler.emulator import Emulator, EmulatorOptions
 from crawler.emulator.faults import REFUSALS
 from crawler.emulator.options import REGIONS
 from crawler.emulator.wire import Answer
-from crawler.snapshot.diff import diff, open_side
+from crawler.snapshot.diff import diff
 from crawler.snapshot.manifest import Manifest, read
+from crawler.snapshot.opening import open_side
 from crawler.snapshot.publishing import snapshot_names
 from crawler.snapshot.run import FINISHED, Part
 from crawler.snapshot.verify import verify

@@ -24,11 +24,12 @@ from crawler.snapshot.manifest import (
     Totals,
     VerdictCounts,
     dump,
+    read,
 )
 from crawler.snapshot.records import ImageKey, RegistryKey, line_start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 Place: TypeAlias = tuple[str, str, str]
@@ -105,6 +106,12 @@ def make_snapshot(
     )
     (folder / MANIFEST).write_bytes(dump(_manifest(files, tuple(records), region_records)))
     return folder
+
+
+def reseal(snapshot: Path, change: Callable[[Manifest], Manifest]) -> Path:
+    """Write a manifest with something changed and the right checksum; return the snapshot."""
+    (snapshot / MANIFEST).write_bytes(dump(change(read(snapshot))))
+    return snapshot
 
 
 def _registry_line(place: Place) -> bytes:

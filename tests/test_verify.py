@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snapshot_maker import image, image_line, make_snapshot, pack, unpack
+from snapshot_maker import image, image_line, make_snapshot, pack, reseal, unpack
 
 from crawler.cli import run
 from crawler.errors import UsageError
@@ -63,11 +63,6 @@ def damage_lines(snapshot: Path, damage: Callable[[list[bytes]], object]) -> Non
     lines = path.read_bytes().splitlines(keepends=True)
     damage(lines)
     path.write_bytes(b"".join(lines))
-
-
-def reseal(snapshot: Path, change: Callable[[Manifest], Manifest]) -> None:
-    """Write a manifest with something changed and the right checksum."""
-    (snapshot / MANIFEST).write_bytes(dump(change(read(snapshot))))
 
 
 # ── what is whole ──

@@ -16,6 +16,7 @@ import msgspec
 from crawler.compression import compressor
 from crawler.errors import NcrawlError, UsageError
 from crawler.model import Verdict
+from crawler.snapshot.reading import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -244,12 +245,21 @@ def read_bytes(folder: Path) -> bytes:
         UsageError: the folder is no snapshot, or cannot be read.
     """
     try:
-        return (folder / MANIFEST).read_bytes()
+        with open_regular(folder / MANIFEST) as file:
+            return file.read()
     except FileNotFoundError as error:
         hint = f"; did you mean {folder / 'latest'}?" if (folder / "latest").exists() else ""
         raise UsageError(f"{folder} is not a snapshot: no {MANIFEST}{hint}") from error
     except OSError as error:
         raise UsageError(f"{folder} is not a snapshot that can be read: {error.strerror}") from error
+
+
+def passed_over(manifest: Manifest) -> set[tuple[str, str]]:
+    """Return region and name of the registries that were left out on purpose, or that nobody could look for."""
+    listed = {(record.region, record.registry) for record in manifest.registries}
+    named = msgspec.to_builtins((getattr(manifest, "excluded", ()), getattr(manifest, "expected_gaps", ())))
+    excluded, gaps = ({(one["region"], one["registry"]) for one in some} for some in named)
+    return excluded | (gaps - listed)
 
 
 def contradictions(manifest: Manifest) -> Iterator[Contradiction]:

@@ -14,7 +14,7 @@ import msgspec
 
 from crawler.model import Verdict
 from crawler.snapshot.extents import Extents
-from crawler.snapshot.manifest import IMAGES
+from crawler.snapshot.manifest import IMAGES, passed_over
 from crawler.snapshot.reading import DamagedError, UnreadableError, open_regular
 from crawler.snapshot.records import ordered_batches
 from crawler.text import visible
@@ -61,7 +61,7 @@ class Side(ABC):
         self.manifest = manifest
         self.verdicts = {record.place: record.verdict for record in manifest.registries} if manifest else {}
         self.regions = {region.region: region.verdict for region in manifest.regions} if manifest else None
-        self._passed_over = set(_passed_over(manifest)) if manifest else set()
+        self._passed_over = passed_over(manifest) if manifest else set()
         self._renamed: dict[str, str] = {}
 
     @property
@@ -108,16 +108,6 @@ class Side(ABC):
             return records
         names = self._renamed
         return ((msgspec.structs.replace(key, account=names[key.account]), line) for key, line in records)
-
-
-def _passed_over(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Yield region and name of the registries that were not asked for, or are known to be unreadable."""
-    listed = {(record.region, record.registry) for record in manifest.registries}
-    for name in ("excluded", "expected_gaps"):
-        for one in msgspec.to_builtins(getattr(manifest, name, ())):
-            place = (one["region"], one["registry"])
-            if name == "excluded" or place not in listed:
-                yield place
 
 
 class Snapshot(Side):

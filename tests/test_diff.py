@@ -78,6 +78,11 @@ CHANGES = {
     "same": (b'{"name":"a","n":1}', b'{"name":"a","n":1}', None),
     "number written otherwise": (b'{"name":"a","n":1.1}', b'{"name":"a","n":1.10}', None),
     "number with an exponent": (b'{"name":"a","n":[1e2,-0.0,1e1000000]}', b'{"name":"a","n":[100,0,10e999999]}', None),
+    "exponents of 5,000 digits": (
+        b'{"name":"a","n":10e%b8,"o":1e%b9}' % (b"9" * 5000, b"9" * 5000),
+        b'{"name":"a","n":1e%b9,"o":1e%b8}' % (b"9" * 5000, b"9" * 5000),
+        ("o",),
+    ),
     "number with 20 digits": (
         b'{"name":"a","n":10000000000000000000}',
         b'{"name":"a","n":10000000000000000001}',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import random
 import subprocess
@@ -12,11 +13,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snapshot_maker import image, image_line, make_snapshot, pack
+from snapshot_maker import image, image_line, make_snapshot, pack, reseal
 
 from crawler.cli import run
 from crawler.errors import NcrawlError
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from snapshot_maker import Place
+
+    from crawler.snapshot.manifest import Manifest
 
 A: Place = ("default", "kr", "team-a")
 B: Place = ("default", "kr", "team-b")
@@ -223,6 +227,25 @@ def test_a_missing_file_is_told_once(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert output.out == '{"added":0,"removed":0,"changed":0,"unknown":7}\n'
     assert output.err.count("\n") == 1
     assert f"{new / IMAGES} cannot be read: No such file" in output.err
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_registry_with_more_lines_than_it_should_have_is_damaged(tmp_path: Path, suffix: str) -> None:
+    """Though the file has its checksum: it is read no further than its count, for it could be a bomb."""
+    old, new = make_snapshot(tmp_path / "old", OLD), make_snapshot(tmp_path / "new", {A: NEW[A]}, suffix=suffix)
+    packed = pack(b"".join(image_line(A, image(f"{number:07}")) for number in range(100_000)), suffix)
+    path = new / (IMAGES + suffix)
+    path.write_bytes(packed)
+
+    def refit(manifest: Manifest) -> Manifest:
+        record = msgspec.structs.replace(manifest.registries[0], length=len(packed))
+        sha256 = hashlib.sha256(packed).hexdigest()
+        stored = msgspec.structs.replace(manifest.files[0], bytes=len(packed), sha256=sha256)
+        return msgspec.structs.replace(manifest, registries=(record,), files=(stored, *manifest.files[1:]))
+
+    differences, said = compare(old, reseal(new, refit))
+    assert said == [f"{path}: kr/team-a has more than 3 lines, where 3 should be: its images are unknown"]
+    assert [(one.change, one.name) for one in differences[:4]] == [("unknown", name) for name in (None, "1", "2", "3")]
 
 
 def test_many_damages_are_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

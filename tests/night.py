@@ -19,11 +19,12 @@ from crawler.emulator import Emulator, EmulatorOptions
 from crawler.emulator.faults import REFUSALS
 from crawler.emulator.options import REGIONS
 from crawler.emulator.wire import Answer
-from crawler.snapshot.diff import diff, open_side
+from crawler.snapshot.diff import diff
 from crawler.snapshot.manifest import Manifest, read
+from crawler.snapshot.opening import open_side
 from crawler.snapshot.publishing import snapshot_names
 from crawler.snapshot.run import FINISHED, Part
-from crawler.snapshot.verify import verify
+from crawler.snapshot.verify import foreign_entries, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -199,6 +200,7 @@ def data_of(snapshot: Path) -> dict[str, bytes]:
 def checked(snapshot: Path) -> Manifest:
     """Have `verify` prove a snapshot whole and `diff` find it equal to itself; return its manifest."""
     assert list(verify(snapshot)) == []
+    assert foreign_entries(snapshot) == []
     manifest = read(snapshot)
     differences = list(diff(open_side(snapshot), open_side(snapshot)))
     assert all(one.change == "unknown" for one in differences)

@@ -23,12 +23,13 @@ from crawler.snapshot.manifest import (
     StoredFile,
     Tool,
     dump,
+    read,
 )
 from crawler.snapshot.records import ImageKey, RegistryKey, line_start
 from crawler.snapshot.totals import Totals, VerdictCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 Place: TypeAlias = tuple[str, str, str]
@@ -130,6 +131,12 @@ def as_format_1(folder: Path) -> Path:
     digest = hashlib.sha256(sealed).hexdigest().encode()
     (folder / MANIFEST).write_bytes(sealed.replace(b'"checksum": ""', b'"checksum": "%b"' % digest))
     return folder
+
+
+def reseal(snapshot: Path, change: Callable[[Manifest], Manifest]) -> Path:
+    """Write a manifest with something changed and the right checksum; return the snapshot."""
+    (snapshot / MANIFEST).write_bytes(dump(change(read(snapshot))))
+    return snapshot
 
 
 def _registry_line(place: Place) -> bytes:

@@ -494,7 +494,9 @@ async def test_full_disk(program: Program) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["images > out", "images >> out", "images -o out", "diff old /dev/null > out"])
+@pytest.mark.parametrize(
+    "name", ["images > out", "images >> out", "images -o out", "diff --assume-complete old /dev/null > out"]
+)
 async def test_disk_that_fills_up(program: Program, tmp_path: Path, name: str) -> None:
     """A file that can grow no further ends with a whole line, whoever opened it (F1)."""
     lines = (b'{"account":"default","region":"kr","registry":"r","name":"%06d"}\n' % number for number in range(1000))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
+import os
 import random
+import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +16,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snapshot_maker import as_format_1, image, image_line, make_snapshot, pack, unpack
+from snapshot_maker import as_format_1, image, image_line, make_snapshot, pack, reseal, unpack
 
 from crawler.cli import run
 from crawler.errors import UsageError
@@ -68,11 +71,6 @@ def damage_lines(snapshot: Path, damage: Callable[[list[bytes]], object]) -> Non
     path.write_bytes(b"".join(lines))
 
 
-def reseal(snapshot: Path, change: Callable[[Manifest], Manifest]) -> None:
-    """Write a manifest with something changed and the right checksum."""
-    (snapshot / MANIFEST).write_bytes(dump(change(read(snapshot))))
-
-
 # ── what is whole ──
 
 
@@ -82,8 +80,11 @@ def test_a_path_does_not_steer_the_terminal(tmp_path: Path, capfd: pytest.Captur
     assert run(["verify", str(snapshot)]) == 0
     assert "x\\u202ey is whole" in capfd.readouterr().err
     (snapshot / "stray").touch()
+    (snapshot / IMAGES).unlink()
     assert run(["verify", str(snapshot)]) == 3
-    assert capfd.readouterr().err.endswith("x\\u202ey is damaged: 1 finding\n")
+    error = capfd.readouterr().err
+    assert "x\\u202ey/stray does not belong to the snapshot\n" in error
+    assert error.endswith("x\\u202ey is damaged: 1 finding\n")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -324,20 +325,61 @@ def test_an_endless_line_is_not_held_in_memory(tmp_path: Path) -> None:
 # ── files, and the other file ──
 
 
-def test_strays_and_missing_files_are_named(tmp_path: Path) -> None:
-    """A folder holds what its manifest lists and nothing else."""
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    """Both, and nothing but them."""
     snapshot = make_snapshot(tmp_path / "s", CONTENTS)
-    (snapshot / "notes.txt").touch()
     (snapshot / IMAGES).rename(snapshot / "images.bak")
     (snapshot / REGISTRIES).unlink()
-    assert [finding.file for finding in verify(snapshot)] == ["images.bak", "notes.txt", IMAGES, REGISTRIES]
+    assert [finding.file for finding in verify(snapshot)] == [IMAGES, REGISTRIES]
 
 
-def test_names_that_are_not_utf8_can_be_shown(tmp_path: Path) -> None:
-    """A stray file with any name at all is a line of JSON."""
+def test_foreign_entries_are_told_and_no_damage(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """File servers put folders of their own everywhere: exit 0, a note each, and a count where they are many."""
     snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    (snapshot / "@eaDir").mkdir()
     (snapshot / "\udcff").touch()
-    assert [finding.file for finding in verify(snapshot)] == [r"\udcff"]
+    assert run(["verify", str(snapshot)]) == 0
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert output.err.splitlines()[:2] == [
+        f"ncrawl: note: {snapshot}/@eaDir does not belong to the snapshot",
+        f"ncrawl: note: {snapshot}/\\udcff does not belong to the snapshot",
+    ]
+    for number in range(30):
+        (snapshot / f"{number}").touch()
+    assert run(["verify", str(snapshot)]) == 0
+    assert "note: nor do 12 other entries\n" in capfd.readouterr().err
+    damage_lines(snapshot, swap(2, 3))
+    assert run(["verify", str(snapshot)]) == 3
+    assert "/0 does not belong" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", [MANIFEST, IMAGES, REGISTRIES, f"{IMAGES}.zst"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Nobody writes into it: a finding where it takes a data file's place, and no snapshot where the manifest's."""
+    suffix = name.removeprefix(IMAGES) if name.startswith(IMAGES) else ""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS, suffix=suffix)
+    (snapshot / name).unlink()
+    os.mkfifo(snapshot / name)
+    code = 2 if name == MANIFEST else 3
+    assert run(["verify", str(snapshot)]) == code
+    output = capfd.readouterr()
+    assert "is a pipe, not a file" in (output.err if name == MANIFEST else output.out)
+    assert run(["diff", str(snapshot), str(snapshot)]) == (0 if name == REGISTRIES else code)
+
+
+def test_a_device_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    """Nothing is read from it, and a socket cannot be opened."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    for name in (IMAGES, REGISTRIES):
+        (snapshot / name).unlink()
+    (snapshot / IMAGES).symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(snapshot / REGISTRIES))
+        problems = [finding.problem for finding in verify(snapshot)]
+    assert problems == ["is a device, not a file", f"cannot be read: {os.strerror(errno.ENXIO)}"]
 
 
 def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
@@ -362,6 +404,37 @@ def test_registries_are_proved_too(tmp_path: Path) -> None:
     assert (None, 5, "is no record: E") in findings
     assert (None, None, "1 good lines of") in findings
     assert (None, None, "3 good lines, w") in findings
+
+
+def made_up(manifest: Manifest, *, verdict: Verdict = Verdict.COMPLETE) -> Manifest:
+    """Add the record of a registry without images, so that everything adds up."""
+    last = manifest.registries[-1]
+    empty = hashlib.sha256().hexdigest()
+    more = msgspec.structs.replace(
+        last, registry="zoo", images=0, offset=(last.offset or 0) + (last.length or 0), length=0, sha256=empty,
+        verdict=verdict, pages=0, requests=0,
+    )  # fmt: skip
+    counts = msgspec.structs.replace(
+        manifest.totals.registries, **{verdict.value: getattr(manifest.totals.registries, verdict.value) + 1}
+    )
+    totals = msgspec.structs.replace(manifest.totals, registries=counts)
+    return msgspec.structs.replace(manifest, registries=(*manifest.registries, more), totals=totals)
+
+
+def test_a_made_up_registry_is_found(tmp_path: Path) -> None:
+    """Though the manifest is sealed and adds up: the list of its region, which is whole, does not have it."""
+    snapshot = reseal(make_snapshot(tmp_path / "s", CONTENTS), made_up)
+    (finding,) = verify(snapshot)
+    assert (finding.file, finding.registry) == (REGISTRIES, "sgn/zoo")
+    assert finding.problem.startswith("has no line, though manifest.json lists it")
+
+
+def test_a_registry_may_have_no_line_for_a_reason(tmp_path: Path) -> None:
+    """It is gone, or its region's list is not whole, so that it may have been found otherwise."""
+    gone = reseal(make_snapshot(tmp_path / "gone", CONTENTS), partial(made_up, verdict=Verdict.GONE))
+    assert list(verify(gone)) == []
+    regions = {"sgn": Verdict.INCOMPLETE}
+    assert list(verify(reseal(make_snapshot(tmp_path / "cut", CONTENTS, regions=regions), made_up))) == []
 
 
 # ── manifests ──
@@ -615,6 +688,48 @@ def test_what_is_no_snapshot_is_a_mistake(
     error = capfd.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
+
+
+def test_findings_end_after_a_thousand(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The rest is counted."""
+    snapshot = make_snapshot(tmp_path / "s", {A: [image(f"{number:05}") for number in range(1500)]})
+    damage_lines(snapshot, lambda lines: lines.extend([b"{}\n"] * 1500))
+    assert run(["verify", str(snapshot)]) == 3
+    output = capfd.readouterr()
+    assert output.out.count("\n") == 1000
+    assert output.err.endswith("is damaged: 1,000 findings, and 502 more\n")
+
+
+@pytest.mark.parametrize("line", [b"\n", b"{}\n", image_line(A, image("x"))], ids=["blank", "no record", "record"])
+@pytest.mark.parametrize("name", [IMAGES, REGISTRIES])
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_bomb_has_few_findings(tmp_path: Path, suffix: str, name: str, line: bytes) -> None:
+    """Millions of lines in a few kilobytes: read no further than a thousand lines beyond those that there should be."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS, suffix=suffix)
+    path = snapshot / f"{name}{suffix}"
+    path.write_bytes(pack(line * (2**25 // len(line)), suffix))
+    findings = list(verify(snapshot))
+    assert 2 <= len(findings) <= 1100
+    assert any("not read further" in finding.problem for finding in findings)
+
+
+def test_a_bomb_that_takes_a_registrys_place_is_found(tmp_path: Path) -> None:
+    """Also where the manifest gives its length, so that only its own frame is looked at."""
+    snapshot = make_snapshot(tmp_path / "s", {A: [image("a")]}, suffix=".zst")
+    bomb = pack(b"\n" * 2**25, ".zst")
+    images_of(snapshot).write_bytes(bomb)
+    reseal(snapshot, change_registry(0, length=len(bomb)))
+    reseal(snapshot, change_file(0, bytes=len(bomb), sha256=hashlib.sha256(bomb).hexdigest()))
+    assert 1000 < len(list(verify(snapshot))) < 1100
+
+
+def test_many_unknown_registries_are_not_held_in_memory(tmp_path: Path) -> None:
+    """A thousand of them are named, beyond those that the manifest lists."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    strangers = [image_line(("default", "sgn", f"z{number:04}"), image("i")) for number in range(3000)]
+    damage_lines(snapshot, lambda lines: lines.extend(strangers))
+    named = [finding.registry for finding in verify(snapshot) if finding.registry]
+    assert len(named) == 1000 + len(CONTENTS) - 3
 
 
 # ── reading ──

@@ -36,7 +36,7 @@ from night import Night, a_night, data_of, tree_of
 from crawler.cli import run
 from crawler.emulator import EmulatorOptions
 from crawler.snapshot.publishing import ID_FORMAT
-from crawler.snapshot.verify import verify
+from crawler.snapshot.verify import foreign_entries, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -305,7 +305,8 @@ class Laboratory:
             if tree_of(self.night.folder / name) != tree and (name in here or not was_replaced):
                 self.figures.note(DAMAGED, f"{what}: {name}")
         for name in here:
-            if not (self.night.folder / name / "manifest.json").exists() or list(verify(self.night.folder / name)):
+            path = self.night.folder / name
+            if not (path / "manifest.json").exists() or list(verify(path)) or foreign_entries(path):
                 self.figures.note(HALF, f"{what}: {name}")
         if not (self.night.folder / "latest" / "manifest.json").exists():
             self.figures.note(DAMAGED, f"{what}: latest points nowhere")

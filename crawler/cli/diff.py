@@ -10,32 +10,71 @@ import click
 import msgspec
 
 from crawler.cli.stdout import write_lines
-from crawler.snapshot.diff import CHANGES, diff, open_side
+from crawler.snapshot.diff import CHANGES, diff
+from crawler.snapshot.opening import open_side, relate
+from crawler.snapshot.witness import Witness
+from crawler.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LONGEST_SENTENCE = 1_000
 _EPILOG = """\b
 Examples:
   ncrawl diff /var/lib/ncrawl/20261122T020000Z /var/lib/ncrawl/latest
-  ncrawl diff --ignore pull_count yesterday.ndjson.zst today.ndjson.zst | jq -r 'select(.change == "removed").name'
-  ncrawl diff --summary --exit-code old.ndjson new.ndjson
-"""
+  ncrawl diff --ignore pull_count OLD NEW | jq -r 'select(.change == "removed").name'
+  ncrawl diff old.ndjson.zst new.ndjson.zst --old-summary old.json --new-summary new.json
+  ncrawl diff --summary --exit-code --assume-complete old.ndjson new.ndjson
+
+\b
+What is no difference: 1 and 1.0, 1e2 and 100, é and \\u00e9, blanks, and the order of fields at any depth; of a
+  field twice, the last counts. Numbers are never rounded.
+What is one: null and no field at all, 1 and "1", another order in a list.
+
+\b
+Exit codes: 0 compared, 1 differences under --exit-code, 2 usage, or what cannot be read or compared,
+            3 something is unknown or damaged, 74 cannot write, 141 the reader closed the pipe"""
 
 
 @click.command("diff", epilog=_EPILOG)
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @click.option("--ignore", "ignored", metavar="FIELD", multiple=True, help="Leave a field out. Repeatable.")
+@click.option(
+    "--old-summary",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What the run that wrote OLD, a file, said of itself: its --summary.",
+)
+@click.option("--new-summary", metavar="FILE", type=click.Path(path_type=Path), help="Likewise of NEW.")
+@click.option(
+    "--assume-complete", is_flag=True, help="Take files without a summary as complete: what is not there, was not."
+)
 @click.option("--summary", is_flag=True, help="Print how many there are of each change instead.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if there are differences, as git does.")
-def command(old: Path, new: Path, ignored: tuple[str, ...], *, summary: bool, exit_code: bool) -> int:
-    """Tell what was added, removed and changed, and what is unknown because a side is incomplete.
+def command(
+    old: Path,
+    new: Path,
+    *,
+    ignored: tuple[str, ...],
+    old_summary: Path | None,
+    new_summary: Path | None,
+    assume_complete: bool,
+    summary: bool,
+    exit_code: bool,
+) -> int:
+    """Tell what was added, removed and changed, and what is unknown because a side is incomplete or damaged.
 
-    OLD and NEW are snapshots, or files of images in any order: plain, .gz or .zst. Exits with 0, or with 3 if
-    something is unknown: an image is called removed or added only if the other side has all of its registry.
+    OLD and NEW are snapshots, or files of images in any order: plain, .gz or .zst, with the summary of the run that
+    wrote them. An image is called removed or added only if the other side has all of its registry; else it is
+    unknown. What is read is checked against its manifest: what is damaged is named, and unknown.
     """
-    differences = diff(open_side(old), open_side(new), ignored=frozenset(ignored))
+    before = open_side(old, summary=old_summary, assume_complete=assume_complete, side="old")
+    after = open_side(new, summary=new_summary, assume_complete=assume_complete, side="new")
+    for note in relate(before, after):
+        _say(f"note: {note}")
+    witness = Witness(ignored, _say)
+    differences = diff(before, after, witness)
     counts: Counter[str] = Counter()
 
     def lines() -> Iterator[bytes]:
@@ -47,6 +86,19 @@ def command(old: Path, new: Path, ignored: tuple[str, ...], *, summary: bool, ex
             yield msgspec.json.encode({change: counts[change] for change in CHANGES}) + b"\n"
 
     write_lines(lines())
-    if counts["unknown"]:
+    _tell_rest(witness)
+    if counts["unknown"] or witness.damages:
         return 3
     return 1 if exit_code and counts else 0
+
+
+def _tell_rest(witness: Witness) -> None:
+    """Say what is known in the end only."""
+    if witness.damages > witness.most_told:
+        _say(f"… and {witness.damages - witness.most_told:,} more are damaged")
+    for name in witness.unseen:
+        _say(f"warning: --ignore {name}: no record has such a field")
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"ncrawl: {visible(sentence, _LONGEST_SENTENCE)}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import msgspec
 
 from crawler.cli.stdout import write_lines
 from crawler.snapshot.manifest import read
-from crawler.snapshot.verify import verify
+from crawler.snapshot.verify import foreign_entries, verify
 from crawler.text import visible
 
 if TYPE_CHECKING:
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
 
     from crawler.snapshot.manifest import Manifest
 
+_MOST_PRINTED = 1_000
+_MOST_COUNTED = 1_000_000
+_MOST_FOREIGN_TOLD = 20
 _EPILOG = """\b
 Examples:
   ncrawl verify /var/lib/ncrawl/latest
   ncrawl verify /var/lib/ncrawl/20261123T020000Z | jq -r .problem
-"""
+
+\b
+Exit codes: 0 whole, 2 no snapshot, or one of another format, or it cannot be read, 3 damaged,
+            74 cannot write, 141 the reader closed the pipe"""
 
 
 @click.command("verify", epilog=_EPILOG)
@@ -30,21 +37,23 @@ Examples:
 def command(snapshot: Path) -> int:
     """Prove a snapshot whole: sizes, SHA-256, counts, order, every line.
 
-    Reads all of it and prints a line of JSON for each thing that is wrong: file, registry, line and problem. Exits
-    with 0 if there is none, else with 3. A snapshot that calls itself incomplete can be whole all the same.
+    Reads all of it and prints a line of JSON for each thing that is wrong: file, registry, line and problem; 1,000 of
+    them at most, and a count of the rest. Exits with 0 if there is none, else with 3. A snapshot that calls itself
+    incomplete can be whole all the same. What others put into its folder is told, and no damage.
     """
     findings, place = 0, visible(str(snapshot))
 
     def lines() -> Iterator[bytes]:
         nonlocal findings
-        for finding in verify(snapshot):
+        for finding in islice(verify(snapshot), _MOST_COUNTED):
             findings += 1
-            yield msgspec.json.encode(finding) + b"\n"
+            if findings <= _MOST_PRINTED:
+                yield msgspec.json.encode(finding) + b"\n"
 
     write_lines(lines())
+    _tell_foreign(snapshot)
     if findings:
-        counted = "1 finding" if findings == 1 else f"{findings:,} findings"
-        click.echo(f"ncrawl: {place} is damaged: {counted}", err=True)
+        click.echo(f"ncrawl: {place} is damaged: {_counted(findings)}", err=True)
         return 3
     manifest = read(snapshot)
     totals = f"{manifest.totals.images:,} images in {len(manifest.registries):,} registries"
@@ -64,3 +73,19 @@ def _aside(manifest: Manifest) -> str:
         if number
     ]
     return f", {' and '.join(counted)} aside" if counted else ""
+
+
+def _tell_foreign(snapshot: Path) -> None:
+    foreign = foreign_entries(snapshot)
+    for name in foreign[:_MOST_FOREIGN_TOLD]:
+        place = visible(str(snapshot / name))
+        click.echo(f"ncrawl: note: {place} does not belong to the snapshot", err=True)
+    if len(foreign) > _MOST_FOREIGN_TOLD:
+        click.echo(f"ncrawl: note: nor do {len(foreign) - _MOST_FOREIGN_TOLD:,} other entries", err=True)
+
+
+def _counted(findings: int) -> str:
+    if findings <= _MOST_PRINTED:
+        return "1 finding" if findings == 1 else f"{findings:,} findings"
+    more = f"{findings - _MOST_PRINTED:,} more" + (" at least" if findings == _MOST_COUNTED else "")
+    return f"{_MOST_PRINTED:,} findings, and {more}"

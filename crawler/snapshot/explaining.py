@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
+from crawler.model import Verdict
 from crawler.snapshot.manifest import MANIFEST
 from crawler.snapshot.reading import UnreadableError, is_packed, read_lumps, whole_lines
 from crawler.snapshot.records import ImageKey, RegistryKey, line_start, parse_key
@@ -33,11 +34,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Piece(NamedTuple):
-    """A part of a stored file: the number of its first line, its offset and its length (None: all)."""
+    """A part of a stored file: the number of its first line, its offset and its length (None: all).
+
+    ``lines`` is how many it should have.
+    """
 
     first: int
     offset: int
     length: int | None
+    lines: int
 
 
 class _Row(NamedTuple):
@@ -54,7 +59,10 @@ class _Row(NamedTuple):
 
 
 _Rows: TypeAlias = "Iterator[_Row | Finding]"  # findings travel among the rows that they interrupt
-_WHOLE = _Piece(1, 0, None)
+_MOST_LINES_TOO_MANY = 1_000
+"""What is packed is read no further beyond the lines that it should have: it could be a bomb."""
+_MOST_STRANGERS = 1_000
+"""Registries that the manifest does not list, and that are told of each."""
 
 
 def explain_images(path: Path, registries: Sequence[RegistryRecord], *, is_moved: bool) -> Iterator[Finding]:
@@ -65,10 +73,10 @@ def explain_images(path: Path, registries: Sequence[RegistryRecord], *, is_moved
         registries: the manifest's.
         is_moved: the file has another length than it should, so that offsets are of no use.
     """
-    pieces = [_WHOLE]
+    pieces = [_Piece(1, 0, None, sum(registry.images for registry in registries))]
     if is_packed(path) and not is_moved:  # then damage to one frame does not hide the others
         firsts = accumulate((registry.images for registry in registries), initial=1)
-        extents = ((registry.offset or 0, registry.length or 0) for registry in registries)
+        extents = ((registry.offset or 0, registry.length or 0, registry.images) for registry in registries)
         pieces = [_Piece(first, *extent) for first, extent in zip(firsts, extents, strict=False)]
     rows = _in_order(_Lines(path, ImageKey, registries).rows(pieces), path.name)
     yield from _compare_images(rows, registries, path.name)
@@ -76,23 +84,43 @@ def explain_images(path: Path, registries: Sequence[RegistryRecord], *, is_moved
 
 def explain_registries(path: Path, lines: int, manifest: Manifest) -> Iterator[Finding]:
     """Yield what is wrong with the lines of registries.ndjson, of which there should be so many."""
-    known = {registry.place for registry in manifest.registries} | {one.place for one in manifest.excluded}
+    missing = {record.place: record for record in manifest.registries if record.verdict is not Verdict.GONE}
+    known = {*(record.place for record in manifest.registries), *(one.place for one in manifest.excluded)}
     regions: Counter[str] = Counter()
-    for row in _in_order(_Lines(path, RegistryKey).rows([_WHOLE]), path.name):
+    is_readable = True
+    for row in _in_order(_Lines(path, RegistryKey).rows([_Piece(1, 0, None, lines)]), path.name):
         if isinstance(row, Finding):
+            is_readable = False
             yield row
             continue
         regions[row.key[1]] += 1
-        if tuple(map(writable, row.key)) not in known:
+        place = tuple(map(writable, row.key))
+        missing.pop((place[0], place[1], place[2]), None)
+        if place not in known:
             problem = f"is of a registry that {MANIFEST} does not list"
             yield Finding(file=path.name, registry=row.label, line=row.number, problem=problem)
+    yield from _compare_regions(regions, lines, manifest, path.name)
+    if is_readable:  # else they may be in the lines that were named
+        yield from _explain_missing(missing.values(), manifest, path.name)
+
+
+def _compare_regions(regions: Counter[str], lines: int, manifest: Manifest, file: str) -> Iterator[Finding]:
     if regions.total() != lines:
-        yield Finding(file=path.name, problem=f"{regions.total()} good lines, where {lines} should be")
+        yield Finding(file=file, problem=f"{regions.total()} good lines, where {lines} should be")
     said = Counter({region.region: region.registries for region in manifest.regions})
     for region in sorted(set(said) | set(regions)):
         if said[region] != regions[region]:
             problem = f"{regions[region]} good lines of region {region}, where {MANIFEST} says {said[region]}"
-            yield Finding(file=path.name, problem=problem)
+            yield Finding(file=file, problem=problem)
+
+
+def _explain_missing(records: Iterable[RegistryRecord], manifest: Manifest, file: str) -> Iterator[Finding]:
+    """Yield a finding for each registry that has a record and no line, though its region's list was had to its end."""
+    listed = {region.region for region in manifest.regions if region.verdict.is_good}
+    for record in records:
+        if record.region in listed:
+            problem = f"has no line, though {MANIFEST} lists it, and has the whole list of its region"
+            yield Finding(file=file, registry=record.label, problem=problem)
 
 
 class _Lines:
@@ -108,10 +136,13 @@ class _Lines:
 
     def rows(self, pieces: Iterable[_Piece]) -> _Rows:
         """Yield a row for each good line, and a finding for each other one and for what cannot be unpacked."""
-        for first, offset, length in pieces:
-            number = first
+        for first, offset, length, lines in pieces:
+            number, last = first, first + lines + _MOST_LINES_TOO_MANY
             try:
                 for line in self._lines(offset, length):
+                    if number > last and is_packed(self._path):
+                        yield self._finding(number, f"comes after {lines} lines that should be there: not read further")
+                        break
                     yield self._row(number, line)
                     number += 1
             except UnreadableError as error:
@@ -184,17 +215,16 @@ class _Tally:
 
 
 def _compare_images(rows: _Rows, registries: Sequence[RegistryRecord], file: str) -> Iterator[Finding]:
+    known = {registry.place for registry in registries}
+    labels = {registry.label for registry in registries}
     tallies: dict[tuple[str, ...], _Tally] = {}
     blamed = set()
     for row in rows:
         if isinstance(row, Finding):
-            blamed.add(row.registry)
+            blamed.update(labels & {row.registry})
             yield row
         else:
-            place = row.key[:3]
-            if place not in tallies:
-                tallies[place] = _Tally(row)
-            tallies[place].add(row.line)
+            _count(row, tallies, is_welcome=row.key[:3] in known or len(tallies) < len(known) + _MOST_STRANGERS)
     for registry in registries:
         tally = tallies.pop(registry.place, None)
         if registry.label not in blamed:  # else its numbers cannot be right
@@ -202,6 +232,14 @@ def _compare_images(rows: _Rows, registries: Sequence[RegistryRecord], file: str
     for tally in tallies.values():
         problem = f"is of a registry that {MANIFEST} does not list, like {tally.lines - 1} lines after it"
         yield Finding(file=file, registry=tally.label, line=tally.first, problem=problem)
+
+
+def _count(row: _Row, tallies: dict[tuple[str, ...], _Tally], *, is_welcome: bool) -> None:
+    place = row.key[:3]
+    if place not in tallies and is_welcome:
+        tallies[place] = _Tally(row)
+    if place in tallies:
+        tallies[place].add(row.line)
 
 
 def _compare_tally(tally: _Tally | None, registry: RegistryRecord, file: str) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ import msgspec
 from crawler.errors import NcrawlError, UsageError
 from crawler.files import mode_of
 from crawler.model import Verdict
+from crawler.snapshot.reading import open_regular
 from crawler.snapshot.totals import Natural, Totals  # noqa: TC001 - msgspec looks at them
 
 if TYPE_CHECKING:
@@ -257,7 +258,8 @@ def read_bytes(folder: Path) -> bytes:
         UsageError: the folder is no snapshot, or cannot be read.
     """
     try:
-        return (folder / MANIFEST).read_bytes()
+        with open_regular(folder / MANIFEST) as file:
+            return file.read()
     except FileNotFoundError as error:
         hint = f"; did you mean {folder / 'latest'}?" if mode_of(folder / "latest") else ""
         raise UsageError(f"{folder} is not a snapshot: no {MANIFEST}{hint}") from error

@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
-import zlib
+import os
+import stat
+from io import FileIO
 from typing import TYPE_CHECKING, Protocol
 
-import zstandard
-
-from crawler.errors import UsageError
+from crawler.snapshot.unpacking import UnreadableError, cut_short, unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from typing import IO
 
 LUMP_BYTES = 256 * 1024
-PACKED_LUMP_BYTES = 16 * 1024  # all that it unpacks to is in memory at once
-MAX_LINE_BYTES = 64 * 1024 * 1024
+PACKED_LUMP_BYTES = 64 * 1024
+MAX_LINE_BYTES = 32 * 1024 * 1024
+"""A page has 8 MiB at most; a record that is put together anew can grow to three times its size."""
+
+__all__ = ["UnreadableError", "unpacked"]
 
 
-class UnreadableError(UsageError):
-    """A data file that cannot be opened or unpacked, or that holds something else."""
+class Readable(Protocol):
+    """All that is needed of a file."""
 
-    def __init__(self, path: Path, problem: str) -> None:
-        self.problem = problem
-        super().__init__(f"{path}: {problem}")
+    def read(self, size: int, /) -> bytes:
+        """Read up to ``size`` bytes."""
+        ...
 
 
-class _Unpacking(Protocol):
-    """One member of a .gz file, or one frame of a .zst file, while it is unpacked."""
+class DamagedError(UnreadableError):
+    """A data file that is not what its manifest or summary says."""
 
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
+    exit_code = 3
+
+
+def open_regular(path: Path) -> FileIO:
+    """Open a file that has to be a regular one, without waiting for anybody: a pipe in its place would never end.
+
+    Raises:
+        OSError: it cannot be opened.
+        UnreadableError: it is something else.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return FileIO(fd, "rb")
+    os.close(fd)
+    if stat.S_ISDIR(mode):
+        raise UnreadableError(path, "cannot be read: Is a directory")
+    raise UnreadableError(path, f"is a {'pipe' if stat.S_ISFIFO(mode) else 'device'}, not a file")
 
 
 def read_lumps(path: Path, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-    """Yield the uncompressed bytes of a file, or of one part of it.
+    """Yield the uncompressed bytes of a regular file, or of one part of it.
 
     Args:
         path: the file; its suffix tells how it is compressed.
@@ -46,15 +61,37 @@ def read_lumps(path: Path, *, offset: int = 0, length: int | None = None) -> Ite
         length: stored bytes to read; None reads to the end.
 
     Raises:
-        UnreadableError: it cannot be opened, read or unpacked, or is cut short.
+        UnreadableError: it cannot be opened, read or unpacked, or is cut short; also a packed file of no bytes.
     """
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             if offset:
                 file.seek(offset)
-            yield from unpacked(stored_lumps(file, length, lump_bytes(path)), path)
+            yield from plain_lumps(file, path, length)
     except OSError as error:
         raise UnreadableError(path, f"cannot be read: {error.strerror}") from error
+
+
+def plain_lumps(file: Readable, path: Path, length: int | None = None) -> Iterator[bytes]:
+    """Yield what the next ``length`` bytes of an open file unpack to, or all that are left.
+
+    Raises:
+        OSError: they cannot be read.
+        UnreadableError: they cannot be unpacked.
+    """
+    lumps = stored_lumps(file, length, lump_bytes(path))
+    if length is None and is_packed(path):
+        lumps = _some(lumps, path)
+    return unpacked(lumps, path)
+
+
+def _some(lumps: Iterator[bytes], path: Path) -> Iterator[bytes]:
+    """Let lumps pass, if there are any: what a packer wrote is never empty."""
+    first = next(lumps, b"")
+    if not first:
+        raise cut_short(path)
+    yield first
+    yield from lumps
 
 
 def is_packed(path: Path) -> bool:
@@ -67,7 +104,7 @@ def lump_bytes(path: Path) -> int:
     return PACKED_LUMP_BYTES if is_packed(path) else LUMP_BYTES
 
 
-def stored_lumps(file: IO[bytes], length: int | None, size: int) -> Iterator[bytes]:
+def stored_lumps(file: Readable, length: int | None, size: int) -> Iterator[bytes]:
     """Yield the next ``length`` bytes of ``file``, or all that are left, in lumps of at most ``size``."""
     while length is None or length > 0:
         lump = file.read(size if length is None else min(size, length))
@@ -75,36 +112,6 @@ def stored_lumps(file: IO[bytes], length: int | None, size: int) -> Iterator[byt
             return
         yield lump
         length = None if length is None else length - len(lump)
-
-
-def unpacked(lumps: Iterable[bytes], path: Path) -> Iterator[bytes]:
-    """Undo the compression that ``path`` is named after; any number of whole members or frames may follow each other.
-
-    Raises:
-        UnreadableError: damaged or cut short.
-    """
-    if path.suffix == ".gz":
-        return _unpacked(lumps, path, lambda: zlib.decompressobj(wbits=31))
-    if path.suffix == ".zst":
-        return _unpacked(lumps, path, zstandard.ZstdDecompressor().decompressobj)
-    return iter(lumps)
-
-
-def _unpacked(lumps: Iterable[bytes], path: Path, begin: Callable[[], _Unpacking]) -> Iterator[bytes]:
-    member: _Unpacking | None = None
-    for lump in lumps:
-        rest = lump
-        while rest:
-            member = member or begin()
-            try:
-                plain = member.decompress(rest)
-            except (zlib.error, zstandard.ZstdError) as error:
-                raise UnreadableError(path, f"cannot be unpacked: {error}") from error
-            if plain:
-                yield plain
-            rest, member = (member.unused_data, None) if member.eof else (b"", member)
-    if member is not None:
-        raise UnreadableError(path, "cannot be unpacked: it is cut short")
 
 
 def whole_lines(lumps: Iterable[bytes], path: Path) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ import msgspec
 from crawler.decoding import line_prefix
 from crawler.errors import OutputError
 from crawler.nesting import MAX_DEPTH, nests_deeper
-from crawler.snapshot.reading import UnreadableError, read_lumps, stored_lumps, whole_lines
+from crawler.snapshot.reading import UnreadableError, stored_lumps, whole_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -194,21 +194,36 @@ def are_increasing(keys: Iterable[Key]) -> bool:
     return all(map(lt, these, islice(following, 1, None)))
 
 
-def ordered_records(path: Path) -> Iterator[Record]:
-    """Yield the image records of a sorted file.
+def ordered_records(lumps: Iterable[bytes], path: Path) -> Iterator[Record]:
+    """Yield the image records of the sorted lumps of a file.
 
     Raises:
-        DisorderError: it is not sorted, or holds an image twice.
-        UnreadableError: it cannot be read, or a line is no image record.
+        DisorderError: they are not sorted, or an image is there twice.
+        UnreadableError: a line is no image record.
     """
-    return chain.from_iterable(_ordered_batches(path))
+    return chain.from_iterable(ordered_batches(lumps, path, None))
 
 
-def _ordered_batches(path: Path) -> Iterator[Iterable[Record]]:
+def ordered_batches(
+    lumps: Iterable[bytes], path: Path, place: tuple[str, str, str] | None
+) -> Iterator[Iterable[Record]]:
+    """Yield the image records of sorted lumps, a lump at a time.
+
+    Args:
+        lumps: the uncompressed bytes of a file, or of a part of it.
+        path: of the file, for errors.
+        place: account, region and registry of all of them; None if they may be of any.
+
+    Raises:
+        DisorderError: they are not sorted, an image is there twice, or is of another registry.
+        UnreadableError: a line is no image record.
+    """
     last: list[ImageKey] = []
-    for lump, keys in _keyed_lumps(read_lumps(path), path):
+    for lump, keys in _keyed_lumps(lumps, path):
         if not are_increasing(last + keys):
             raise DisorderError(path, "its images are not sorted, or one is there twice")
+        if place and not keys[0].place == keys[-1].place == place:  # and so all between: they are sorted
+            raise DisorderError(path, "an image is of another registry")
         yield _records(lump, keys)
         last = keys[-1:]
 
@@ -229,36 +244,42 @@ def _records(lump: bytes, keys: list[ImageKey]) -> Iterable[Record]:
     return zip(keys, lump.split(b"\n"), strict=False)  # nothing follows the last newline
 
 
-def sorted_records(path: Path) -> Iterator[Record]:
-    """Yield the image records of a file in any order, sorted: a file once read may be a pipe.
+def sorted_records(lumps: Iterable[bytes], path: Path) -> Iterator[Record]:
+    """Yield the image records of lumps in any order, sorted, after all have been read: a pipe cannot be read twice.
 
     Runs of `RUN_BYTES` are sorted in memory, kept in temporary files and merged: O(n log n), memory O(runs).
 
     Raises:
-        DisorderError: it holds an image twice.
-        UnreadableError: it cannot be read, or a line is no image record.
+        DisorderError: an image is there twice.
+        UnreadableError: a line is no image record.
         OutputError: the temporary files cannot be written.
     """
     with ExitStack() as stack:
-        runs = [stack.enter_context(_stored_run(run)) for run in _sorted_runs(path)]
-        last = None
-        for record in heapq.merge(*(_read_run(run, path) for run in runs)):
-            if record[0] == last:
-                raise DisorderError(path, f"image {last.region}/{last.registry}/{last.name} is there twice")
-            yield record
-            last = record[0]
+        runs = [stack.enter_context(_stored_run(run)) for run in _sorted_runs(lumps, path)]
+        yield from _each_once(heapq.merge(*(_read_run(run, path) for run in runs)), path)
 
 
-def _sorted_runs(path: Path) -> Iterator[list[Record]]:
+def _each_once(records: Iterable[Record], path: Path) -> Iterator[Record]:
+    """Let sorted records pass unless one is there twice."""
+    last = None
+    for record in records:
+        if record[0] == last:
+            raise DisorderError(path, f"image {last.region}/{last.registry}/{last.name} is there twice")
+        yield record
+        last = record[0]
+
+
+def _sorted_runs(lumps: Iterable[bytes], path: Path) -> Iterator[list[Record]]:
+    """Yield runs, each of which is looked through for what is there twice: what unpacks to much repeats itself."""
     run: list[Record] = []
     size = 0
-    for lump, keys in _keyed_lumps(read_lumps(path), path):
+    for lump, keys in _keyed_lumps(lumps, path):
         run.extend(_records(lump, keys))
         size += len(lump)
         if size >= RUN_BYTES:
-            yield sorted(run)
+            yield list(_each_once(sorted(run), path))
             run, size = [], 0
-    yield sorted(run)
+    yield list(_each_once(sorted(run), path))
 
 
 def _stored_run(run: list[Record]) -> IO[bytes]:

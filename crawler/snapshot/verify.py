@@ -21,7 +21,14 @@ from crawler.snapshot.manifest import (
     read_bytes,
     salvage,
 )
-from crawler.snapshot.reading import UnreadableError, lump_bytes, stored_lumps, unpacked, whole_lines
+from crawler.snapshot.reading import (
+    UnreadableError,
+    lump_bytes,
+    open_regular,
+    stored_lumps,
+    unpacked,
+    whole_lines,
+)
 from crawler.snapshot.records import BadLineError, ImageKey, are_increasing, line_start, parse_keys
 from crawler.text import writable
 
@@ -50,22 +57,26 @@ def verify(folder: Path) -> Iterator[Finding]:
         return
     for registry, problem in contradictions(manifest):
         yield Finding(file=MANIFEST, registry=registry, problem=problem)
-    yield from _find_strays(folder, manifest)
     if images := manifest.stored_file(IMAGES):
         yield from _verify_images(folder / images.name, images, manifest)
     if registries := manifest.stored_file(REGISTRIES):
         yield from _verify_registries(folder / registries.name, registries, manifest)
 
 
-def _find_strays(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+def foreign_entries(folder: Path) -> list[str]:
+    """Return what is in a snapshot's folder and is not of it, such as a file server's own: no damage, but to be told.
+
+    Raises:
+        UsageError: the folder cannot be read.
+    """
+    manifest = salvage(read_bytes(folder))
+    if manifest is None:
+        return []
     known = {MANIFEST, *(file.name for file in manifest.files)}
     try:
-        names = sorted(path.name for path in folder.iterdir())
+        return sorted(writable(path.name) for path in folder.iterdir() if path.name not in known)
     except OSError as error:
         raise UnreadableError(folder, f"cannot be read: {error.strerror}") from error
-    for name in names:
-        if name not in known:
-            yield Finding(file=writable(name), problem="does not belong to the snapshot")
 
 
 class _Tape:
@@ -129,7 +140,7 @@ def _verify_registries(path: Path, stored: StoredFile, manifest: Manifest) -> It
 def _prove(path: Path, registries: Iterable[RegistryRecord]) -> tuple[_Tape, list[RegistryRecord]]:
     """Read a file once; return its measures, and those of the registries in it with which anything is wrong."""
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             tape = _Tape(file, path)
             suspects = [registry for registry in registries if not _is_proven(tape, registry, path)]
             tape.skip(None)
@@ -159,6 +170,8 @@ def _are_lines_of(registry: RegistryRecord, lumps: Iterable[bytes], path: Path) 
                 return False
             digest.update(lump)
             lines, last = lines + len(keys), keys[-1:]
+            if lines > registry.images:  # what is packed may go on for gigabytes
+                return False
     except (UnreadableError, BadLineError):
         return False
     return lines == registry.images and digest.hexdigest() == registry.sha256

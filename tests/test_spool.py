@@ -20,9 +20,10 @@ from crawler.errors import OutputError
 from crawler.listing import Listing
 from crawler.model import ListingResult, Region, Verdict, VerifyMode
 from crawler.scheduling import Walk
+from crawler.snapshot.journal import Header
 from crawler.snapshot.publishing import assemble
 from crawler.snapshot.recording import Recorder
-from crawler.snapshot.run import Header, UnfinishedRun
+from crawler.snapshot.run import UnfinishedRun
 from crawler.snapshot.spool import BLOCK_BYTES, RECORD_OVERHEAD_BYTES, Spool
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio
 
 from crawler.cli.hardening import forbid_dumps
-from crawler.cli.logs import configure_logging, log_event, say, tell_end
+from crawler.cli.logs import WHOLE, configure_logging, log_event, say, tell_end
 from crawler.cli.progress import Progress
 from crawler.crawl import Crawl
 from crawler.credentials import find_keys
@@ -107,7 +107,7 @@ def _signal_handlers_kept() -> Iterator[None]:
 def _exit(number: signal.Signals, when_stopped: str) -> NoReturn:
     """End the process at once: nothing that was written needs tidying up."""
     if when_stopped:
-        log.warning("%s; %s", _SIGNALS[number].value, when_stopped)
+        log.warning("%s; %s", _SIGNALS[number].value, when_stopped, extra=WHOLE)
     os._exit(EXIT_CODES[_SIGNALS[number]])
 
 

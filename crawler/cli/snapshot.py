@@ -39,4 +39,4 @@ def command(folder: str, **flags: Any) -> int:
     settings = settings_from(flags)
     from crawler.cli.nightly import snapshot_command  # noqa: PLC0415 - `--help` should not wait for aiohttp
 
-    return snapshot_command(Path(folder), settings)
+    return snapshot_command(Path(folder), settings, flags)

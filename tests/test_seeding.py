@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -162,6 +163,15 @@ def test_what_is_copied_twice_keeps_its_origin(night: Night) -> None:
     ]
     assert (last.totals.requests, last.totals.pages) == (0, 0)
     assert last.observed["regions"] == {}
+
+
+def test_a_collector_of_logs_is_told_too(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line with the totals has beside them what was taken over."""
+    _, lacking = partial(night)
+    capsys.readouterr()
+    assert night.snapshot("--retry-failed", lacking.name, "--log-format", "json") == 0
+    (end,) = [line for line in map(json.loads, capsys.readouterr().err.splitlines()) if line.get("event") == "RunEnded"]
+    assert (end["totals"]["requests"], end["taken_over"]["registries"]) == (1, 11)
 
 
 def test_an_interruption_forgets_nothing_of_it(night: Night) -> None:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from night import ROOT, TOO_LARGE, Night, a_night, a_night_here, checked, data_o
 from snapshot_maker import make_snapshot, unpack
 
 from crawler.cli import run
+from crawler.cli.beginning import hint_to_go_on
 from crawler.cli.nightly import accepts
 from crawler.emulator import EmulatorOptions
 from crawler.emulator.faults import REFUSALS
@@ -30,7 +32,6 @@ from crawler.snapshot.manifest import FORMAT, IMAGES, REGISTRIES, load, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from snapshot_maker import Place
 
@@ -514,7 +515,7 @@ def test_a_deadline_with_nothing_at_all_publishes_nothing(night: Night, capsys: 
     night.account.silent = tuple(path_of(region) for region in ("kr", "sgn", "jpn"))
     summary = night.home / "summary.json"
     assert night.snapshot("--deadline", "1s", "--summary", str(summary)) == 3
-    assert "nothing was had: no snapshot is published" in capsys.readouterr().err
+    assert "nothing was had, so no snapshot is published: the deadline came" in capsys.readouterr().err
     assert load(summary.read_bytes()).verdict == "incomplete"
     assert night.names() == before
     assert night.remains() == set()
@@ -637,9 +638,9 @@ def test_a_run_is_taken_up_with_its_own_options(
 
 
 def test_the_hint_can_be_pasted(tmp_path: Path) -> None:
-    """Into a shell, whatever the folder is called; with what leads to the keys and the gateway, and nothing else."""
-    home = tmp_path / "it's a $HOME; \n*"
-    home.mkdir()
+    """Into a shell, whatever the folder is called, however long; with what leads to the keys and the gateway."""
+    home = tmp_path / "it's a $HOME; \n*" / ("which is not short at all, " * 9) / "중첩"
+    home.mkdir(parents=True)
     with a_night(home, WORLD) as night:
         write_keys(night, "night work").chmod(0o600)
         (home / "my.toml").write_text('compress = "zstd"\n')
@@ -663,6 +664,26 @@ def test_the_hint_can_be_pasted(tmp_path: Path) -> None:
         assert checked(night.newest()).run.options["compress"] == "zstd"
 
 
+@pytest.mark.parametrize(
+    ("folder", "flags", "hint"),
+    [
+        ("nights", {}, "ncrawl snapshot nights --resume"),
+        ("-n", {"quiet": True, "rate": "5"}, "ncrawl snapshot ./-n --resume"),
+        ("a\t'\udcff\\", {}, r"ncrawl snapshot $'a\x09\x27\xff\x5c' --resume"),
+        ("n", {"trust_env": True, "allow_gateway": False}, "ncrawl snapshot n --resume --trust-env"),
+        ("n", {"summary": "a b", "profile": "p"}, "ncrawl snapshot n --resume --profile p --summary 'a b'"),
+        (
+            "n",
+            {"gateway": ("kr=https://k", "https://x")},
+            "ncrawl snapshot n --resume --gateway kr=https://k --gateway https://x",
+        ),
+    ],
+)
+def test_the_hint_says_what_a_folder_may_not(folder: str, flags: dict[str, object], hint: str) -> None:
+    """What leads to keys, gateway and files is in it if it was a flag; a run knows the rest itself."""
+    assert hint_to_go_on(Path(folder), flags) == f"run `{hint}` to go on"
+
+
 def test_a_folder_does_not_decide_where_requests_go(
     night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -680,10 +701,11 @@ def test_without_resume_a_new_run_starts_and_the_remains_go(night: Night) -> Non
     (first, second) = (interrupt(night), interrupt(night))
     assert first != second
     assert night.remains() == {second.name}
-    night.account.on_request = lambda requests: os.kill(os.getpid(), signal.SIGTERM) if requests == 1 else None
+    night.account.silent = tuple(path_of(region) for region in ("kr", "sgn", "jpn"))
+    night.account.on_request = kill_at(1, signal.SIGTERM, os.getpid())
     assert night.snapshot() == 143
     assert night.remains() == {second.name}
-    night.account.on_request = None
+    night.account.on_request, night.account.silent = None, ()
     assert night.snapshot() == 0
     assert night.fetched() >= set(night.account.registries())
     assert night.remains() == set()
@@ -815,6 +837,22 @@ def test_after_a_run_cut_off_after_publishing_the_night_has_its_own(
     assert night.newest() != cut_off
     assert checked(night.newest()).run.resumed == ()
     assert night.remains() == set()
+
+
+def test_a_published_snapshot_that_is_damaged_ends_no_night(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its run was cut off before its remains went: they are kept, for the parts are whole, and tonight's begins."""
+    unfinished = interrupt(night)
+    published = night.folder / unfinished.name.removeprefix(".ncrawl-")
+    published.mkdir()
+    (published / "manifest.json").write_bytes(b"rubbish")
+    before = tree_of(unfinished)
+    capsys.readouterr()
+    for _ in range(2):
+        assert night.snapshot("--resume") == 0
+    aside = night.folder / unfinished.name.replace("-", ".aside-", 1)
+    assert capsys.readouterr().err.count(f"what its run left is kept as {aside}") == 1
+    assert tree_of(aside) == before
+    assert checked(night.newest()).verdict == "complete"
 
 
 def test_a_registry_that_went_while_the_run_was_stopped_is_left_out(

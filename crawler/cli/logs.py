@@ -98,6 +98,8 @@ def tell_end(settings: Settings, made: Manifest, tables: str) -> None:
     if settings.log_format == "json" and not settings.quiet:
         level = logging.INFO if made.verdict == "complete" else logging.WARNING
         event = {"event": "RunEnded", "verdict": made.verdict, "totals": msgspec.to_builtins(made.totals)}
+        if made.run.taken_over is not None:
+            event["taken_over"] = msgspec.to_builtins(made.run.taken_over)
         _log_anyway(level, f"{made.verdict}, {made.totals.images:,} images", event)
     else:
         say(settings, tables)

@@ -227,7 +227,7 @@ class _Night:
     def _give_up(self, result: CrawlResult) -> int:
         """End a run that had nothing: a snapshot of nothing would be no inventory, and push better ones out."""
         self.run.remove()
-        log.warning("nothing was had: no snapshot is published")
+        log.error("nothing was had, so no snapshot is published: %s", result.stop_reason)
         return self._end_without_snapshot(result)
 
     def _end_without_snapshot(self, result: CrawlResult) -> int:

@@ -187,6 +187,18 @@ def test_an_interruption_forgets_nothing_of_it(night: Night) -> None:
     assert (taken.snapshot, taken.registries) == (lacking.name, 11) if taken else False
 
 
+def test_what_a_deadline_left_out_can_be_fetched_alone(night: Night) -> None:
+    """A region that was down all night, fetched in the morning: the bytes of an undisturbed run."""
+    assert night.snapshot() == 0
+    whole = data_of(night.newest())
+    night.account.silent = (path_of("sgn"),)
+    assert night.snapshot("--deadline", "3s") == 3
+    night.account.silent = ()
+    assert night.snapshot("--retry-failed", night.newest().name) == 0
+    assert {region for region, _ in night.fetched()} == {"sgn"}
+    assert data_of(night.newest()) == whole
+
+
 def test_a_retry_that_has_nothing_publishes_nothing(night: Night) -> None:
     """A copy of what is there already is no news."""
     _, lacking = partial(night)

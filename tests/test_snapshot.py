@@ -469,6 +469,21 @@ def test_what_a_deadline_cut_off_is_there_with_what_was_had(night: Night, compre
     assert night.remains() == set()
 
 
+def test_sigterm_while_a_deadline_is_published(night: Night) -> None:
+    """It is an interruption then: nothing is published, and what was cut off is fetched when it is taken up."""
+    assert night.snapshot() == 0
+    undisturbed = data_of(night.newest())
+    night.account.silent = (path_of("sgn"),)
+    stopped = night.start("--deadline", "3s", program=(SIGNALLED, "os.mkdir", "/snapshot"))
+    output, _ = stopped.communicate()
+    assert (stopped.returncode, len(night.names())) == (143, 1), output
+    night.account.silent = ()
+    assert night.snapshot("--resume") == 0
+    assert {region for region, _ in night.fetched()} == {"sgn"}
+    assert data_of(night.newest()) == undisturbed
+    assert night.remains() == set()
+
+
 def test_a_run_taken_up_that_ends_by_itself_publishes_both_sessions(night: Night) -> None:
     """What was finished before the interruption is in it, too."""
     night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())

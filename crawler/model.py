@@ -95,6 +95,7 @@ class ListingResult(Struct, frozen=True):
         started_ms: milliseconds since 1970, UTC; likewise ``finished_ms``.
         exists: False if all that came was 404.
         is_sorted: whether the first page came in the order of its names; None if that cannot be told.
+        taken_from: id of the snapshot that it is copied from; it cost this run nothing. None if it was listed.
     """
 
     region: str
@@ -113,3 +114,4 @@ class ListingResult(Struct, frozen=True):
     finished_ms: int
     exists: bool = True
     is_sorted: bool | None = None
+    taken_from: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -18,6 +19,7 @@ from crawler.snapshot.manifest import (
     RegionRecord,
     RegistryRecord,
     Run,
+    TakenOver,
     Tool,
 )
 from crawler.snapshot.totals import RegionTotals, Totals, VerdictCounts
@@ -183,18 +185,32 @@ def _registry_record(account: str, one: ListingResult) -> RegistryRecord:
         sha256=None,
         started=iso(one.started_ms),
         finished=iso(one.finished_ms),
+        taken_from=one.taken_from,
     )
 
 
 def _region_record(one: ListingResult) -> RegionRecord:
-    return RegionRecord(region=one.region, verdict=one.verdict, reason=one.reason, registries=one.images)
+    return RegionRecord(
+        region=one.region,
+        verdict=one.verdict,
+        reason=one.reason,
+        registries=one.images,
+        taken_from=one.taken_from,
+    )
+
+
+def taken_over(result: CrawlResult, snapshot: str) -> TakenOver:
+    """Return how much of a result is copied from an earlier snapshot, which is named."""
+    taken = [one for one in result.registries if one.taken_from is not None]
+    return TakenOver(snapshot=snapshot, registries=len(taken), images=sum(one.images for one in taken))
 
 
 def _observed(result: CrawlResult) -> dict[str, object]:
     """Return what the provider does not document and this run saw, by region."""
     regions = {}
-    for region in sorted({one.region for one in result.everything}):
-        here = [one for one in result.everything if one.region == region]
+    listed = [one for one in result.everything if one.taken_from is None]
+    for region in sorted({one.region for one in listed}):
+        here = [one for one in listed if one.region == region]
         regions[region] = {
             "page_sizes": sorted({one.page_size for one in here if one.page_size is not None and one.pages > 1}),
             "throttled": sum(one.throttled for one in here),
@@ -218,12 +234,13 @@ def _consensus(observations: Iterable[bool | None]) -> bool | None:
     return seen.pop() if len(seen) == 1 else None
 
 
-def tables(result: CrawlResult, regions: Iterable[str], *, images: bool = True) -> str:
+def tables(result: CrawlResult, regions: Iterable[str], *, images: bool = True, taken: TakenOver | None = None) -> str:
     """Return the run's result for people: a line a region, then what is not complete, with its reason.
 
     A column for each verdict that any registry got, and for ``complete`` always; none of them where no images were
-    listed.
+    listed. What was taken over from an earlier snapshot is in none of them, but on a line of its own.
     """
+    result = _of_this_run(result)
     verdicts = [one for one in Verdict if one is Verdict.COMPLETE or any(r.verdict is one for r in result.registries)]
     head = ("region", "registries", *verdicts, "images", "requests", "retries", "throttled", "seconds")
     rows = [head, *(_row(region, result, verdicts) for region in regions)]
@@ -231,7 +248,14 @@ def tables(result: CrawlResult, regions: Iterable[str], *, images: bool = True) 
         rows = [row[:2] + row[-4:] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     text = ["  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))) for row in rows]
+    if taken is not None:
+        text.append(f"taken over from {taken.snapshot}: {taken.registries:,} registries, {taken.images:,} images")
     return "\n".join([*text, *_incomplete(result)])
+
+
+def _of_this_run(result: CrawlResult) -> CrawlResult:
+    listed, lists = ([r for r in some if r.taken_from is None] for some in (result.registries, result.discoveries))
+    return replace(result, registries=listed, discoveries=lists)
 
 
 def _is_cut_off(one: ListingResult, result: CrawlResult) -> bool:

@@ -73,6 +73,8 @@ class Settings:
         rate: requests a second over all regions; infinity is unlimited.
         region_rate: the same for each region.
         deadline: seconds from the start.
+        resume_within: seconds, by this machine's clock.
+        given: names of the keys that somebody set, wherever; the others have their defaults.
     """
 
     profile: str | None = _key(
@@ -161,6 +163,7 @@ class Settings:
     resume: bool = _key(
         False, Key(parse_switch, "Take the newest unfinished run up again.", "false", None, "", (bool,), Shape.SWITCH)
     )
+    resume_within: float = _key(43_200.0, Key(parse_duration, "Take up only what began within it.", "12h", "DURATION"))
     retry_failed: str | None = _key(
         None, Key(parse_file, "Fetch only what this snapshot lacks, and copy the rest.", metavar="SNAPSHOT")
     )
@@ -170,12 +173,13 @@ class Settings:
     keep_days: int | None = _key(
         None, Key(whole_number(1, 100_000), "Keep the snapshots of N days, remove others.", "", "N", types=(int,))
     )
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
 
-SNAPSHOT_KEYS = ("compress", "accept", "resume", "retry_failed", "keep", "keep_days")
+SNAPSHOT_KEYS = ("compress", "accept", "resume", "resume_within", "retry_failed", "keep", "keep_days")
 """Keys that only `ncrawl snapshot` has."""
 
-KEYS: dict[str, Key] = {each.name: each.metadata["key"] for each in fields(Settings)}
+KEYS: dict[str, Key] = {each.name: each.metadata["key"] for each in fields(Settings) if "key" in each.metadata}
 CRAWL_KEYS = tuple(name for name in KEYS if name not in SNAPSHOT_KEYS)
 
 
@@ -218,7 +222,7 @@ def load_settings(
     _find_contradictions(values, written, problems)
     if problems:
         raise ConfigurationError(problems)
-    return Settings(**values)
+    return Settings(**values, given=frozenset(written))
 
 
 def _settle_gateway(values: dict[str, Any], written: Mapping[str, Written], problems: list[str]) -> None:

@@ -20,10 +20,11 @@ from crawler.emulator.faults import REFUSALS
 from crawler.emulator.options import REGIONS
 from crawler.emulator.wire import Answer
 from crawler.snapshot.diff import diff
+from crawler.snapshot.journal import Part
 from crawler.snapshot.manifest import Manifest, read
 from crawler.snapshot.opening import open_side
 from crawler.snapshot.publishing import snapshot_names
-from crawler.snapshot.run import FINISHED, Part
+from crawler.snapshot.run import FINISHED
 from crawler.snapshot.verify import foreign_entries, verify
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 TOO_LARGE = Answer(413, REFUSALS[100].body)
 """A permanent refusal of one page: its listing is incomplete, or failed if it is the first."""
+SILENCE = Answer(200, b"", delay_s=3600.0)
 
 _BASES = {region.code: f"{region.base_path}/repositories" for region in REGIONS}
 _OURS = ("NCRAWL_", "NCLOUD_", "XDG_")
@@ -46,12 +48,14 @@ class Account(Emulator):
 
     Attributes:
         replaced: (path, page) to the answer that is given there.
+        silent: how targets begin that are never answered.
         on_request: called with the number of requests so far, in the emulator's thread.
     """
 
     def __init__(self, options: EmulatorOptions) -> None:
         super().__init__(options)
         self.replaced: dict[tuple[str, int], Answer] = {}
+        self.silent: tuple[str, ...] = ()
         self.on_request: Callable[[int], None] | None = None
         self._is_alone = threading.Event()
         self._is_alone.set()
@@ -75,6 +79,8 @@ class Account(Emulator):
 
     def answer(self, request: Request) -> Answer:
         """Answer as a test has it, or as an emulator does."""
+        if request.target.startswith(self.silent):
+            return SILENCE
         path, _, query = request.target.partition("?")
         page = next((int(part[5:]) for part in query.split("&") if part.startswith("page=")), 1)
         return self.replaced.get((path, page)) or super().answer(request)
@@ -126,13 +132,21 @@ class Night:
         self.account.forget()
         return run(["snapshot", str(self.folder), *options])
 
-    def start(self, *options: str, program: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-        """Start the job in a process of its own; ``program`` is one to take ncrawl's place, and its first arguments."""
+    def start(
+        self, *options: str, program: tuple[str, ...] = (), environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start the job in a process of its own.
+
+        Args:
+            options: of the job.
+            program: one to take ncrawl's place, and its first arguments.
+            environment: another one than the night's.
+        """
         python = ("-c", *program) if program else ("-m", "crawler")
         return subprocess.Popen(
             [sys.executable, *python, "snapshot", str(self.folder), *options],
             cwd=ROOT,
-            env=self.environment,
+            env=environment or self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import zlib
 from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -18,9 +19,17 @@ from hypothesis import strategies as st
 from night import Night, a_night_here, data_of, tree_of
 
 from crawler.emulator import EmulatorOptions
-from crawler.errors import OutputError, UsageError
+from crawler.errors import OutputError
 from crawler.model import ListingResult, Verdict
-from crawler.snapshot.run import SYNC_EVERY_S, Header, UnfinishedRun, unfinished_runs
+from crawler.snapshot.journal import Header, UnusableRunError
+from crawler.snapshot.run import (
+    SYNC_EVERY_S,
+    UnfinishedRun,
+    remove_remains,
+    remove_superseded,
+    set_aside,
+    unfinished_runs,
+)
 from crawler.snapshot.spool import Spool
 from crawler.snapshot.verify import verify
 
@@ -87,8 +96,8 @@ def stopped(tmp_path: Path, request: pytest.FixtureRequest) -> UnfinishedRun:
 
 
 def resume(stopped: UnfinishedRun) -> tuple[Header, dict[str | None, bytes]]:
-    """Take a run up with the options that it had; return its header and the lines of what it has finished."""
-    with closing(UnfinishedRun.resume(stopped.path, header(options=stopped.header.options), now=LATER)) as run:
+    """Take a run up; return its header and the lines of what it has finished."""
+    with closing(UnfinishedRun.resume(stopped.path, now=LATER)) as run:
         return run.header, lines_of(run)
 
 
@@ -112,11 +121,11 @@ def test_a_listing_without_lines_takes_no_bytes(stopped: UnfinishedRun) -> None:
 
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_only_what_trying_again_would_not_change_is_finished(tmp_path: Path, verdict: Verdict) -> None:
-    """Complete, denied and gone stay; incomplete and failed are fetched anew."""
+    """Complete and denied stay; incomplete and failed are fetched anew, and what was gone may have come back."""
     run = UnfinishedRun.begin(tmp_path, header())
     commit(run, "r", "ab", verdict)
     run.close()
-    assert bool(resume(run)[1]) is (verdict not in (Verdict.INCOMPLETE, Verdict.FAILED))
+    assert bool(resume(run)[1]) is (verdict not in (Verdict.INCOMPLETE, Verdict.FAILED, Verdict.GONE))
 
 
 def test_a_registry_listed_again_counts_as_it_was_last(tmp_path: Path) -> None:
@@ -133,7 +142,7 @@ def test_a_torn_end_is_cut_off_and_written_over(stopped: UnfinishedRun) -> None:
     with (stopped.path / "journal").open("ab") as journal, (stopped.path / "parts").open("ab") as parts:
         journal.write(b'0badc0de {"result":{"region":"kr"')
         parts.write(b'{"name":"torn')
-    run = UnfinishedRun.resume(stopped.path, header(options=stopped.header.options), now=LATER)
+    run = UnfinishedRun.resume(stopped.path, now=LATER)
     commit(run, "three", "d")
     run.close()
     assert resume(stopped)[1] == LINES | {"three": b'{"name":"d"}\n'}
@@ -170,35 +179,60 @@ def test_an_empty_run_can_be_taken_up(tmp_path: Path) -> None:
 # ── what is refused ──
 
 
-@pytest.mark.parametrize(
-    ("changes", "complaint"),
-    [
-        ({"account": "other"}, "it is another account, or other keys"),
-        ({"identity": "else"}, "it is another account, or other keys"),
-        ({"options": {"compress": "gzip", "page_size": 100}}, "--compress was none and is gzip"),
-        ({"options": {"compress": "none", "page_size": 50}}, "--page-size was 100 and is 50"),
-        ({"options": {"compress": "none", "page_size": 100, "zone": "gov"}}, "--zone was None and is gov"),
-    ],
-)
-def test_another_request_is_refused(tmp_path: Path, changes: dict[str, object], complaint: str) -> None:
-    """Every difference is named, and no byte is changed."""
-    run = UnfinishedRun.begin(tmp_path, header())
-    commit(run, "r", "ab")
-    run.close()
-    before = tree_of(tmp_path)
-    with pytest.raises(UsageError, match=complaint):
-        UnfinishedRun.resume(run.path, header(**changes), now=LATER)
-    assert tree_of(tmp_path) == before
-
-
 def test_a_damaged_journal_is_refused_and_left_as_it_is(stopped: UnfinishedRun) -> None:
     """The line is named; the header does not say that the run was taken up."""
     journal = stopped.path / "journal"
     journal.write_bytes(journal.read_bytes().replace(b'"none"', b'"nine"'))
     before = tree_of(stopped.path)
-    with pytest.raises(UsageError, match="line 2 of its journal does not match its checksum; begin anew"):
+    with pytest.raises(UnusableRunError, match="line 2 of its journal does not match its checksum"):
         resume(stopped)
     assert tree_of(stopped.path) == before
+
+
+def test_a_journal_of_something_else_is_refused(stopped: UnfinishedRun) -> None:
+    """A line that matches its checksum and is no listing's is a sentence, never a traceback."""
+    with (stopped.path / "journal").open("ab") as journal:
+        journal.write(b'%08x {"of":"another version"}\n' % zlib.crc32(b'{"of":"another version"}'))
+    with pytest.raises(UnusableRunError, match="line 4 of its journal is damaged"):
+        resume(stopped)
+
+
+@pytest.mark.parametrize("name", ["run.json", "journal", "parts"])
+@pytest.mark.parametrize("what", ["folder", "link"])
+def test_what_is_no_file_is_refused(stopped: UnfinishedRun, name: str, what: str) -> None:
+    """It is the run that is unusable then, not the disk: nothing of it is changed."""
+    path = stopped.path / name
+    path.unlink()
+    if what == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path)
+    before = tree_of(stopped.path)
+    with pytest.raises(UnusableRunError, match=f"{name} (is no file|cannot be read: .*)$"):
+        resume(stopped)
+    assert tree_of(stopped.path) == before
+
+
+def test_a_run_set_aside_is_left_alone(stopped: UnfinishedRun) -> None:
+    """Neither taken up nor removed with remains, as it was; of several the latest alone stays."""
+    folder, before = stopped.path.parent, tree_of(stopped.path)
+    for hour in (3, 4):
+        UnfinishedRun.begin(folder, header(id=f"20261123T0{hour}0000Z")).close()
+        set_aside(folder / f".ncrawl-20261123T0{hour}0000Z")
+    aside = set_aside(stopped.path)
+    assert unfinished_runs(folder) == []
+    remove_superseded(folder)
+    remove_remains(folder)
+    assert list(folder.iterdir()) == [aside]
+    assert tree_of(aside) == before
+
+
+def test_the_newest_run_may_be_named(tmp_path: Path) -> None:
+    """After a clock that went back, the newest run's name is not the last."""
+    for hour in (1, 2, 3):
+        UnfinishedRun.begin(tmp_path, header(id=f"20261123T0{hour}0000Z")).close()
+    remove_superseded(tmp_path, newest=tmp_path / ".ncrawl-20261123T020000Z")
+    assert [path.name for path in unfinished_runs(tmp_path)] == [".ncrawl-20261123T020000Z"]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +241,7 @@ def test_a_damaged_journal_is_refused_and_left_as_it_is(stopped: UnfinishedRun) 
 def test_a_damaged_header_is_refused(stopped: UnfinishedRun, data: bytes) -> None:
     """Whatever stands in it: one sentence, never a traceback."""
     (stopped.path / "run.json").write_bytes(data)
-    with pytest.raises(UsageError, match=r"cannot be resumed|has format None"):
+    with pytest.raises(UnusableRunError, match=r"is damaged|has format None"):
         resume(stopped)
 
 
@@ -215,7 +249,7 @@ def test_a_header_that_reads_well_but_was_changed_is_refused(stopped: Unfinished
     """A flipped digit in the run's name would publish it under another one."""
     file = stopped.path / "run.json"
     file.write_bytes(file.read_bytes().replace(b"20261123T020000Z", b"20261123T020001Z"))
-    with pytest.raises(UsageError, match=r"run\.json is damaged"):
+    with pytest.raises(UnusableRunError, match=r"run\.json is damaged"):
         resume(stopped)
 
 
@@ -261,15 +295,11 @@ def test_a_run_that_cannot_begin_leaves_nothing(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_disk_that_refuses_is_an_output_error(tmp_path: Path) -> None:
-    """Beginning, resuming and removing name the run's folder."""
+    """Beginning and removing name the run's folder."""
     run = UnfinishedRun.begin(tmp_path, header())
     run.close()
     with pytest.raises(OutputError, match=r"20261123T020000Z: File exists"):
         UnfinishedRun.begin(tmp_path, header())
-    (run.path / "parts").unlink()
-    (run.path / "parts").mkdir()
-    with pytest.raises(OutputError, match=r"20261123T020000Z: Is a directory"):
-        resume(run)
     shutil.rmtree(run.path)
     with pytest.raises(OutputError, match="No such file"):
         run.remove()
@@ -356,12 +386,12 @@ def damaged_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ni
 @pytest.mark.no_cover  # many runs of what is traced elsewhere
 @given(st.data())
 @settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_damage_is_refused_or_harmless(
+def test_any_damage_is_set_aside_or_harmless(
     damaged_night: tuple[Night, Path, dict[str, bytes]], capfd: pytest.CaptureFixture[str], data: st.DataObject
 ) -> None:
-    """Any byte of any file changed, or any cut: exit 2, or the bytes of an undisturbed run; never a traceback."""
+    """Any byte of any file changed, or any cut: the bytes of an undisturbed run, and what is not taken up is kept."""
     night, kept, undisturbed = damaged_night
-    for path in (*night.folder.glob("2*"), *night.folder.glob(".ncrawl-*")):
+    for path in (*night.folder.glob("2*"), *night.folder.glob(".ncrawl-*"), *night.folder.glob(".ncrawl.aside-*")):
         shutil.rmtree(path)
     run = shutil.copytree(kept, night.folder / kept.name)
     file = run / data.draw(st.sampled_from(["run.json", "journal", "parts"]))
@@ -376,13 +406,14 @@ def test_any_damage_is_refused_or_harmless(
     code = night.snapshot("--region", "kr", "--resume")
     error = capfd.readouterr().err
     assert "Traceback" not in error
-    if code == 2:
-        assert "cannot be resumed" in error or "has format" in error
-        assert tree_of(run) == before
-        assert night.names() == []
+    assert code == 0
+    assert data_of(night.newest()) == undisturbed
+    assert list(verify(night.newest())) == []
+    aside = night.folder / f".ncrawl.aside-{kept.name.removeprefix('.ncrawl-')}"
+    if "cannot be taken up" in error:
+        assert f"it is kept as {aside}" in error
+        assert tree_of(aside) == before
+        assert night.remains() == {aside.name}
     else:
-        assert code == 0
-        assert data_of(night.newest()) == undisturbed
         assert night.newest().name == kept.name.removeprefix(".ncrawl-")
-        assert list(verify(night.newest())) == []
         assert night.remains() == set()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +14,7 @@ from snapshot_maker import image, make_snapshot
 
 from crawler.emulator import EmulatorOptions
 from crawler.model import Verdict
-from crawler.snapshot.manifest import MANIFEST, dump, read
+from crawler.snapshot.manifest import MANIFEST, TakenOver, dump, load, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,13 +97,116 @@ def test_other_regions_are_left_out(night: Night) -> None:
     assert {one.region for one in checked(night.newest()).registries} == {"kr"}
 
 
-def test_gone_registries_are_not_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Denied ones are: a permission can have been given meanwhile."""
+def test_gone_and_denied_registries_are_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One may have come back, a permission can have been given meanwhile: the list that is copied still names them."""
     with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=50, gone=1, denied=1)) as night:
         assert night.snapshot() == 3
+        first = checked(night.newest())
+        asked_again = {(one.region, one.registry) for one in first.registries if not one.verdict.is_good}
+        assert len(asked_again) == 6
         assert night.snapshot("--retry-failed", night.newest().name) == 3
-        assert night.fetched() == night.account.gateway.denied
-        assert checked(night.newest()).totals.registries.gone == 3
+        asked = night.account.statistics.requests_by_path
+        assert all(asked[path_of(region, registry)] for region, registry in asked_again)
+        counts = checked(night.newest()).totals.registries
+        assert (counts.complete, counts.denied, counts.gone) == (6, 3, 3)
+
+
+def test_what_was_looked_at_once_is_taken_over_by_a_run_that_looks_once(night: Night) -> None:
+    """`unverified` is no proof: a run that proves lists such registries, and such lists of registries, anew."""
+    assert night.snapshot("--verify", "never") == 0
+    once = night.newest().name
+    assert night.snapshot("--verify", "never", "--retry-failed", once) == 0
+    assert night.fetched() == set()
+    assert night.snapshot("--retry-failed", once) == 0
+    assert night.fetched() >= set(night.account.registries())
+    assert checked(night.newest()).totals.registries.complete == len(night.account.registries())
+
+
+# ── what it cost, and what it did not ──
+
+
+def test_totals_and_table_tell_of_this_run(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Requests and pages are those that the gateway saw; what is copied is counted apart, in both."""
+    _, lacking = partial(night, "--page-size", "20")
+    summary = night.home / "summary.json"
+    capsys.readouterr()
+    assert night.snapshot("--retry-failed", lacking.name, "--page-size", "20", "--summary", str(summary)) == 0
+    made = checked(night.newest())
+    assert made.totals.requests == night.account.statistics.requests
+    assert made.totals.requests == made.totals.pages == sum(one.requests for one in made.registries)
+    taken = [one for one in made.registries if one.taken_from is not None]
+    assert {one.taken_from for one in taken} == {lacking.name}
+    assert {one.taken_from for one in made.regions} == {lacking.name}
+    assert {(one.requests, one.pages) for one in taken} == {(0, 0)}
+    counted = TakenOver(snapshot=lacking.name, registries=10, images=sum(one.images for one in taken))
+    assert made.run.taken_over == counted
+    assert load(summary.read_bytes()) == made
+    assert (made.totals.registries.complete, made.totals.images) == (12, 200)
+    table = [line.split() for line in capsys.readouterr().err.splitlines()]
+    (untouched,) = {"kr", "sgn", "jpn"} - {one.region for one in made.registries if one.taken_from is None}
+    assert [untouched, "0", "0", "0", "0", "0", "0", "0.0"] in table
+    assert sum(int(row[1]) for row in table if row and row[0] in ("kr", "sgn", "jpn")) == 2
+    assert f"taken over from {lacking.name}: 10 registries, {counted.images} images".split() in table
+
+
+def test_what_is_copied_twice_keeps_its_origin(night: Night) -> None:
+    """Its data are as old as they were; when they were listed, and in how many passes, stays."""
+    assert night.snapshot("--verify", "always") == 0
+    first = checked(night.newest())
+    for _ in range(2):
+        assert night.snapshot("--retry-failed", "latest") == 0
+    last = checked(night.newest())
+    assert {one.taken_from for one in last.registries} == {one.taken_from for one in last.regions} == {first.run.id}
+    assert last.run.taken_over == TakenOver(snapshot=night.names()[1], registries=12, images=200)
+    assert [(one.started, one.passes) for one in last.registries] == [
+        (one.started, one.passes) for one in first.registries
+    ]
+    assert (last.totals.requests, last.totals.pages) == (0, 0)
+    assert last.observed["regions"] == {}
+
+
+def test_a_collector_of_logs_is_told_too(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line with the totals has beside them what was taken over."""
+    _, lacking = partial(night)
+    capsys.readouterr()
+    assert night.snapshot("--retry-failed", lacking.name, "--log-format", "json") == 0
+    (end,) = [line for line in map(json.loads, capsys.readouterr().err.splitlines()) if line.get("event") == "RunEnded"]
+    assert (end["totals"]["requests"], end["taken_over"]["registries"]) == (1, 11)
+
+
+def test_an_interruption_forgets_nothing_of_it(night: Night) -> None:
+    """Taken up, a retry still knows what it copied, and from where."""
+    _, lacking = partial(night)
+    night.account.silent = (path_of(*night.account.registries()[1]),)
+    night.account.on_request = lambda _requests: os.kill(os.getpid(), signal.SIGTERM)
+    assert night.snapshot("--retry-failed", lacking.name) == 143
+    night.account.on_request, night.account.silent = None, ()
+    assert night.snapshot("--resume") == 0
+    assert night.fetched() == set(night.account.registries()[1:2])
+    taken = checked(night.newest()).run.taken_over
+    assert (taken.snapshot, taken.registries) == (lacking.name, 11) if taken else False
+
+
+def test_what_a_deadline_left_out_can_be_fetched_alone(night: Night) -> None:
+    """A region that was down all night, fetched in the morning: the bytes of an undisturbed run."""
+    assert night.snapshot() == 0
+    whole = data_of(night.newest())
+    night.account.silent = (path_of("sgn"),)
+    assert night.snapshot("--deadline", "3s") == 3
+    night.account.silent = ()
+    assert night.snapshot("--retry-failed", night.newest().name) == 0
+    assert {region for region, _ in night.fetched()} == {"sgn"}
+    assert data_of(night.newest()) == whole
+
+
+def test_a_retry_that_has_nothing_publishes_nothing(night: Night) -> None:
+    """A copy of what is there already is no news."""
+    _, lacking = partial(night)
+    names = night.names()
+    night.account.silent = (path_of(*night.account.registries()[1]),)
+    assert night.snapshot("--retry-failed", lacking.name, "--deadline", "1s") == 3
+    assert night.names() == names
+    assert night.remains() == set()
 
 
 @pytest.mark.parametrize("compress", SUFFIXES)

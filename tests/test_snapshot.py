@@ -6,26 +6,32 @@ import gzip
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
+import sys
+import time
+from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from night import TOO_LARGE, Night, a_night_here, checked, data_of, path_of, tree_of
+from night import ROOT, TOO_LARGE, Night, a_night, a_night_here, checked, data_of, path_of, tree_of
 from snapshot_maker import make_snapshot, unpack
 
+from crawler.cli import run
+from crawler.cli.beginning import hint_to_go_on
 from crawler.cli.nightly import accepts
 from crawler.emulator import EmulatorOptions
 from crawler.emulator.faults import REFUSALS
 from crawler.emulator.wire import Answer
 from crawler.model import Verdict
-from crawler.snapshot.manifest import IMAGES, REGISTRIES, load, read
+from crawler.snapshot.journal import read_header, sealed
+from crawler.snapshot.manifest import FORMAT, IMAGES, REGISTRIES, load, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from snapshot_maker import Place
 
@@ -58,6 +64,15 @@ def kill_at(request: int, number: signal.Signals, pid: int) -> Callable[[int], N
             os.kill(pid, number)
 
     return on_request
+
+
+def write_keys(night: Night, profile: str) -> Path:
+    """Write the account's keys where the provider's tools have them; return the file."""
+    file = night.home / ".ncloud" / "configure"
+    file.parent.mkdir()
+    keys = {"ncloud_access_key_id": night.account.access_key, "ncloud_secret_access_key": night.account.secret_key}
+    file.write_text(f"[{profile}]\n" + "".join(f"{name} = {value}\n" for name, value in keys.items()))
+    return file
 
 
 # ── what it publishes ──
@@ -412,28 +427,309 @@ def test_sigterm_while_publishing(night: Night, call: str, path: str, is_publish
     assert night.remains() == set()
 
 
-def test_a_deadline_leaves_a_run_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit 3 by the deadline, nothing published; then the rest only."""
-    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=2, images=60, latency_ms=150)) as night:
-        assert night.snapshot("--deadline", "1s", "--concurrency", "1") == 3
-        assert night.names() == []
+# ── ended by itself ──
+
+
+def test_a_deadline_publishes_what_was_had(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 3; one region is silent all night, and costs its own data; the next night fetches everything anew."""
+    assert night.snapshot() == 0
+    whole = night.newest()
+    night.account.silent = (path_of("sgn"),)
+    assert night.snapshot("--deadline", "3s", "--resume", "--summary", str(night.home / "summary")) == 3
+    lacking = night.newest()
+    assert (night.home / "summary").read_bytes() == (lacking / "manifest.json").read_bytes()
+    manifest = checked(lacking)
+    assert manifest.verdict == "incomplete"
+    assert manifest.observed["stopped"].startswith("the deadline came")
+    assert {one.region: one.verdict for one in manifest.regions} == {
+        "jpn": Verdict.COMPLETE,
+        "kr": Verdict.COMPLETE,
+        "sgn": Verdict.FAILED,
+    }
+    assert manifest.totals.registries.complete == 8
+    assert (night.folder / "latest").readlink().name == whole.name
+    assert night.remains() == set()
+    assert f"{lacking}: incomplete" in capsys.readouterr().err
+    night.account.silent = ()
+    assert night.snapshot("--resume") == 0
+    assert night.fetched() >= set(night.account.registries())
+    assert data_of(night.newest()) == data_of(whole)
+
+
+@pytest.mark.parametrize("compress", SUFFIXES)
+def test_what_a_deadline_cut_off_is_there_with_what_was_had(night: Night, compress: str) -> None:
+    """A listing under way and a list of registries under way: `incomplete`, with the records of their first pages."""
+    region, registry = night.account.registries()[0]
+    other = next(one for one in ("kr", "sgn", "jpn") if one != region)
+    options = ("--page-size", "3", "--compress", compress, "--region", region, "--region", other, "--accept", "partial")
+    night.account.silent = (f"{path_of(region, registry)}?page=3", f"{path_of(other)}?page=2")
+    assert night.snapshot(*options, "--deadline", "3s") == 3
+    manifest = checked(night.newest())
+    (record,) = [one for one in manifest.registries if (one.region, one.registry) == (region, registry)]
+    assert record.verdict is Verdict.INCOMPLETE
+    assert (record.reason or "").startswith("the deadline came")
+    assert record.images >= 6
+    images = unpack(data_of(night.newest())[IMAGES + SUFFIXES[compress]], SUFFIXES[compress])
+    assert images.count(b'"registry":"%b"' % registry.encode()) == record.images
+    (listed,) = [one for one in manifest.regions if one.region == other]
+    assert (listed.verdict, listed.registries) == (Verdict.INCOMPLETE, 3)
+    assert sum(one.region == other for one in manifest.registries) == 3
+    assert (night.folder / "latest").readlink().name == night.newest().name
+    assert night.remains() == set()
+
+
+def test_sigterm_while_a_deadline_is_published(night: Night) -> None:
+    """It is an interruption then: nothing is published, and what was cut off is fetched when it is taken up."""
+    assert night.snapshot() == 0
+    undisturbed = data_of(night.newest())
+    night.account.silent = (path_of("sgn"),)
+    stopped = night.start("--deadline", "3s", program=(SIGNALLED, "os.mkdir", "/snapshot"))
+    output, _ = stopped.communicate()
+    assert (stopped.returncode, len(night.names())) == (143, 1), output
+    night.account.silent = ()
+    assert night.snapshot("--resume") == 0
+    assert {region for region, _ in night.fetched()} == {"sgn"}
+    assert data_of(night.newest()) == undisturbed
+    assert night.remains() == set()
+
+
+def test_a_run_taken_up_that_ends_by_itself_publishes_both_sessions(night: Night) -> None:
+    """What was finished before the interruption is in it, too."""
+    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
+    assert night.snapshot("--concurrency", "1") == 143
+    night.account.on_request = None
+    done = {key for key in night.finished() if key[1] is not None}
+    night.account.silent = (path_of("sgn"),)
+    assert night.snapshot("--resume", "--deadline", "3s") == 3
+    manifest = checked(night.newest())
+    assert done
+    assert done <= {(one.region, one.registry) for one in manifest.registries if one.verdict is Verdict.COMPLETE}
+    assert len(manifest.run.resumed) == 1
+
+
+def test_a_quota_that_ends_publishes_what_was_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 4; every registry has its verdict, those that were not begun say why; nothing is left to be taken up."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=60, quota=9)) as night:
+        assert night.snapshot("--concurrency", "1") == 4
+        manifest = checked(night.newest())
+        assert manifest.verdict == "incomplete"
+        assert manifest.totals.registries.complete
+        failed = [one for one in manifest.registries if one.verdict is Verdict.FAILED]
+        assert failed
+        assert all("quota is used up" in (one.reason or "") for one in failed)
+        assert not (night.folder / "latest").exists()
+        assert night.remains() == set()
+
+
+def test_a_key_that_is_refused_in_mid_run_publishes_what_was_had(night: Night) -> None:
+    """Exit 4: it was disabled while the run went on."""
+    region, registry = night.account.registries()[0]
+    night.account.replaced[path_of(region, registry), 1] = REFUSALS[200]
+    assert night.snapshot("--concurrency", "1", "--region", region) == 4
+    manifest = checked(night.newest())
+    assert manifest.regions[0].verdict is Verdict.COMPLETE
+    assert manifest.totals.registries.failed
+    assert night.remains() == set()
+
+
+def test_a_deadline_with_nothing_at_all_publishes_nothing(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """A snapshot of nothing is no inventory: exit 3, a sentence, a summary, nothing left over."""
+    assert night.snapshot() == 0
+    before = night.names()
+    night.account.silent = tuple(path_of(region) for region in ("kr", "sgn", "jpn"))
+    summary = night.home / "summary.json"
+    assert night.snapshot("--deadline", "1s", "--summary", str(summary)) == 3
+    assert "nothing was had, so no snapshot is published: the deadline came" in capsys.readouterr().err
+    assert load(summary.read_bytes()).verdict == "incomplete"
+    assert night.names() == before
+    assert night.remains() == set()
+
+
+# ── taken up or not ──
+
+
+def interrupt(night: Night, *options: str) -> Path:
+    """Have a signal stop a run when some of it is finished; return its folder."""
+    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
+    assert night.snapshot("--concurrency", "1", *options) == 143
+    night.account.on_request = None
+    return max(night.folder.glob(".ncrawl-2*"))
+
+
+def let_it_have_begun(run: Path, hours: float) -> None:
+    """Change when an unfinished run began, by so many hours before now."""
+    header = read_header(run)
+    started_ms = int(time.time() * 1000 - hours * 3_600_000)
+    (run / "run.json").write_bytes(sealed(msgspec.structs.replace(header, started_ms=started_ms)))
+
+
+@pytest.mark.parametrize(
+    ("hours", "options", "is_taken_up"),
+    [
+        (11.9, (), True),
+        (12.1, (), False),
+        (12.1, ("--resume-within", "13h"), True),
+        (0.6, ("--resume-within", "30m"), False),
+        (-0.05, (), True),
+        (-0.2, (), False),
+    ],
+)
+def test_only_what_began_within_some_hours_is_taken_up(
+    night: Night,
+    capsys: pytest.CaptureFixture[str],
+    hours: float,
+    options: tuple[str, ...],
+    is_taken_up: bool,  # noqa: FBT001
+) -> None:
+    """12 h unless said otherwise; one from the future has no age that can be believed; what is left behind goes."""
+    unfinished = interrupt(night)
+    let_it_have_begun(unfinished, hours)
+    done = night.finished()
+    capsys.readouterr()
+    assert night.snapshot("--resume", *options) == 0
+    assert bool(night.fetched() & done) is not is_taken_up
+    assert (f".ncrawl-{night.newest().name}" == unfinished.name) is is_taken_up
+    said = f"the unfinished run of {unfinished.name.removeprefix('.ncrawl-')} is not taken up: it began "
+    assert (said in capsys.readouterr().err) is not is_taken_up
+    assert night.remains() == set()
+
+
+@pytest.mark.parametrize("spoilt", ["run.json", "journal", "version", "options"])
+def test_an_unfinished_run_that_is_no_good_costs_no_night(
+    night: Night, capsys: pytest.CaptureFixture[str], spoilt: str
+) -> None:
+    """It is kept under a name that nothing takes for a run, and that is said; tonight's begins; tomorrow is quiet."""
+    unfinished = interrupt(night)
+    header = read_header(unfinished)
+    if spoilt == "version":
+        changed = msgspec.structs.replace(header, format=FORMAT + 1)
+        (unfinished / "run.json").write_bytes(sealed(changed))
+    elif spoilt == "options":
+        changed = msgspec.structs.replace(header, options=header.options | {"verify": "sometimes"})
+        (unfinished / "run.json").write_bytes(sealed(changed))
+    else:
+        (unfinished / spoilt).write_bytes(b"rubbish\n")
+    before = tree_of(unfinished)
+    capsys.readouterr()
+    assert night.snapshot("--resume") == 0
+    aside = night.folder / f".ncrawl.aside-{header.id}"
+    said = capsys.readouterr().err
+    assert f"{unfinished} cannot be taken up: " in said
+    assert f"it is kept as {aside}" in said
+    assert tree_of(aside) == before
+    assert checked(night.newest()).run.resumed == ()
+    assert night.fetched() >= set(night.account.registries())
+    assert night.snapshot("--resume", "--keep", "1") == 0
+    assert "aside" not in capsys.readouterr().err
+    assert night.remains() == {aside.name}
+    assert len(night.names()) == 1
+
+
+def test_when_the_newest_is_no_good_the_one_before_is_taken_up(night: Night) -> None:
+    """Both were killed, so both are there."""
+    first = interrupt(night)
+    kept = tree_of(first)
+    second = interrupt(night)
+    first.mkdir()
+    for name, data in kept.items():
+        (first / name).write_bytes(data)
+    (second / "run.json").write_bytes(b"rubbish")
+    assert night.snapshot("--resume") == 0
+    assert f".ncrawl-{night.newest().name}" == first.name
+    assert night.remains() == {second.name.replace("-", ".aside-", 1)}
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        (("--page-size", "7"), {"page_size": 7}),
+        (("--region", "sgn", "--region", "kr", "--verify", "always"), {"region": ["sgn", "kr"], "verify": "always"}),
+        (("--compress", "zstd", "--rate", "500", "--deadline", "50m"), {"compress": "zstd", "deadline": 3000.0}),
+        (("--accept", "5%", "--keep", "1", "--region-rate", "300"), {"accept": "5%", "keep": None, "region_rate": 300}),
+    ],
+)
+def test_a_run_is_taken_up_with_its_own_options(
+    night: Night, options: tuple[str, ...], kept: dict[str, object]
+) -> None:
+    """Nothing has to be given again; what is given and decides nothing takes their place."""
+    interrupt(night, *options)
+    done = night.finished()
+    assert night.snapshot("--resume", "--concurrency", "3") == 0
+    assert not night.fetched() & done
+    told = checked(night.newest()).run.options
+    assert {name: told[name] for name in kept} == kept
+    assert told["concurrency"] == 3
+
+
+def test_the_hint_can_be_pasted(tmp_path: Path) -> None:
+    """Into a shell, whatever the folder is called, however long; with what leads to the keys and the gateway."""
+    home = tmp_path / "it's a $HOME; \n*" / ("which is not short at all, " * 9) / "중첩"
+    home.mkdir(parents=True)
+    with a_night(home, WORLD) as night:
+        write_keys(night, "night work").chmod(0o600)
+        (home / "my.toml").write_text('compress = "zstd"\n')
+        taken = ("HOME", "PATH", "NCLOUD_METADATA_ENDPOINT")
+        environment = {name: value for name, value in night.environment.items() if name in taken}
+        options = ("--profile", "night work", "--config", str(home / "my.toml"), "--gateway", night.account.url)
+        started: list[subprocess.Popen[str]] = []
+        night.account.on_request = lambda requests: started[0].terminate() if requests == 10 else None
+        started.append(night.start("--concurrency", "1", *options, environment=environment))
+        output, _ = started[0].communicate()
+        night.account.on_request = None
+        assert started[0].returncode == 143
+        (hint,) = re.findall("unfinished: run `(.*)` to go on", output)
         done = night.finished()
         assert done
-        assert night.snapshot("--resume") == 0
+        night.account.forget()
+        program = f'ncrawl() {{ {shlex.quote(sys.executable)} -m crawler "$@"; }}; {hint}'
+        pasted = subprocess.run(["bash", "-c", program], cwd=ROOT, env=environment, check=False, capture_output=True)
+        assert (pasted.returncode, b"resuming" in pasted.stderr) == (0, True), pasted.stderr
         assert not night.fetched() & done
-        assert data_of(night.newest())[IMAGES] == expected_images(night)
-        checked(night.newest())
+        assert checked(night.newest()).run.options["compress"] == "zstd"
+
+
+@pytest.mark.parametrize(
+    ("folder", "flags", "hint"),
+    [
+        ("nights", {}, "ncrawl snapshot nights --resume"),
+        ("-n", {"quiet": True, "rate": "5"}, "ncrawl snapshot ./-n --resume"),
+        ("a\t'\udcff\\", {}, r"ncrawl snapshot $'a\x09\x27\xff\x5c' --resume"),
+        ("n", {"trust_env": True, "allow_gateway": False}, "ncrawl snapshot n --resume --trust-env"),
+        ("n", {"summary": "a b", "profile": "p"}, "ncrawl snapshot n --resume --profile p --summary 'a b'"),
+        (
+            "n",
+            {"gateway": ("kr=https://k", "https://x")},
+            "ncrawl snapshot n --resume --gateway kr=https://k --gateway https://x",
+        ),
+    ],
+)
+def test_the_hint_says_what_a_folder_may_not(folder: str, flags: dict[str, object], hint: str) -> None:
+    """What leads to keys, gateway and files is in it if it was a flag; a run knows the rest itself."""
+    assert hint_to_go_on(Path(folder), flags) == f"run `{hint}` to go on"
+
+
+def test_a_folder_does_not_decide_where_requests_go(
+    night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gateway that is not the provider's has to be given again: whoever can write the folder could choose it."""
+    interrupt(night)
+    monkeypatch.delenv("NCRAWL_GATEWAY")
+    night.account.forget()
+    assert run(["snapshot", str(night.folder), "--resume"]) == 2
+    assert f"--gateway was {night.account.url}, which a folder does not decide" in capsys.readouterr().err
+    assert night.account.statistics.requests == 0
 
 
 def test_without_resume_a_new_run_starts_and_the_remains_go(night: Night) -> None:
-    """They stay until the new snapshot is there, and are gone then."""
-    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
-    assert night.snapshot("--concurrency", "1") == 143
-    (remains,) = night.remains()
-    assert night.snapshot("--concurrency", "1") == 143
-    assert len(night.remains()) == 2
-    assert remains in night.remains()
-    night.account.on_request = None
+    """They stay until there is something newer to go on with, or a snapshot."""
+    (first, second) = (interrupt(night), interrupt(night))
+    assert first != second
+    assert night.remains() == {second.name}
+    night.account.silent = tuple(path_of(region) for region in ("kr", "sgn", "jpn"))
+    night.account.on_request = kill_at(1, signal.SIGTERM, os.getpid())
+    assert night.snapshot() == 143
+    assert night.remains() == {second.name}
+    night.account.on_request, night.account.silent = None, ()
     assert night.snapshot() == 0
     assert night.fetched() >= set(night.account.registries())
     assert night.remains() == set()
@@ -441,26 +737,23 @@ def test_without_resume_a_new_run_starts_and_the_remains_go(night: Night) -> Non
 
 
 def test_the_newest_unfinished_run_is_taken_up(night: Night) -> None:
-    """Of two, the later one; both are gone afterwards."""
-    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
-    assert night.snapshot("--concurrency", "1") == 143
-    assert night.snapshot("--concurrency", "1") == 143
-    newest = max(night.remains())
-    assert len(night.remains()) == 2
-    night.account.on_request = None
+    """Of two that were killed, the later one; both are gone afterwards."""
+    first = interrupt(night)
+    kept = tree_of(first)
+    second = interrupt(night)
+    first.mkdir()
+    for name, data in kept.items():
+        (first / name).write_bytes(data)
     assert night.snapshot("--resume") == 0
-    assert f".ncrawl-{night.newest().name}" == newest
+    assert f".ncrawl-{night.newest().name}" == second.name
     assert night.remains() == set()
 
 
 def test_failing_nights_do_not_fill_the_disk(night: Night) -> None:
-    """A run that no --resume would take up any more goes when another begins; the newest may still be wanted."""
-    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
-    for before in (0, 1, 2, 2):
-        unfinished = night.remains()
-        assert len(unfinished) == before
-        assert night.snapshot("--concurrency", "1") == 143
-        assert night.remains() >= set(sorted(unfinished)[-1:])
+    """Of unfinished runs only the newest is kept."""
+    for _ in range(3):
+        unfinished = interrupt(night)
+        assert night.remains() == {unfinished.name}
 
 
 def test_resume_without_an_unfinished_run_begins_one(night: Night) -> None:
@@ -527,30 +820,20 @@ def test_other_options_are_refused(
     assert night.snapshot("--resume") == 0
 
 
-def test_other_keys_are_refused(
+def test_a_run_of_other_keys_costs_no_night(
     night: Night, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another access key may be another account; a new secret of the same key is the same."""
-    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
-    assert night.snapshot("--concurrency", "1") == 143
-    night.account.on_request = None
+    """Another access key may be another account, or be this one's new one: nothing is mixed, nobody has to come."""
+    unfinished = interrupt(night)
+    before = tree_of(unfinished)
     with monkeypatch.context() as other:
         other.setenv("NCLOUD_ACCESS_KEY_ID", "another-key")
-        assert night.snapshot("--resume") == 2
-    assert "it is another account, or other keys" in capsys.readouterr().err
-    assert night.snapshot("--resume") == 0
-
-
-def test_a_run_of_another_format_is_refused(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit 2 and both versions, not a guess at what the other one meant."""
-    night.account.on_request = kill_at(10, signal.SIGTERM, os.getpid())
-    assert night.snapshot("--concurrency", "1") == 143
-    night.account.on_request = None
-    (unfinished,) = night.remains()
-    header = night.folder / unfinished / "run.json"
-    header.write_bytes(header.read_bytes().replace(b'"format":2', b'"format":3'))
-    assert night.snapshot("--resume") == 2
-    assert "has format 3, this ncrawl writes format 2" in capsys.readouterr().err
+        assert night.snapshot("--resume") == 4
+    aside = night.folder / unfinished.name.replace("-", ".aside-", 1)
+    said = capsys.readouterr().err
+    assert f"{unfinished} cannot be taken up: it is another account, or other keys; it is kept as {aside}" in said
+    assert tree_of(aside) == before
+    assert night.remains() == {aside.name}
 
 
 def test_after_a_run_cut_off_after_publishing_the_night_has_its_own(
@@ -578,6 +861,22 @@ def test_after_a_run_cut_off_after_publishing_the_night_has_its_own(
     assert night.newest() != cut_off
     assert checked(night.newest()).run.resumed == ()
     assert night.remains() == set()
+
+
+def test_a_published_snapshot_that_is_damaged_ends_no_night(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its run was cut off before its remains went: they are kept, for the parts are whole, and tonight's begins."""
+    unfinished = interrupt(night)
+    published = night.folder / unfinished.name.removeprefix(".ncrawl-")
+    published.mkdir()
+    (published / "manifest.json").write_bytes(b"rubbish")
+    before = tree_of(unfinished)
+    capsys.readouterr()
+    for _ in range(2):
+        assert night.snapshot("--resume") == 0
+    aside = night.folder / unfinished.name.replace("-", ".aside-", 1)
+    assert capsys.readouterr().err.count(f"what its run left is kept as {aside}") == 1
+    assert tree_of(aside) == before
+    assert checked(night.newest()).verdict == "complete"
 
 
 def test_a_registry_that_went_while_the_run_was_stopped_is_left_out(
@@ -633,25 +932,13 @@ def test_a_refused_key_ends_with_4(night: Night, monkeypatch: pytest.MonkeyPatch
     assert {name: data for name, data in tree_of(night.folder).items() if name != ".ncrawl.lock"} == before
 
 
-def test_a_quota_that_ends_leaves_a_run_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit 4; nothing is published; what was had is kept for --resume."""
-    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=60, quota=9)) as night:
-        assert night.snapshot("--concurrency", "1") == 4
-        assert night.names() == []
-        assert len(night.remains()) == 1
-
-
 def test_a_key_file_that_others_can_read_is_warned_of(
     night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As by every command that signs; the job goes on."""
     monkeypatch.delenv("NCLOUD_ACCESS_KEY_ID")
     monkeypatch.delenv("NCLOUD_SECRET_KEY")
-    file = night.home / ".ncloud" / "configure"
-    file.parent.mkdir()
-    keys = {"ncloud_access_key_id": night.account.access_key, "ncloud_secret_access_key": night.account.secret_key}
-    file.write_text("[DEFAULT]\n" + "".join(f"{name} = {value}\n" for name, value in keys.items()))
-    file.chmod(0o644)
+    write_keys(night, "DEFAULT").chmod(0o644)
     assert night.snapshot() == 0
     assert "warning" in capsys.readouterr().err
 

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from crawler.decoding import IMAGE_FIELDS, line_prefix
 from crawler.errors import OutputError
@@ -21,9 +22,10 @@ from crawler.listing import Listing
 from crawler.model import ListingResult, Region, Verdict, VerifyMode
 from crawler.page_size import PageSize
 from crawler.scheduling import Walk
+from crawler.snapshot.journal import Header
 from crawler.snapshot.publishing import assemble
 from crawler.snapshot.recording import Recorder
-from crawler.snapshot.run import Header, UnfinishedRun
+from crawler.snapshot.run import UnfinishedRun
 from crawler.snapshot.spool import BLOCK_BYTES, RECORD_OVERHEAD_BYTES, Spool
 
 if TYPE_CHECKING:
@@ -261,3 +263,37 @@ def test_a_listing_that_ends_lets_others_go_on(tmp_path: Path) -> None:
         return told
 
     assert anyio.run(busy) == ["others went on", "r0 is committed", "r1 is committed"]
+
+
+def test_what_the_end_cut_off_is_committed_with_what_was_had(tmp_path: Path) -> None:
+    """A listing under way, one that was being committed, one that was not begun: each with its verdict, and once."""
+
+    async def cut_off() -> dict[str | None, tuple[int, Verdict]]:
+        header = Header(id="x", started_ms=0, account="default", identity="", options={"compress": "none"})
+        run = UnfinishedRun.begin(tmp_path, header)
+        recorder = Recorder(run)
+        names = [f"{number:06}" for number in range(6000)]
+        walks = [walk_of(number) for number in range(3)]
+        for walk, some in zip(walks, (names, ["b", "a"], ["c"]), strict=True):
+            await recorder.take(walk, some, [record_of(name, 300) for name in some])
+        await recorder.end(walks[2], result_of(2, 1))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(recorder.end, walks[0], result_of(0, 6000))
+            await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+        assert [registry for _, registry in run.parts] == ["r2"]
+        stopped = [replace(result_of(number, 9), verdict=Verdict.INCOMPLETE) for number in (1, 3)]
+        await recorder.end_the_rest([result_of(0, 6000), *stopped, result_of(2, 1)])
+        recorder.close()
+        assert b"".join(run.read_part(run.parts["kr", "r1"])).count(b"\n") == 2
+        assert b"".join(run.read_part(run.parts["kr", "r0"])).count(b"\n") == 6000
+        run.close()
+        assert len((run.path / "journal").read_bytes().splitlines()) == 4
+        return {part.result.registry: (part.result.images, part.result.verdict) for part in run.parts.values()}
+
+    assert anyio.run(cut_off) == {
+        "r2": (1, Verdict.COMPLETE),
+        "r0": (6000, Verdict.COMPLETE),
+        "r1": (2, Verdict.INCOMPLETE),
+        "r3": (0, Verdict.INCOMPLETE),
+    }

@@ -18,7 +18,7 @@ import anyio
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import MORE_MEMORY, within_limits
-from crawler.cli.logs import configure_logging, log_event, say, tell_end
+from crawler.cli.logs import WHOLE, configure_logging, log_event, say, tell_end
 from crawler.cli.naming import named_registries
 from crawler.cli.progress import Progress
 from crawler.crawl import Crawl
@@ -113,7 +113,7 @@ def _signal_handlers_kept() -> Iterator[None]:
 def _exit(number: signal.Signals, when_stopped: str) -> NoReturn:
     """End the process at once: nothing that was written needs tidying up."""
     if when_stopped:
-        log.warning("%s; %s", _SIGNALS[number].value, when_stopped)
+        log.warning("%s; %s", _SIGNALS[number].value, when_stopped, extra=WHOLE)
     os._exit(EXIT_CODES[_SIGNALS[number]])
 
 

@@ -34,14 +34,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ncrawl")
 
+LONGEST_MESSAGE = 300
 _LONGEST_COMPLAINT = 10_000
+WHOLE = {"longest": _LONGEST_COMPLAINT}
+"""Extra of a record that is to be shown whole, because somebody may paste it."""
 _NOT_WORTH_A_WORD = (Verdict.COMPLETE, Verdict.UNVERIFIED, Verdict.GONE)
 _REFUSALS = (Stop.KEY_REFUSED.value, Stop.QUOTA.value)
 
 
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return f"ncrawl: {record.levelname.lower()}: {visible(record.getMessage())}"
+        return f"ncrawl: {record.levelname.lower()}: {_message(record)}"
 
 
 class _JsonFormatter(logging.Formatter):
@@ -49,10 +52,14 @@ class _JsonFormatter(logging.Formatter):
         line = {
             "time": iso(record.created * 1000),
             "level": record.levelname.lower(),
-            "message": visible(record.getMessage()),
+            "message": _message(record),
             **getattr(record, "event", {}),
         }
         return orjson.dumps(line).decode()
+
+
+def _message(record: logging.LogRecord) -> str:
+    return visible(record.getMessage(), getattr(record, "longest", LONGEST_MESSAGE))
 
 
 def configure_logging(settings: Settings) -> None:
@@ -91,6 +98,8 @@ def tell_end(settings: Settings, made: Manifest, tables: str) -> None:
     if settings.log_format == "json" and not settings.quiet:
         level = logging.INFO if made.verdict == "complete" else logging.WARNING
         event = {"event": "RunEnded", "verdict": made.verdict, "totals": msgspec.to_builtins(made.totals)}
+        if made.run.taken_over is not None:
+            event["taken_over"] = msgspec.to_builtins(made.run.taken_over)
         _log_anyway(level, f"{made.verdict}, {made.totals.images:,} images", event)
     else:
         say(settings, tables)

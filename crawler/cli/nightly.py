@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from crawler.cli.crawling import check_proxy, crawl, exit_code, keys_for, make_plan, options_of, run
+from crawler.cli.beginning import hint_to_go_on, take_up_or_begin
+from crawler.cli.crawling import check_proxy, crawl, exit_code, make_plan, options_of, run
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import within_limits
-from crawler.cli.logs import configure_logging, say, tell_end
-from crawler.errors import UsageError
-from crawler.files import mode_of, write_file
+from crawler.cli.logs import WHOLE, configure_logging, say, tell_end
+from crawler.errors import NcrawlError, UsageError
+from crawler.files import write_file
+from crawler.model import Verdict
 from crawler.patterns import Patterns
-from crawler.report import Extent, iso, manifest, tables
+from crawler.plan import Stop
+from crawler.report import Extent, iso, manifest, tables, taken_over
 from crawler.settings import SNAPSHOT_KEYS
 from crawler.snapshot.lock import locked
 from crawler.snapshot.manifest import Run, dump
@@ -28,7 +29,6 @@ from crawler.snapshot.publishing import (
     Retention,
     assemble,
     check_folder,
-    new_id,
     point_latest,
     publish,
     published,
@@ -36,29 +36,34 @@ from crawler.snapshot.publishing import (
 )
 from crawler.snapshot.recording import Recorder
 from crawler.snapshot.records import RegistryKey, parse_keys
-from crawler.snapshot.run import FINISHED, Header, UnfinishedRun, remove_remains, remove_superseded, unfinished_runs
-from crawler.snapshot.seeding import seed
+from crawler.snapshot.run import FINISHED, remove_remains, remove_superseded, set_aside, unfinished_runs
 from crawler.text import visible, writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from crawler.credentials import FoundKeys
+    from crawler.cli.beginning import Tonight
     from crawler.plan import CrawlResult, Plan
     from crawler.settings import Settings
+    from crawler.snapshot.journal import Part
     from crawler.snapshot.manifest import Manifest, StoredFile
-    from crawler.snapshot.run import Part
+    from crawler.snapshot.run import UnfinishedRun
 
 log = logging.getLogger("ncrawl")
 
-DECIDING_OPTIONS = ("gateway", "zone", "region", "exclude", "page_size", "verify", "compress")
-"""Options that decide what is in a snapshot: a run is resumed with the same ones only."""
-
-_GO_ON = "run `ncrawl snapshot {} --resume` to go on"
+_BY_ITSELF = (None, Stop.DEADLINE, Stop.KEY_REFUSED, Stop.QUOTA, Stop.PROXY)
+"""How a run ends that publishes what it has; what a signal ended goes on with --resume."""
 
 
-def snapshot_command(folder: Path, settings: Settings) -> int:
-    """Take a snapshot below ``folder`` and return the exit code."""
+def snapshot_command(folder: Path, settings: Settings, flags: Mapping[str, object]) -> int:
+    """Take a snapshot below ``folder`` and return the exit code.
+
+    Args:
+        folder: where to.
+        settings: what was asked for.
+        flags: what the command line gave, by key: whoever is told how to go on needs some of it again.
+    """
     configure_logging(settings)
     forbid_dumps()
     check_proxy(settings)
@@ -66,40 +71,31 @@ def snapshot_command(folder: Path, settings: Settings) -> int:
     if settings.resume and settings.retry_failed:
         raise UsageError("--resume and --retry-failed contradict each other: drop one")
     settings = within_limits(settings)
-    return run(lambda: _snapshot(folder, settings), when_stopped=_GO_ON.format(folder))
+    hint = hint_to_go_on(folder, flags)
+    return run(lambda: _snapshot(folder, settings, hint), when_stopped=hint)
 
 
-async def _snapshot(folder: Path, settings: Settings) -> int:
+async def _snapshot(folder: Path, settings: Settings, hint: str) -> int:
     now = datetime.now(UTC)
     with locked(folder, started=iso(now.timestamp() * 1000)):
-        found = await keys_for(settings, now_s=now.timestamp())
         if settings.resume:
             _finish_published(folder, settings)
-        unfinished = _begin_or_resume(folder, settings, await _header(folder, settings, found, now))
+        tonight = await take_up_or_begin(folder, settings, now)
         try:
-            return await _Night(folder, settings, found, unfinished).spend()
+            return await _Night(folder, tonight, hint).spend()
         finally:
-            unfinished.close()
-
-
-async def _header(folder: Path, settings: Settings, found: FoundKeys, now: datetime) -> Header:
-    keys = await found.credentials.current(now.timestamp())
-    # A role's keys change every few hours; where they come from does not.
-    who = keys.access_key.reveal() if keys.expires_at_s is None else keys.source
-    options = options_of(settings, SNAPSHOT_KEYS)
-    return Header(
-        id=new_id(folder, now),
-        started_ms=int(now.timestamp() * 1000),
-        account=found.account,
-        identity=hashlib.sha256(b"ncrawl account\0" + who.encode()).hexdigest(),
-        options={name: options[name] for name in DECIDING_OPTIONS},
-    )
+            tonight.run.close()
 
 
 def _finish_published(folder: Path, settings: Settings) -> None:
     """Do what the newest run left undone if it was cut off after it was published; tonight's is another one."""
     for path in unfinished_runs(folder)[-1:]:
-        made = published(path)
+        try:
+            made = published(path)
+        except NcrawlError as error:
+            told = f"{error}; what its run left is kept as {set_aside(path)}, the latest of its kind"
+            log.warning("%s", told, extra=WHOLE)
+            continue
         if made is not None:
             log.warning(
                 "the run of %s was cut off after it was published; %s", made.run.id, _settle(folder, settings, made)
@@ -118,59 +114,60 @@ def _settle(folder: Path, settings: Settings, made: Manifest) -> str:
     return "latest points to it" if is_accepted else f"latest is not moved: --accept {settings.accept}"
 
 
-def _begin_or_resume(folder: Path, settings: Settings, header: Header) -> UnfinishedRun:
-    unfinished = unfinished_runs(folder) if settings.resume else []
-    if unfinished:
-        taken_up = UnfinishedRun.resume(unfinished[-1], header, now=iso(time.time() * 1000))
-        log.warning("resuming the run of %s: %d listings are finished", taken_up.header.id, len(taken_up.parts))
-        return taken_up
-    remove_superseded(folder)
-    begun = UnfinishedRun.begin(folder, header)
-    if settings.retry_failed:
-        try:
-            seed(begun, _snapshot_path(folder, settings.retry_failed), [region.code for region in settings.region])
-        except BaseException:
-            begun.remove()
-            raise
-    return begun
-
-
-def _snapshot_path(folder: Path, name: str) -> Path:
-    """Return the snapshot that --retry-failed names: a path, or a name in the folder."""
-    return Path(name) if mode_of(Path(name)) else folder / name
-
-
 @dataclass(slots=True)
 class _Night:
-    """One run from its plan to its publication."""
+    """One run from its plan to its publication.
+
+    Attributes:
+        hint: what whoever interrupts it is told.
+    """
 
     folder: Path
-    settings: Settings
-    found: FoundKeys
-    run: UnfinishedRun
+    tonight: Tonight
+    hint: str
+
+    @property
+    def settings(self) -> Settings:
+        """What the run goes by: what was asked for, and its own."""
+        return self.tonight.settings
+
+    @property
+    def run(self) -> UnfinishedRun:
+        """Where what is finished is."""
+        return self.tonight.run
 
     async def spend(self) -> int:
         result = await self._crawl()
-        if result.stop is not None:
+        if result.stop not in _BY_ITSELF:
             return self._leave_unfinished(result)
+        if result.stop is not None and not self._has_anything():
+            return self._give_up(result)
         result = self._with_earlier_results(result)
         made = await anyio.to_thread.run_sync(self._publish, result)
         self._tell(result, made)
         await anyio.to_thread.run_sync(self._finish, made)
-        return 0 if made.verdict == "complete" else 3
+        return exit_code(result)
 
     async def _crawl(self) -> CrawlResult:
         recorder = Recorder(self.run)
         try:
-            return await crawl(self.settings, self._plan(), self.found, recorder)
+            result = await crawl(self.settings, self._plan(), self.tonight.found, recorder)
+            if result.stop in _BY_ITSELF:
+                await recorder.end_the_rest([*result.discoveries, *result.registries])
         finally:
             recorder.close()
+        return result
+
+    def _has_anything(self) -> bool:
+        """Whether the run itself has had a record, or an answer that settles what is there."""
+        listed = (part for part in self.run.parts.values() if part.result.taken_from is None)
+        return any(part.lines or part.result.verdict is not Verdict.FAILED for part in listed)
 
     def _plan(self) -> Plan:
         """Return the crawl of what is not finished yet."""
         finished = {key: part for key, part in self.run.parts.items() if part.result.verdict in FINISHED}
         return replace(
-            make_plan(self.settings, self.found, None, images=True),
+            make_plan(self.settings, self.tonight.found, None, images=True),
             known={region: self._names(part) for (region, registry), part in finished.items() if registry is None},
             finished={(region, registry) for region, registry in finished if registry is not None},
         )
@@ -180,15 +177,19 @@ class _Night:
         return [writable(key.name) for key in parse_keys(lines, RegistryKey)] if lines else []
 
     def _with_earlier_results(self, result: CrawlResult) -> CrawlResult:
-        """Return the result of all sessions of the run, without what a complete list lacks by now or is excluded."""
+        """Return the result of all sessions of the run, without what is excluded.
+
+        A registry of an earlier session that a whole list lacks by now is left out.
+        """
         parts, excluded = self.run.parts, Patterns(self.settings.exclude)
+        listed_now = {(one.region, one.registry) for one in result.registries}
         lists = {region: part for (region, registry), part in parts.items() if registry is None}
         known = {region: set(self._names(part)) for region, part in lists.items() if part.result.verdict.is_good}
         registries = [
             part.result
             for (region, registry), part in parts.items()
             if registry is not None
-            and (region not in known or registry in known[region])
+            and ((region, registry) in listed_now or region not in known or registry in known[region])
             and not excluded.match(region, registry)
         ]
         return replace(result, registries=registries, discoveries=[part.result for part in lists.values()])
@@ -216,14 +217,26 @@ class _Night:
             resumed=header.resumed,
             identity=header.identity,
             options=options_of(self.settings, SNAPSHOT_KEYS),
+            taken_over=taken_over(result, header.taken_from) if header.taken_from and extents else None,
         )
         return manifest(result, account=header.account, run=described, files=files, extents=extents)
 
     def _leave_unfinished(self, result: CrawlResult) -> int:
+        """Keep what an interruption left, if it is worth taking up: then nothing older is any more."""
         if self.run.parts:
-            log.warning("unfinished: %s", _GO_ON.format(self.folder))
+            remove_superseded(self.folder, newest=self.run.path)
+            log.warning("unfinished: %s", self.hint, extra=WHOLE)
         else:
             self.run.remove()
+        return self._end_without_snapshot(result)
+
+    def _give_up(self, result: CrawlResult) -> int:
+        """End a run that had nothing: a snapshot of nothing would be no inventory, and push better ones out."""
+        self.run.remove()
+        log.error("nothing was had, so no snapshot is published: %s", result.stop_reason)
+        return self._end_without_snapshot(result)
+
+    def _end_without_snapshot(self, result: CrawlResult) -> int:
         made = self._manifest(result)
         self._tell(result, made)
         self._summarize(made)
@@ -247,7 +260,8 @@ class _Night:
 
     def _tell(self, result: CrawlResult, made: Manifest) -> None:
         tell_of_patterns(self.settings, result)
-        tell_end(self.settings, made, tables(result, [region.code for region in self.settings.region]))
+        regions = [region.code for region in self.settings.region]
+        tell_end(self.settings, made, tables(result, regions, taken=made.run.taken_over))
 
 
 def _lacking(made: Manifest) -> str:

@@ -32,11 +32,12 @@ def command(folder: str, **flags: Any) -> int:
     """Write a durable, verifiable snapshot of every registry below DIR.
 
     The snapshot appears whole or not at all, as DIR/20261123T020000Z (its start, UTC); `DIR/latest` moves to it if
-    --accept does.
+    --accept does. A run that ends by itself before its work is done, as at --deadline, publishes what it has; one that
+    a signal or a crash ended is taken up by --resume, with the options that it had.
     """
     if not folder:
         raise UsageError("DIR is empty: name a folder")
     settings = settings_from(flags)
     from crawler.cli.nightly import snapshot_command  # noqa: PLC0415 - `--help` should not wait for aiohttp
 
-    return snapshot_command(Path(folder), settings)
+    return snapshot_command(Path(folder), settings, flags)

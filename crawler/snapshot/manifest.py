@@ -47,11 +47,20 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
+class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``--retry-failed`` copied from an earlier snapshot instead of fetching it; totals' costs are without it."""
+
+    snapshot: str
+    registries: Natural
+    images: Natural
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One crawl. Times are ISO 8601 in UTC with ``Z``; ``options`` hold no secrets.
 
     Attributes:
         identity: of a snapshot: stands for the keys without giving them away; other keys have another one.
+        taken_over: of a snapshot that ``--retry-failed`` made: what it did not fetch itself.
     """
 
     id: str
@@ -60,6 +69,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     resumed: tuple[str, ...] = ()
     identity: str | None = None
     options: dict[str, Any] = {}
+    taken_over: TakenOver | None = None
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +100,8 @@ class RegistryRecord(msgspec.Struct, frozen=True, kw_only=True):
         sha256: of its uncompressed lines, whatever the compression. These three are null without a snapshot.
         started: time of the first request.
         finished: time of the last answer.
+        taken_from: id of the snapshot that it is copied from, when it was listed: this run spent no page and no
+            request on it. Null if this run listed it.
     """
 
     account: str
@@ -107,6 +119,7 @@ class RegistryRecord(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None
     started: str | None
     finished: str | None
+    taken_from: str | None = None
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -120,12 +133,16 @@ class RegistryRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How the listing of a region's registries ended; ``registries`` is its number of lines in registries.ndjson."""
+    """How the listing of a region's registries ended; ``registries`` is its number of lines in registries.ndjson.
+
+    ``taken_from`` is the id of the snapshot that the list is copied from: registries that are newer are not in it.
+    """
 
     region: str
     verdict: Verdict
     reason: str | None
     registries: Natural
+    taken_from: str | None = None
 
 
 class ExcludedRegistry(msgspec.Struct, frozen=True, kw_only=True):

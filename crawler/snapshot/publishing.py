@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from crawler.snapshot.journal import Part
     from crawler.snapshot.manifest import Manifest
-    from crawler.snapshot.run import Part, UnfinishedRun
+    from crawler.snapshot.run import UnfinishedRun
 
 LATEST = "latest"
 REMOVED = f"{PREFIX}removed-"

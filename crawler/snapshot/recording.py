@@ -5,9 +5,13 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from crawler.snapshot.spool import Spool
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crawler.model import ListingResult
     from crawler.scheduling import Walk
     from crawler.snapshot.run import UnfinishedRun
@@ -18,7 +22,8 @@ MEMORY_BYTES = 64 * 1024 * 1024
 class Recorder:
     """Takes a crawl's records into an unfinished run.
 
-    Mutable state: the spool of each listing under way, and how much memory they take together.
+    Mutable state: the spool of each listing under way, and how much memory they take together; the spools of those that
+    are being committed, which a deadline may cut off.
 
     Args:
         run: where finished listings go.
@@ -29,6 +34,7 @@ class Recorder:
         self._run = run
         self._memory_bytes = memory_bytes
         self._spools: dict[Walk, Spool] = {}
+        self._ending: dict[Walk, Spool] = {}
         self._bytes = 0
 
     async def take(self, walk: Walk, names: list[str], records: list[bytes]) -> None:
@@ -48,10 +54,24 @@ class Recorder:
         """Commit a listing that ended by itself."""
         spool = self._spools.pop(walk, None) or Spool(self._run.path, walk.prefix)
         self._bytes -= spool.bytes
-        try:
-            await self._run.commit(spool, result)
-        finally:
-            spool.close()
+        self._ending[walk] = spool
+        await self._run.commit(spool, result)
+        del self._ending[walk]
+        spool.close()
+
+    async def end_the_rest(self, results: Iterable[ListingResult]) -> None:
+        """Commit the listings that the end of the crawl cut off, each with what was had of it.
+
+        Args:
+            results: those of the crawl; what is committed already is left alone.
+        """
+        spools = self._spools | self._ending
+        cut_off = {(walk.region.code, walk.registry): spool for walk, spool in spools.items()}
+        for result in results:
+            place = (result.region, result.registry)
+            if place not in self._run.parts:
+                spool = cut_off.get(place) or Spool(self._run.path, b"")
+                await self._run.commit(spool, replace(result, images=spool.count))
 
     async def flush(self) -> None:
         """Make what is committed last."""
@@ -59,6 +79,7 @@ class Recorder:
 
     def close(self) -> None:
         """Let go of the listings that were cut off."""
-        for spool in self._spools.values():
+        for spool in (*self._spools.values(), *self._ending.values()):
             spool.close()
         self._spools.clear()
+        self._ending.clear()

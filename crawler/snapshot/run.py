@@ -17,69 +17,48 @@ import hashlib
 import os
 import shutil
 import time
-import zlib
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
 from crawler.compression import compressor
-from crawler.errors import OutputError, UsageError
+from crawler.errors import OutputError
 from crawler.files import replace_file, sync_folder, write_all, writing
-from crawler.model import ListingResult, Verdict
-from crawler.snapshot.manifest import FORMAT
+from crawler.model import Verdict
+from crawler.snapshot.journal import (
+    HEADER,
+    JOURNAL,
+    PARTS,
+    Part,
+    check_files,
+    journal_line,
+    read_header,
+    read_journal,
+    sealed,
+)
 from crawler.snapshot.reading import LUMP_BYTES, UnreadableError, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from crawler.model import ListingResult
+    from crawler.snapshot.journal import Header
     from crawler.snapshot.spool import Spool
 
 PREFIX = ".ncrawl-"
+ASIDE = ".ncrawl.aside-"
+"""How the folder of a run is called that could not be taken up: no command takes it for a run or for remains."""
 SYNC_EVERY_S = 5.0
 PAUSE_EVERY_BYTES = 1024 * 1024
-FINISHED = frozenset({Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT, Verdict.UNVERIFIED, Verdict.DENIED, Verdict.GONE})
-"""Verdicts that a resumed run takes over; a listing with another one is fetched anew."""
+FINISHED = frozenset({Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT, Verdict.UNVERIFIED, Verdict.DENIED})
+"""Verdicts that a resumed run takes over. A listing with another one is fetched anew; what was gone is looked for once
+more, because it may have come back."""
 
 SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 """What --compress adds to the names of the data files."""
-
-_HEADER = "run.json"
-_PARTS = "parts"
-_JOURNAL = "journal"
-
-
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run was asked to do.
-
-    Attributes:
-        id: its start, as the snapshot's folder will be named.
-        identity: stands for the keys without giving them away; another account has another one.
-        options: those that decide what is in the snapshot.
-        resumed: when it was taken up again, ISO 8601.
-        checksum: SHA-256 of this object as JSON with the checksum left empty.
-    """
-
-    format: int = FORMAT
-    id: str
-    started_ms: int
-    account: str
-    identity: str
-    options: dict[str, Any]
-    resumed: tuple[str, ...] = ()
-    checksum: str = ""
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished listing and where its lines are: in ``parts``, compressed; ``sha256`` is of the plain lines."""
-
-    result: ListingResult
-    offset: int
-    length: int
-    sha256: str
-    lines: int
 
 
 class UnfinishedRun:
@@ -113,7 +92,7 @@ class UnfinishedRun:
         run = cls(path, header)
         try:
             sync_folder(folder)
-            replace_file(path / _HEADER, _sealed(header))
+            replace_file(path / HEADER, sealed(header))
             run._open()
         except OutputError:
             run.close()
@@ -122,18 +101,18 @@ class UnfinishedRun:
         return run
 
     @classmethod
-    def resume(cls, path: Path, header: Header, *, now: str) -> Self:
-        """Take up a run with the same request.
+    def resume(cls, path: Path, *, now: str) -> Self:
+        """Take up a run.
 
         Raises:
-            UsageError: it was asked for something else, or its state is damaged; nothing is mixed.
+            UnusableRunError: its state is damaged; not a byte of it is changed.
             OutputError: it cannot be written.
         """
-        found = _read_header(path)
-        _refuse_other_request(path, found, header)
-        entries, valid_bytes = _read_journal(path / _JOURNAL)
+        found = read_header(path)
+        entries, valid_bytes = read_journal(path)
+        check_files(path)
         run = cls(path, msgspec.structs.replace(found, resumed=(*found.resumed, now)))
-        replace_file(path / _HEADER, _sealed(run.header))
+        replace_file(path / HEADER, sealed(run.header))
         run._open()
         run._take_over(entries, valid_bytes)
         return run
@@ -166,7 +145,7 @@ class UnfinishedRun:
             UnreadableError: damaged.
             OutputError: the disk refuses.
         """
-        return unpacked(self.stored([part]), self.path / f"{_PARTS}{self.suffix}")
+        return unpacked(self.stored([part]), self.path / f"{PARTS}{self.suffix}")
 
     def stored(self, parts: Iterable[Part]) -> Iterator[bytes]:
         """Yield the bytes of parts as they will stand in the snapshot, one after the other, small ones together.
@@ -216,7 +195,7 @@ class UnfinishedRun:
 
     def _open(self) -> None:
         with writing(self.path):
-            for name in (_PARTS, _JOURNAL):
+            for name in (PARTS, JOURNAL):
                 flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
                 self._fds.append(os.open(self.path / name, flags, 0o644))
         sync_folder(self.path)
@@ -241,7 +220,7 @@ class UnfinishedRun:
                 write_all(parts, rest)
                 length += len(rest)
             part = Part(result=result, offset=offset, length=length, sha256=sha256.hexdigest(), lines=lines)
-            write_all(journal, _journal_line(part))
+            write_all(journal, journal_line(part))
         self.parts[result.region, result.registry] = part
         self._is_synced = False
 
@@ -267,14 +246,35 @@ class UnfinishedRun:
 def unfinished_runs(folder: Path) -> list[Path]:
     """Return the folders of unfinished runs that can be taken up, oldest first."""
     with writing(folder):
-        return sorted(path.parent for path in folder.glob(f"{PREFIX}*/{_HEADER}"))
+        return sorted(path.parent for path in folder.glob(f"{PREFIX}*/{HEADER}"))
 
 
-def remove_superseded(folder: Path) -> None:
-    """Remove unfinished runs but the newest: none of the others is ever taken up again, and they may fill the disk."""
-    with writing(folder):
-        for path in unfinished_runs(folder)[:-1]:
-            shutil.rmtree(path)
+def remove_superseded(folder: Path, *, newest: Path | None = None) -> None:
+    """Remove unfinished runs but the newest: none of the others is ever taken up again, and they may fill the disk.
+
+    One that cannot be removed is left to the next night.
+    """
+    runs = unfinished_runs(folder)
+    for path in runs:
+        if path != (newest or runs[-1]):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def set_aside(path: Path) -> Path:
+    """Give a run that cannot be taken up a name under which it is left alone, and return its path.
+
+    Of those in a folder only the latest stays, so that they do not fill the disk.
+
+    Raises:
+        OutputError: it cannot be renamed.
+    """
+    for earlier in path.parent.glob(f"{ASIDE}*"):
+        shutil.rmtree(earlier, ignore_errors=True)
+    aside = path.with_name(f"{ASIDE}{path.name.removeprefix(PREFIX)}")
+    with writing(path):
+        path.rename(aside)
+    sync_folder(path.parent)
+    return aside
 
 
 def remove_remains(folder: Path) -> None:
@@ -285,70 +285,3 @@ def remove_remains(folder: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-
-
-def _sealed(header: Header) -> bytes:
-    """Return a header as JSON with the checksum that it should have."""
-    bare = msgspec.json.encode(msgspec.structs.replace(header, checksum=""))
-    return msgspec.json.encode(msgspec.structs.replace(header, checksum=hashlib.sha256(bare).hexdigest()))
-
-
-def _journal_line(part: Part) -> bytes:
-    body = msgspec.json.encode(part)
-    return b"%08x %b\n" % (zlib.crc32(body), body)
-
-
-def _read_journal(path: Path) -> tuple[list[Part], int]:
-    """Return the parts of a journal and how many of its bytes are whole lines.
-
-    Raises:
-        UsageError: a whole line is damaged.
-    """
-    entries: list[Part] = []
-    size = 0
-    with writing(path):
-        data = path.read_bytes() if path.exists() else b""
-    for line in data.split(b"\n")[:-1]:
-        body = line[9:]
-        if line[:9] != b"%08x " % zlib.crc32(body):
-            raise _damaged(path.parent, f"line {len(entries) + 1} of its journal does not match its checksum")
-        entries.append(msgspec.json.decode(body, type=Part))
-        size += len(line) + 1
-    return entries, size
-
-
-def _read_header(path: Path) -> Header:
-    with writing(path):
-        data = (path / _HEADER).read_bytes()
-    try:
-        version = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        header = msgspec.json.decode(data, type=Header) if version == FORMAT else None
-    except (ValueError, RecursionError):
-        raise _damaged(path, f"{_HEADER} is damaged") from None
-    if header is None:
-        raise UsageError(
-            f"{path} has format {version}, this ncrawl writes format {FORMAT}: resume it with the version that began "
-            "it, or begin anew without --resume"
-        )
-    if data != _sealed(header):
-        raise _damaged(path, f"{_HEADER} is damaged")
-    return header
-
-
-def _damaged(path: Path, what: str) -> UsageError:
-    return UsageError(f"{path} cannot be resumed: {what}; begin anew without --resume")
-
-
-def _refuse_other_request(path: Path, found: Header, asked: Header) -> None:
-    """Raise UsageError if a run is to be resumed with another account or other options."""
-    differences = [
-        f"--{name.replace('_', '-')} was {found.options.get(name)} and is {asked.options.get(name)}"
-        for name in sorted(found.options.keys() | asked.options.keys())
-        if found.options.get(name) != asked.options.get(name)
-    ]
-    if (found.account, found.identity) != (asked.account, asked.identity):
-        differences.insert(0, "it is another account, or other keys")
-    if differences:
-        raise UsageError(
-            f"{path} cannot be resumed: {'; '.join(differences)}; use the same again, or begin anew without --resume"
-        )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from crawler.errors import UsageError
-from crawler.model import ListingResult, Verdict
+from crawler.model import ListingResult, Verdict, VerifyMode
 from crawler.snapshot import manifest as manifests
 from crawler.snapshot.reading import UnreadableError, read_lumps, whole_lines
 from crawler.snapshot.records import RegistryKey, parse_keys
@@ -21,19 +21,36 @@ if TYPE_CHECKING:
     from crawler.snapshot.run import UnfinishedRun
 
 
-def seed(run: UnfinishedRun, snapshot: Path, regions: Collection[str]) -> None:
-    """Copy the complete registries, and the complete lists of registries, of ``snapshot`` into a run that begins.
+class Source(NamedTuple):
+    """A snapshot from which a run takes over what is whole."""
 
-    A registry whose bytes do not match their checksum any more is left out, and so fetched anew.
+    path: Path
+    manifest: Manifest
+
+
+def read_source(snapshot: Path) -> Source:
+    """Return a snapshot with its manifest.
 
     Raises:
-        UsageError: it is no snapshot, is damaged, is of another account or other keys, or cannot be read.
-        OutputError: the run cannot be written.
+        UsageError: it is no snapshot, is damaged, or cannot be read.
     """
     try:
-        manifest = manifests.read(snapshot)
+        return Source(snapshot, manifests.read(snapshot))
     except manifests.ManifestError as error:
         raise UsageError(f"{error}: run without --retry-failed") from None
+
+
+def seed(run: UnfinishedRun, source: Source, regions: Collection[str]) -> None:
+    """Copy the whole registries, and the whole lists of registries, of an earlier snapshot into a run that begins.
+
+    What was looked at only once is copied into a run that looks only once. What was denied, gone or failed is looked
+    at anew, as long as a list names it; so is a registry whose bytes do not match their checksum any more.
+
+    Raises:
+        UsageError: it is of another account or other keys.
+        OutputError: the run cannot be written.
+    """
+    snapshot, manifest = source
     accounts = {record.account for record in manifest.registries}
     if accounts - {run.header.account}:
         raise UsageError(f"{snapshot} is of account {', '.join(sorted(accounts))}, this run of {run.header.account}")
@@ -45,23 +62,30 @@ def seed(run: UnfinishedRun, snapshot: Path, regions: Collection[str]) -> None:
     if manifest.run.options.get("zone", zone) != zone:
         raise UsageError(f"{snapshot} is of zone {manifest.run.options['zone']}, this run of {zone}")
     for record in manifest.registries:
-        if record.region in regions and (manifest.proves(record) or record.verdict is Verdict.GONE):
-            _copy_images(run, snapshot, manifest, record)
-    _copy_registries(run, snapshot, manifest, regions)
+        if record.region in regions and _is_enough(source.manifest, record, run):
+            _copy_images(run, source, record)
+    _copy_registries(run, source, regions)
 
 
-def _copy_images(run: UnfinishedRun, snapshot: Path, manifest: Manifest, record: RegistryRecord) -> None:
+def _is_enough(manifest: Manifest, record: RegistryRecord | RegionRecord, run: UnfinishedRun) -> bool:
+    looks_once = run.header.options["verify"] == VerifyMode.NEVER
+    return manifest.proves(record) or (looks_once and record.verdict is Verdict.UNVERIFIED)
+
+
+def _copy_images(run: UnfinishedRun, source: Source, record: RegistryRecord) -> None:
+    snapshot, manifest = source
     file = manifest.stored_file(manifests.IMAGES)
     if file is None or record.offset is None or record.length is None:
         return
     extent = {"offset": record.offset, "length": record.length}
     if _sha256_of(read_lumps(snapshot / file.name, **extent)) == record.sha256:
-        run.adopt(_result_of_registry(record), read_lumps(snapshot / file.name, **extent), record.images)
+        run.adopt(_result_of_registry(record, manifest), read_lumps(snapshot / file.name, **extent), record.images)
 
 
-def _copy_registries(run: UnfinishedRun, snapshot: Path, manifest: Manifest, regions: Collection[str]) -> None:
+def _copy_registries(run: UnfinishedRun, source: Source, regions: Collection[str]) -> None:
+    snapshot, manifest = source
     file = manifest.stored_file(manifests.REGISTRIES)
-    whole = {record.region: record for record in manifest.regions if manifest.proves(record)}
+    whole = {record.region: record for record in manifest.regions if _is_enough(manifest, record, run)}
     if file is None or _sha256_of_file(snapshot / file.name) != file.sha256:
         return
     lines = [
@@ -95,7 +119,8 @@ def _sha256_of_file(path: Path) -> str | None:
         return None
 
 
-def _result_of_registry(record: RegistryRecord) -> ListingResult:
+def _result_of_registry(record: RegistryRecord, manifest: Manifest) -> ListingResult:
+    """Return how it ended then; what it cost was that run's, and is nothing now."""
     return ListingResult(
         region=record.region,
         registry=record.registry,
@@ -103,14 +128,15 @@ def _result_of_registry(record: RegistryRecord) -> ListingResult:
         reason=record.reason,
         images=record.images,
         count=record.count,
-        pages=record.pages,
+        pages=0,
         passes=record.passes,
         page_size=None,
-        requests=record.requests,
+        requests=0,
         retries=0,
         throttled=0,
         started_ms=_milliseconds(record.started),
         finished_ms=_milliseconds(record.finished),
+        taken_from=record.taken_from or manifest.run.id,
     )
 
 
@@ -130,6 +156,7 @@ def _result_of_region(record: RegionRecord, manifest: Manifest) -> ListingResult
         throttled=0,
         started_ms=_milliseconds(manifest.run.started),
         finished_ms=_milliseconds(manifest.run.finished),
+        taken_from=record.taken_from or manifest.run.id,
     )
 
 

@@ -21,7 +21,7 @@ from crawler.emulator.options import REGIONS
 from crawler.emulator.wire import Answer
 from crawler.snapshot.diff import diff, open_side
 from crawler.snapshot.manifest import Manifest, read
-from crawler.snapshot.publishing import snapshot_names
+from crawler.snapshot.retention import snapshot_names
 from crawler.snapshot.run import FINISHED, Part
 from crawler.snapshot.verify import verify
 

@@ -35,7 +35,7 @@ from night import Night, a_night, data_of, tree_of
 
 from crawler.cli import run
 from crawler.emulator import EmulatorOptions
-from crawler.snapshot.publishing import ID_FORMAT
+from crawler.snapshot.names import ID_FORMAT
 from crawler.snapshot.verify import verify
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import msgspec
 
 from crawler.cli.stdout import write_lines
 from crawler.snapshot.diff import CHANGES, diff, open_side
+from crawler.snapshot.latest import followed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def command(old: Path, new: Path, ignored: tuple[str, ...], *, summary: bool, ex
     OLD and NEW are snapshots, or files of images in any order: plain, .gz or .zst. Exits with 0, or with 3 if
     something is unknown: an image is called removed or added only if the other side has all of its registry.
     """
-    differences = diff(open_side(old), open_side(new), ignored=frozenset(ignored))
+    differences = diff(open_side(followed(old)), open_side(followed(new)), ignored=frozenset(ignored))
     counts: Counter[str] = Counter()
 
     def lines() -> Iterator[bytes]:

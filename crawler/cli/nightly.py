@@ -6,37 +6,32 @@ import hashlib
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from crawler.cli.afterwards import clock_of, finish_earlier, retain, settle
 from crawler.cli.crawling import crawl, exit_code, make_plan, options_of, run
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.logs import configure_logging, say, tell_end
 from crawler.credentials import find_keys
-from crawler.errors import UsageError
-from crawler.files import write_file
+from crawler.errors import OutputError, UsageError
+from crawler.files import check_place, write_file
 from crawler.model import Verdict
 from crawler.report import Extent, iso, manifest, tables
 from crawler.settings import SNAPSHOT_KEYS
+from crawler.snapshot.folder import check_folder, find_out
+from crawler.snapshot.latest import followed
 from crawler.snapshot.lock import locked
 from crawler.snapshot.manifest import Run, dump
-from crawler.snapshot.publishing import (
-    Retention,
-    assemble,
-    check_folder,
-    new_id,
-    point_latest,
-    publish,
-    published,
-    remove_old,
-)
+from crawler.snapshot.names import new_id, right_start_ms
+from crawler.snapshot.publishing import assemble, publish
 from crawler.snapshot.recording import Recorder
 from crawler.snapshot.records import RegistryKey, parse_keys
-from crawler.snapshot.run import FINISHED, Header, UnfinishedRun, remove_remains, remove_superseded, unfinished_runs
+from crawler.snapshot.run import FINISHED, Header, UnfinishedRun, remove_superseded, unfinished_runs
 from crawler.snapshot.seeding import seed
 from crawler.text import visible, writable
 from crawler.transport import fetch_metadata
@@ -63,6 +58,8 @@ def snapshot_command(folder: Path, settings: Settings) -> int:
     configure_logging(settings)
     forbid_dumps()
     check_folder(folder)
+    if settings.summary is not None:
+        check_place(settings.summary)
     if settings.resume and settings.retry_failed:
         raise UsageError("--resume and --retry-failed contradict each other: drop one")
     return run(lambda: _snapshot(folder, settings), when_stopped=_GO_ON.format(folder))
@@ -71,14 +68,14 @@ def snapshot_command(folder: Path, settings: Settings) -> int:
 async def _snapshot(folder: Path, settings: Settings) -> int:
     now = datetime.now(UTC)
     with locked(folder, started=iso(now.timestamp() * 1000)):
+        _find_out(folder, settings)
         now_s = now.timestamp()
         found = await find_keys(
             os.environ, profile=settings.profile, zone=settings.zone, fetch=fetch_metadata, now_s=now_s
         )
         for warning in found.warnings:
             log.warning(warning)
-        if settings.resume:
-            _finish_published(folder, settings)
+        finish_earlier(folder, lambda made: accepts(settings.accept, made))
         unfinished = _begin_or_resume(folder, settings, await _header(folder, settings, found, now))
         try:
             return await _Night(folder, settings, found, unfinished).spend()
@@ -100,26 +97,18 @@ async def _header(folder: Path, settings: Settings, found: FoundKeys, now: datet
     )
 
 
-def _finish_published(folder: Path, settings: Settings) -> None:
-    """Do what the newest run left undone if it was cut off after it was published; tonight's is another one."""
-    for path in unfinished_runs(folder)[-1:]:
-        made = published(path)
-        if made is not None:
-            log.warning(
-                "the run of %s was cut off after it was published; %s", made.run.id, _settle(folder, settings, made)
-            )
+def _find_out(folder: Path, settings: Settings) -> None:
+    """See what the folder's file system can do, and say what it cannot.
 
-
-def _settle(folder: Path, settings: Settings, made: Manifest) -> str:
-    """Move `latest` to a snapshot if --accept does, remove what its run left, and return what became of `latest`.
-
-    The order is one that can be cut off anywhere and taken up again.
+    Raises:
+        OutputError: it can do less than a snapshot takes.
     """
-    is_accepted = accepts(settings.accept, made)
-    if is_accepted:
-        point_latest(folder / made.run.id)
-    remove_remains(folder)
-    return "latest points to it" if is_accepted else f"latest is not moved: --accept {settings.accept}"
+    able = find_out(folder)
+    place = visible(str(folder))
+    if not able.has_links:
+        say(settings, f"{place} cannot hold symbolic links: latest is a file with the snapshot's name in it")
+    if not able.syncs_folders:
+        log.warning("%s cannot be synced as a folder: a power loss may undo what is published", place)
 
 
 def _begin_or_resume(folder: Path, settings: Settings, header: Header) -> UnfinishedRun:
@@ -141,17 +130,23 @@ def _begin_or_resume(folder: Path, settings: Settings, header: Header) -> Unfini
 
 def _snapshot_path(folder: Path, name: str) -> Path:
     """Return the snapshot that --retry-failed names: a path, or a name in the folder."""
-    return Path(name) if Path(name).exists() else folder / name
+    return followed(Path(name) if Path(name).exists() else folder / name)
 
 
 @dataclass(slots=True)
 class _Night:
-    """One run from its plan to its publication."""
+    """One run from its plan to its publication.
+
+    Attributes:
+        is_clock_proven: the gateway has taken a signature that this machine's clock was good enough for.
+    """
 
     folder: Path
     settings: Settings
     found: FoundKeys
     run: UnfinishedRun
+    is_clock_proven: bool = False
+    _epoch_s: float = field(default_factory=lambda: time.time() - time.monotonic())  # see `Transport`
 
     async def spend(self) -> int:
         result = await self._crawl()
@@ -166,9 +161,29 @@ class _Night:
     async def _crawl(self) -> CrawlResult:
         recorder = Recorder(self.run)
         try:
-            return await crawl(self.settings, self._plan(), self.found, recorder)
+            result = await crawl(self.settings, self._plan(), self.found, recorder)
         finally:
             recorder.close()
+        self.is_clock_proven = not result.clock_offset_s and any(one.pages for one in result.everything)
+        self._follow_clock(result.clock_offset_s)
+        return result
+
+    def _follow_clock(self, offset_s: float) -> None:
+        """Name the run after its start by the gateway's clock, where ours was found to be wrong."""
+        header = self.run.header
+        started_ms = right_start_ms(
+            header.started_ms,
+            now_ms=self._now_ms(),
+            offset_ms=round(offset_s * 1000),
+            is_resumed=bool(header.resumed),
+        )
+        if started_ms != header.started_ms:
+            name = new_id(self.folder, datetime.fromtimestamp(started_ms / 1000, UTC))
+            self.run.start_at(name, started_ms)
+
+    def _now_ms(self, offset_s: float = 0.0) -> int:
+        """Return the time by this machine's clock as it was when the run began, or by one so far ahead."""
+        return round((self._epoch_s + time.monotonic() + offset_s) * 1000)
 
     def _plan(self) -> Plan:
         """Return the crawl of what is not finished yet."""
@@ -214,7 +229,7 @@ class _Night:
         described = Run(
             id=header.id,
             started=iso(header.started_ms),
-            finished=iso(time.time() * 1000),
+            finished=iso(self._now_ms(result.clock_offset_s)),
             resumed=header.resumed,
             identity=header.identity,
             options=options_of(self.settings, SNAPSHOT_KEYS),
@@ -232,20 +247,25 @@ class _Night:
         return exit_code(result)
 
     def _finish(self, made: Manifest) -> None:
-        """Do what comes after publishing; a summary that fails must not let every night take up this run."""
-        latest = _settle(self.folder, self.settings, made)
-        self._summarize(made)
+        """Do what comes after the result is safe: what fails warns, and is tried again by the next run."""
         snapshot = visible(str(self.folder / made.run.id))
+        log.info("%s is published; next: latest, the summary, remains, retention", snapshot)
+        self.run.close()  # some file systems remove no file that is open
+        is_accepted = accepts(self.settings.accept, made)
+        latest = settle(self.folder, made, is_accepted=is_accepted, policy=self.settings.accept)
+        self._summarize(made)
         say(self.settings, f"{snapshot}: {made.verdict}, {made.totals.images:,} images; {latest}")
         if self.settings.quiet and made.verdict != "complete":
             log.error("%s is incomplete: %s; its manifest.json says what is missing", snapshot, _lacking(made))
-        retention = Retention(self.settings.keep, self.settings.keep_days)
-        for name in remove_old(self.folder, retention, now=datetime.now(UTC)):
-            say(self.settings, f"removed {visible(str(self.folder / name))}")
+        clock = clock_of(self._now_ms() / 1000, made.observed["clock_skew_s"], is_proven=self.is_clock_proven)
+        retain(self.folder, self.settings, made=made.run.id, clock=clock)
 
     def _summarize(self, made: Manifest) -> None:
-        if self.settings.summary is not None:
-            write_file(self.settings.summary, dump(made))
+        try:
+            if self.settings.summary is not None:
+                write_file(self.settings.summary, dump(made))
+        except OutputError as error:
+            log.warning("%s; the manifest says the same", error)
 
     def _tell(self, result: CrawlResult, made: Manifest) -> None:
         tell_end(self.settings, made, tables(result, [region.code for region in self.settings.region]))

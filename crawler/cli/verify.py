@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from crawler.cli.stdout import write_lines
+from crawler.snapshot.latest import followed
 from crawler.snapshot.manifest import read
 from crawler.snapshot.verify import verify
 from crawler.text import visible
@@ -32,6 +33,7 @@ def command(snapshot: Path) -> int:
     with 0 if there is none, else with 3. A snapshot that calls itself incomplete can be whole all the same.
     """
     findings, place = 0, visible(str(snapshot))
+    snapshot = followed(snapshot)
 
     def lines() -> Iterator[bytes]:
         nonlocal findings

@@ -26,9 +26,9 @@ import msgspec
 
 from crawler.compression import compressor
 from crawler.errors import OutputError, UsageError
-from crawler.files import replace_file, sync_folder, write_all, writing
+from crawler.files import open_own, remove_tree, replace_file, sync_folder, write_all, writing
 from crawler.model import ListingResult, Verdict
-from crawler.snapshot.manifest import FORMAT
+from crawler.snapshot.manifest import FORMAT, MANIFEST
 from crawler.snapshot.reading import LUMP_BYTES, UnreadableError, unpacked
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ class UnfinishedRun:
         found = _read_header(path)
         _refuse_other_request(path, found, header)
         entries, valid_bytes = _read_journal(path / _JOURNAL)
-        run = cls(path, msgspec.structs.replace(found, resumed=(*found.resumed, now)))
+        name = path.name.removeprefix(PREFIX)  # a crash may have come between its new name and its new header
+        run = cls(path, msgspec.structs.replace(found, id=name, resumed=(*found.resumed, now)))
         replace_file(path / _HEADER, _sealed(run.header))
         run._open()
         run._take_over(entries, valid_bytes)
@@ -208,6 +209,20 @@ class UnfinishedRun:
             os.close(fd)
         self._fds = []
 
+    def start_at(self, name: str, started_ms: int) -> None:
+        """Let the run be named after another start, because the clock that told the first one was wrong.
+
+        Raises:
+            OutputError: it cannot be written; the run can be taken up all the same.
+        """
+        path = self.path.with_name(f"{PREFIX}{name}")
+        with writing(self.path):
+            self.path.rename(path)
+        sync_folder(path.parent)
+        self.path = path
+        self.header = msgspec.structs.replace(self.header, id=name, started_ms=started_ms)
+        replace_file(path / _HEADER, _sealed(self.header))
+
     def remove(self) -> None:
         """Remove the folder: its snapshot is published, or nothing in it is worth keeping."""
         self.close()
@@ -217,8 +232,7 @@ class UnfinishedRun:
     def _open(self) -> None:
         with writing(self.path):
             for name in (_PARTS, _JOURNAL):
-                flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-                self._fds.append(os.open(self.path / name, flags, 0o644))
+                self._fds.append(open_own(self.path / name, os.O_RDWR | os.O_APPEND))
         sync_folder(self.path)
 
     def _appending(self, result: ListingResult, lumps: Iterable[bytes], lines: int) -> Iterator[None]:
@@ -266,8 +280,22 @@ class UnfinishedRun:
 
 def unfinished_runs(folder: Path) -> list[Path]:
     """Return the folders of unfinished runs that can be taken up, oldest first."""
+    return [path for path in _runs(folder) if not _is_published(path)]
+
+
+def published_runs(folder: Path) -> list[Path]:
+    """Return the folders of runs whose snapshot has its name, and that left something undone then, oldest first."""
+    return [path for path in _runs(folder) if _is_published(path)]
+
+
+def _runs(folder: Path) -> list[Path]:
     with writing(folder):
-        return sorted(path.parent for path in folder.glob(f"{PREFIX}*/{_HEADER}"))
+        runs = sorted(path.parent for path in folder.glob(f"{PREFIX}*/{_HEADER}"))
+        return [path for path in runs if not path.is_symlink()]  # a run makes folders; a link was planted
+
+
+def _is_published(path: Path) -> bool:
+    return os.path.exists(path.with_name(path.name.removeprefix(PREFIX)) / MANIFEST)  # noqa: PTH110 - never raises
 
 
 def remove_superseded(folder: Path) -> None:
@@ -277,14 +305,16 @@ def remove_superseded(folder: Path) -> None:
             shutil.rmtree(path)
 
 
-def remove_remains(folder: Path) -> None:
-    """Remove what unfinished runs and removals left in ``folder``."""
-    with writing(folder):
-        for path in sorted(folder.glob(f"{PREFIX}*")):  # the newest run last: it stays the one to take up
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+def keep_header_only(path: Path) -> None:
+    """Remove all of a run but what says that there was one: its snapshot is published, and `latest` waits for it.
+
+    Raises:
+        OutputError: something cannot be removed.
+    """
+    with writing(path):
+        for each in path.iterdir():
+            if each.name != _HEADER:
+                remove_tree(each)
 
 
 def _sealed(header: Header) -> bytes:

@@ -112,11 +112,7 @@ def finish_removal(doomed: Path) -> str | None:
     Raises:
         OutputError: something of ours cannot be removed, or not yet; all else is.
     """
-    with writing(doomed):
-        present = {path.name for path in doomed.iterdir()}
-    failures = list(filter(None, (_unlink(doomed / name) for name in _FILES if name in present)))
-    if failures:
-        raise failures[0]
+    present = _remove_ours(doomed)
     left = sorted(present.difference(_FILES))
     with writing(doomed):
         if any(name.startswith(_STILL_OPEN) for name in left):
@@ -135,9 +131,24 @@ def why_it_stays(error: OutputError) -> str:
     return f"{error.path} cannot be removed: {os.strerror(error.errno or 0)}; the next run tries again"
 
 
-def _unlink(path: Path) -> OutputError | None:
+def _remove_ours(folder: Path) -> set[str]:
+    """Remove the files of a snapshot, as many as go, and return what was in its folder; the manifest goes last."""
+    with writing(folder):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        path.unlink(missing_ok=True)
+        with writing(folder):
+            present = set(os.listdir(fd))  # noqa: PTH208 - of this very folder, whatever has its name by now
+        failures = [_unlink(folder / name, fd) for name in _FILES if name in present]
+    finally:
+        os.close(fd)
+    for failure in filter(None, failures):
+        raise failure
+    return present
+
+
+def _unlink(path: Path, folder_fd: int) -> OutputError | None:
+    try:
+        os.unlink(path.name, dir_fd=folder_fd)
     except OSError as error:
         return OutputError(str(path), error)
     return None

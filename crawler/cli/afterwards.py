@@ -12,8 +12,8 @@ from crawler.files import remove_tree
 from crawler.snapshot.latest import point_latest, target_of
 from crawler.snapshot.publishing import published
 from crawler.snapshot.remains import remove_remains
-from crawler.snapshot.retention import Clock, Retention, remove_old
-from crawler.snapshot.run import PREFIX, published_runs, unfinished_runs
+from crawler.snapshot.retention import Clock, Retention, remove_old, why_it_stays
+from crawler.snapshot.run import PREFIX, keep_header_only, published_runs, unfinished_runs
 from crawler.text import visible
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def finish_earlier(folder: Path, is_accepted: Callable[[Manifest], bool]) -> Non
         else:
             is_pointed, told = _point(folder / name)
         log.warning("the run of %s was cut off after it was published; %s", name, told)
-        if is_pointed:
-            _remove(path)
+        _remove(path, remove_tree if is_pointed else keep_header_only)
 
 
 def settle(folder: Path, made: Manifest, *, is_accepted: bool, policy: str) -> str:
@@ -123,8 +122,8 @@ def _point(snapshot: Path) -> tuple[bool, str]:
     return True, "latest points to it"
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, remove: Callable[[Path], None] = remove_tree) -> None:
     try:
-        remove_tree(path)
+        remove(path)
     except OutputError as error:
-        log.warning("%s", error)
+        log.warning("%s", why_it_stays(error))

@@ -68,6 +68,7 @@ def snapshot_command(folder: Path, settings: Settings) -> int:
 async def _snapshot(folder: Path, settings: Settings) -> int:
     now = datetime.now(UTC)
     with locked(folder, started=iso(now.timestamp() * 1000)):
+        finish_earlier(folder, lambda made: accepts(settings.accept, made))  # which also frees space
         _find_out(folder, settings)
         now_s = now.timestamp()
         found = await find_keys(
@@ -75,7 +76,6 @@ async def _snapshot(folder: Path, settings: Settings) -> int:
         )
         for warning in found.warnings:
             log.warning(warning)
-        finish_earlier(folder, lambda made: accepts(settings.accept, made))
         unfinished = _begin_or_resume(folder, settings, await _header(folder, settings, found, now))
         try:
             return await _Night(folder, settings, found, unfinished).spend()
@@ -138,6 +138,7 @@ class _Night:
     """One run from its plan to its publication.
 
     Attributes:
+        clock_offset_s: how far the gateway's clock was found to be ahead.
         is_clock_proven: the gateway has taken a signature that this machine's clock was good enough for.
     """
 
@@ -145,6 +146,7 @@ class _Night:
     settings: Settings
     found: FoundKeys
     run: UnfinishedRun
+    clock_offset_s: float = 0.0
     is_clock_proven: bool = False
     _epoch_s: float = field(default_factory=lambda: time.time() - time.monotonic())  # see `Transport`
 
@@ -164,26 +166,27 @@ class _Night:
             result = await crawl(self.settings, self._plan(), self.found, recorder)
         finally:
             recorder.close()
-        self.is_clock_proven = not result.clock_offset_s and any(one.pages for one in result.everything)
-        self._follow_clock(result.clock_offset_s)
+        self.clock_offset_s = result.clock_offset_s
+        self.is_clock_proven = any(one.pages for one in result.everything)
+        self._follow_clock()
         return result
 
-    def _follow_clock(self, offset_s: float) -> None:
+    def _follow_clock(self) -> None:
         """Name the run after its start by the gateway's clock, where ours was found to be wrong."""
         header = self.run.header
         started_ms = right_start_ms(
             header.started_ms,
             now_ms=self._now_ms(),
-            offset_ms=round(offset_s * 1000),
+            offset_ms=round(self.clock_offset_s * 1000),
             is_resumed=bool(header.resumed),
         )
         if started_ms != header.started_ms:
             name = new_id(self.folder, datetime.fromtimestamp(started_ms / 1000, UTC))
             self.run.start_at(name, started_ms)
 
-    def _now_ms(self, offset_s: float = 0.0) -> int:
-        """Return the time by this machine's clock as it was when the run began, or by one so far ahead."""
-        return round((self._epoch_s + time.monotonic() + offset_s) * 1000)
+    def _now_ms(self) -> int:
+        """Return the time by this machine's clock as it was when the run began."""
+        return round((self._epoch_s + time.monotonic()) * 1000)
 
     def _plan(self) -> Plan:
         """Return the crawl of what is not finished yet."""
@@ -229,7 +232,7 @@ class _Night:
         described = Run(
             id=header.id,
             started=iso(header.started_ms),
-            finished=iso(self._now_ms(result.clock_offset_s)),
+            finished=iso(self._now_ms() + self.clock_offset_s * 1000),
             resumed=header.resumed,
             identity=header.identity,
             options=options_of(self.settings, SNAPSHOT_KEYS),
@@ -249,7 +252,7 @@ class _Night:
     def _finish(self, made: Manifest) -> None:
         """Do what comes after the result is safe: what fails warns, and is tried again by the next run."""
         snapshot = visible(str(self.folder / made.run.id))
-        log.info("%s is published; next: latest, the summary, remains, retention", snapshot)
+        say(self.settings, f"{snapshot} is published; what follows changes no exit code")
         self.run.close()  # some file systems remove no file that is open
         is_accepted = accepts(self.settings.accept, made)
         latest = settle(self.folder, made, is_accepted=is_accepted, policy=self.settings.accept)
@@ -257,7 +260,7 @@ class _Night:
         say(self.settings, f"{snapshot}: {made.verdict}, {made.totals.images:,} images; {latest}")
         if self.settings.quiet and made.verdict != "complete":
             log.error("%s is incomplete: %s; its manifest.json says what is missing", snapshot, _lacking(made))
-        clock = clock_of(self._now_ms() / 1000, made.observed["clock_skew_s"], is_proven=self.is_clock_proven)
+        clock = clock_of(self._now_ms() / 1000, self.clock_offset_s, is_proven=self.is_clock_proven)
         retain(self.folder, self.settings, made=made.run.id, clock=clock)
 
     def _summarize(self, made: Manifest) -> None:

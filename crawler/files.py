@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,15 @@ from crawler.errors import OutputError
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+CANNOT_SYNC = frozenset(
+    {
+        *(errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF),
+        *(errno.EACCES, errno.EPERM),  # a folder that may be written to and not read
+    }
+)
+"""What a file system says that cannot sync folders; anything else, as EIO, is a disk that has failed."""
 
 
 class writing:  # noqa: N801 - read as a function is, like contextlib.suppress
@@ -40,14 +50,85 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder last."""
-    with writing(path):
+def sync_folder(path: Path) -> bool:
+    """Make the names in a folder last; return whether its file system can do that at all.
+
+    Raises:
+        OutputError: the disk refuses.
+    """
+    try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
+    except OSError as error:
+        if error.errno in CANNOT_SYNC:
+            return False
+        raise OutputError(str(path), error) from None
+    return True
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open a file under a name that anybody can foresee, or make it; never through a link that was planted there.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    try:
+        fd = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o644)
+    except OSError:
+        _refuse_planted(path)
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(_planted(path))
+    return fd
+
+
+def create_anew(path: Path, mode: int = 0o644) -> int:
+    """Make a file under a name that anybody can foresee, in place of what an earlier run left there; open for writing.
+
+    What other names lead to as well is let go of, not written into.
+
+    Raises:
+        OSError: it cannot be made, or what is there is no regular file.
+    """
+    _refuse_planted(path)
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder or a file, or all of it that can be removed; links are not followed.
+
+    Raises:
+        OutputError: something is left; names the first thing, and why.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+            if os.path.lexists(path):
+                shutil.rmtree(path)  # says what cannot go
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(str(path / os.fsdecode(error.filename or "")), error) from None
+
+
+def _refuse_planted(path: Path) -> None:
+    """Raise OSError if a name that is ours by right is a link, a pipe, a device or the like."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(_planted(path))
+
+
+def _planted(path: Path) -> str:
+    what = "a symbolic link" if path.is_symlink() else "no regular file"
+    return f"{path} is {what}, and ncrawl writes through none: remove it"
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -70,37 +151,38 @@ def write_file(name: str, data: bytes) -> None:
             _replace(Path(os.path.realpath(name)), data)
 
 
+def _replace(path: Path, data: bytes) -> None:
+    partial = _partial(path)
+    fd = create_anew(partial, 0o666)
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+    finally:
+        os.close(fd)
+
+
 def _partial(path: Path) -> Path:
     return path.with_name(path.name + ".partial")
 
 
-def _replace(path: Path, data: bytes) -> None:
-    partial = _partial(path)
-    with partial.open("wb", buffering=0) as file:
-        try:
-            write_all(file.fileno(), data)
-            os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError:
-            partial.unlink()
-            raise
-
-
 def check_place(name: str) -> None:
-    """See beforehand whether `write_file` will be able to write; leaves no trace.
+    """Try beforehand whether `write_file` will be able to write; leaves no trace.
 
     Raises:
         OutputError: it will not.
     """
-    if means_folder(name):
-        raise OutputError(name, OSError(errno.EISDIR, ""))
-    path = Path(os.path.realpath(name))
     with writing(name):
-        path.parent.stat()
-        with suppress(FileNotFoundError):
-            _partial(path).lstat()  # finds names that are too long
-    if not (is_special(name) or os.access(path.parent, os.W_OK | os.X_OK)):
-        raise OutputError(name, OSError(errno.EACCES, ""))
+        if means_folder(name):
+            raise IsADirectoryError(errno.EISDIR, "")
+        if not is_special(name):
+            partial = _partial(Path(os.path.realpath(name)))
+            os.close(create_anew(partial))
+            partial.unlink()
 
 
 def is_standard_output(name: str) -> bool:

@@ -21,7 +21,7 @@ import anyio
 
 from crawler.compression import Plain, compressor
 from crawler.errors import ClosedPipeError, LockedError, OutputError
-from crawler.files import means_folder, sync_folder, take_back_half_line, writing
+from crawler.files import create_anew, means_folder, open_own, sync_folder, take_back_half_line, writing
 from crawler.text import escaped_for_terminal
 
 if TYPE_CHECKING:
@@ -236,18 +236,31 @@ def open_sink(name: str) -> StreamSink | FileSink:
 
 
 def _open_partial(name: str, partial: Path) -> int:
-    try:
+    with writing(name):
         if means_folder(name):
             raise IsADirectoryError(errno.EISDIR, "")
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            _lock(name, partial, fd)
+        fd = _locked(name, partial, open_own(partial, os.O_WRONLY))
+        if _is_ours_alone(fd):
             os.ftruncate(fd, 0)
-        except BaseException:
+            return fd
+        try:
+            return _locked(name, partial, create_anew(partial))
+        finally:
             os.close(fd)
-            raise
-    except OSError as error:
-        raise OutputError(name, error) from None
+
+
+def _is_ours_alone(fd: int) -> bool:
+    """Whether nobody else reads what is written there: no other name leads to it, and no other user owns it."""
+    status = os.fstat(fd)
+    return status.st_nlink == 1 and status.st_uid == os.geteuid()
+
+
+def _locked(name: str, partial: Path, fd: int) -> int:
+    try:
+        _lock(name, partial, fd)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -255,7 +268,7 @@ def _lock(name: str, partial: Path, fd: int) -> None:
     """Lock what was opened; it must still be ``partial`` then, and not what another run has published meanwhile."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(fd), partial.stat()):
+        if os.path.samestat(os.fstat(fd), partial.lstat()):
             return
     except (BlockingIOError, FileNotFoundError):
         pass

@@ -23,7 +23,7 @@ from crawler.snapshot.diff import diff
 from crawler.snapshot.journal import Part
 from crawler.snapshot.manifest import Manifest, read
 from crawler.snapshot.opening import open_side
-from crawler.snapshot.publishing import snapshot_names
+from crawler.snapshot.retention import snapshot_names
 from crawler.snapshot.run import FINISHED
 from crawler.snapshot.verify import foreign_entries, verify
 

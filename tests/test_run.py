@@ -22,14 +22,9 @@ from crawler.emulator import EmulatorOptions
 from crawler.errors import OutputError
 from crawler.model import ListingResult, Verdict
 from crawler.snapshot.journal import Header, UnusableRunError
-from crawler.snapshot.run import (
-    SYNC_EVERY_S,
-    UnfinishedRun,
-    remove_remains,
-    remove_superseded,
-    set_aside,
-    unfinished_runs,
-)
+from crawler.snapshot.remains import remove_remains
+from crawler.snapshot.run import SYNC_EVERY_S, UnfinishedRun
+from crawler.snapshot.runs import remove_superseded, set_aside, unfinished_runs
 from crawler.snapshot.spool import Spool
 from crawler.snapshot.verify import verify
 

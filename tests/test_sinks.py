@@ -226,6 +226,28 @@ def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
 
 
+@pytest.mark.parametrize("problem", [errno.EINVAL, errno.EOPNOTSUPP])
+async def test_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: int) -> None:
+    """The output is there all the same: a share may sync files only. A disk that has failed is another matter."""
+    sync = os.fsync
+
+    def refuse(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(problem, "")
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    async with open_sink(str(tmp_path / "out.ndjson")) as sink:
+        await fill(sink)
+        sink.is_whole = True
+    assert (tmp_path / "out.ndjson").read_bytes() == LINES
+    problem = errno.EIO
+    sink = open_sink(str(tmp_path / "out.ndjson"))
+    sink.is_whole = True
+    with pytest.raises(OutputError, match="Input/output error"):
+        await sink.__aexit__(None, None, None)
+
+
 async def test_symlink_is_followed(tmp_path: Path) -> None:
     """The file that a link points to is replaced, the link stays; .partial is beside the file."""
     (tmp_path / "disk").mkdir()

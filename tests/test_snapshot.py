@@ -185,11 +185,21 @@ def test_the_summary_is_the_manifest(night: Night) -> None:
     assert summary.read_bytes() == (night.newest() / "manifest.json").read_bytes()
 
 
-def test_a_summary_that_cannot_be_written_costs_no_snapshot(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit 74 and the path; the snapshot is published all the same, and the next night takes its own."""
-    for nights in (1, 2):
-        assert night.snapshot("--resume", "--summary", str(night.home / "missing" / "summary.json")) == 74
-        assert "missing/summary.json: No such file" in capsys.readouterr().err
+def test_a_summary_that_has_no_place_costs_no_request(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 74 and the path, before the first request; nothing is left over."""
+    assert night.snapshot("--summary", str(night.home / "missing" / "summary.json")) == 74
+    assert "missing/summary.json: No such file" in capsys.readouterr().err
+    assert (night.account.statistics.requests, list(night.folder.iterdir())) == (0, [])
+
+
+def test_a_summary_that_cannot_be_written_costs_nothing_else(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its folder goes while the crawl is on: a warning, exit 0; `latest` moves, and retention does its work."""
+    place = night.home / "summaries"
+    for nights in (1, 2, 2):
+        place.mkdir()
+        night.account.on_request = lambda requests: place.rmdir() if requests == 1 else None
+        assert night.snapshot("--keep", "2", "--summary", str(place / "summary.json")) == 0
+        assert f"warning: cannot write {place}/summary.json: No such file" in capsys.readouterr().err
         assert len(night.names()) == nights
         assert (night.folder / "latest").readlink().name == night.newest().name
         assert night.remains() == set()

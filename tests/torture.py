@@ -35,7 +35,7 @@ from night import Night, a_night, data_of, tree_of
 
 from crawler.cli import run
 from crawler.emulator import EmulatorOptions
-from crawler.snapshot.publishing import ID_FORMAT
+from crawler.snapshot.names import ID_FORMAT
 from crawler.snapshot.verify import foreign_entries, verify
 
 if TYPE_CHECKING:
@@ -289,10 +289,11 @@ class Laboratory:
         return self.night.finished()
 
     def _judge_words(self, outcome: Outcome, what: str) -> None:
-        """A fault is an exit code and a sentence; SIGTERM may come when all is done."""
+        """A fault is an exit code and a sentence, unless the result is safe; SIGTERM may come when all is done."""
         if outcome.code == -9:
             return
-        codes = (143, 0) if outcome.was_told else (74,) if outcome.was_hit else (0,)
+        is_safe = bool(set(self.night.names()) - self._earlier.keys())
+        codes = (143, 0) if outcome.was_told else (74, *([0] if is_safe else [])) if outcome.was_hit else (0,)
         is_good = outcome.code in codes and "Traceback" not in outcome.said
         if not (is_good and re.search(WORDS[outcome.code], outcome.said, re.MULTILINE)):
             self.figures.note(MISLED, f"{what}: exit {outcome.code}\n{outcome.said}")

@@ -21,8 +21,10 @@ from crawler.keys import option_of
 from crawler.report import iso
 from crawler.settings import KEYS, SNAPSHOT_KEYS
 from crawler.snapshot.journal import Header, UnusableRunError, read_header
-from crawler.snapshot.publishing import new_id
-from crawler.snapshot.run import UnfinishedRun, remove_superseded, set_aside, unfinished_runs
+from crawler.snapshot.latest import followed
+from crawler.snapshot.names import new_id
+from crawler.snapshot.run import UnfinishedRun
+from crawler.snapshot.runs import remove_superseded, set_aside, unfinished_runs
 from crawler.snapshot.seeding import read_source, seed
 from crawler.text import visible
 
@@ -198,7 +200,7 @@ async def _begin(folder: Path, settings: Settings, now: datetime) -> Tonight:
 
 def _snapshot_path(folder: Path, name: str) -> Path:
     """Return the snapshot that --retry-failed names: a path, or a name in the folder."""
-    return Path(name) if mode_of(Path(name)) else folder / name
+    return followed(Path(name) if mode_of(Path(name)) else folder / name)
 
 
 # ── keys ──

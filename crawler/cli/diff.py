@@ -11,6 +11,7 @@ import msgspec
 
 from crawler.cli.stdout import write_lines
 from crawler.snapshot.diff import CHANGES, diff
+from crawler.snapshot.latest import followed
 from crawler.snapshot.opening import open_side, relate
 from crawler.snapshot.witness import Witness
 from crawler.text import visible
@@ -69,8 +70,8 @@ def command(
     wrote them. An image is called removed or added only if the other side has all of its registry; else it is
     unknown. What is read is checked against its manifest: what is damaged is named, and unknown.
     """
-    before = open_side(old, summary=old_summary, assume_complete=assume_complete, side="old")
-    after = open_side(new, summary=new_summary, assume_complete=assume_complete, side="new")
+    before = open_side(followed(old), summary=old_summary, assume_complete=assume_complete, side="old")
+    after = open_side(followed(new), summary=new_summary, assume_complete=assume_complete, side="new")
     for note in relate(before, after):
         _say(f"note: {note}")
     witness = Witness(ignored, _say)

@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from crawler.cli.afterwards import clock_of, finish_earlier, retain, settle
 from crawler.cli.beginning import hint_to_go_on, take_up_or_begin
 from crawler.cli.crawling import check_proxy, crawl, exit_code, make_plan, options_of, run
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import within_limits
 from crawler.cli.logs import WHOLE, configure_logging, say, tell_end
-from crawler.errors import NcrawlError, UsageError
-from crawler.files import write_file
+from crawler.errors import OutputError, UsageError
+from crawler.files import check_place, write_file
 from crawler.model import Verdict
 from crawler.patterns import Patterns
 from crawler.plan import Stop
 from crawler.report import Extent, iso, manifest, tables, taken_over
 from crawler.settings import SNAPSHOT_KEYS
+from crawler.snapshot.folder import check_folder, find_out
 from crawler.snapshot.lock import locked
 from crawler.snapshot.manifest import Run, dump
-from crawler.snapshot.publishing import (
-    Retention,
-    assemble,
-    check_folder,
-    point_latest,
-    publish,
-    published,
-    remove_old,
-)
+from crawler.snapshot.names import new_id, right_start_ms
+from crawler.snapshot.publishing import assemble, publish
 from crawler.snapshot.recording import Recorder
 from crawler.snapshot.records import RegistryKey, parse_keys
-from crawler.snapshot.run import FINISHED, remove_remains, remove_superseded, set_aside, unfinished_runs
+from crawler.snapshot.run import FINISHED
+from crawler.snapshot.runs import remove_superseded
 from crawler.text import visible, writable
 
 if TYPE_CHECKING:
@@ -68,6 +64,8 @@ def snapshot_command(folder: Path, settings: Settings, flags: Mapping[str, objec
     forbid_dumps()
     check_proxy(settings)
     check_folder(folder)
+    if settings.summary is not None:
+        check_place(settings.summary)
     if settings.resume and settings.retry_failed:
         raise UsageError("--resume and --retry-failed contradict each other: drop one")
     settings = within_limits(settings)
@@ -78,8 +76,8 @@ def snapshot_command(folder: Path, settings: Settings, flags: Mapping[str, objec
 async def _snapshot(folder: Path, settings: Settings, hint: str) -> int:
     now = datetime.now(UTC)
     with locked(folder, started=iso(now.timestamp() * 1000)):
-        if settings.resume:
-            _finish_published(folder, settings)
+        finish_earlier(folder, lambda made: accepts(settings.accept, made))  # which also frees space
+        _find_out(folder, settings)
         tonight = await take_up_or_begin(folder, settings, now)
         try:
             return await _Night(folder, tonight, hint).spend()
@@ -87,31 +85,18 @@ async def _snapshot(folder: Path, settings: Settings, hint: str) -> int:
             tonight.run.close()
 
 
-def _finish_published(folder: Path, settings: Settings) -> None:
-    """Do what the newest run left undone if it was cut off after it was published; tonight's is another one."""
-    for path in unfinished_runs(folder)[-1:]:
-        try:
-            made = published(path)
-        except NcrawlError as error:
-            told = f"{error}; what its run left is kept as {set_aside(path)}, the latest of its kind"
-            log.warning("%s", told, extra=WHOLE)
-            continue
-        if made is not None:
-            log.warning(
-                "the run of %s was cut off after it was published; %s", made.run.id, _settle(folder, settings, made)
-            )
+def _find_out(folder: Path, settings: Settings) -> None:
+    """See what the folder's file system can do, and say what it cannot.
 
-
-def _settle(folder: Path, settings: Settings, made: Manifest) -> str:
-    """Move `latest` to a snapshot if --accept does, remove what its run left, and return what became of `latest`.
-
-    The order is one that can be cut off anywhere and taken up again.
+    Raises:
+        OutputError: it can do less than a snapshot takes.
     """
-    is_accepted = accepts(settings.accept, made)
-    if is_accepted:
-        point_latest(folder / made.run.id)
-    remove_remains(folder)
-    return "latest points to it" if is_accepted else f"latest is not moved: --accept {settings.accept}"
+    able = find_out(folder)
+    place = visible(str(folder))
+    if not able.has_links:
+        say(settings, f"{place} cannot hold symbolic links: latest is a file with the snapshot's name in it")
+    if not able.syncs_folders:
+        log.warning("%s cannot be synced as a folder: a power loss may undo what is published", place)
 
 
 @dataclass(slots=True)
@@ -120,11 +105,16 @@ class _Night:
 
     Attributes:
         hint: what whoever interrupts it is told.
+        clock_offset_s: how far the gateway's clock was found to be ahead.
+        is_clock_proven: the gateway has taken a signature that this machine's clock was good enough for.
     """
 
     folder: Path
     tonight: Tonight
     hint: str
+    clock_offset_s: float = 0.0
+    is_clock_proven: bool = False
+    _epoch_s: float = field(default_factory=lambda: time.time() - time.monotonic())  # see `Transport`
 
     @property
     def settings(self) -> Settings:
@@ -156,12 +146,32 @@ class _Night:
                 await recorder.end_the_rest([*result.discoveries, *result.registries])
         finally:
             recorder.close()
+        self.clock_offset_s = result.clock_offset_s
+        self.is_clock_proven = any(one.pages for one in result.everything)
+        self._follow_clock()
         return result
 
     def _has_anything(self) -> bool:
         """Whether the run itself has had a record, or an answer that settles what is there."""
         listed = (part for part in self.run.parts.values() if part.result.taken_from is None)
         return any(part.lines or part.result.verdict is not Verdict.FAILED for part in listed)
+
+    def _follow_clock(self) -> None:
+        """Name the run after its start by the gateway's clock, where ours was found to be wrong."""
+        header = self.run.header
+        started_ms = right_start_ms(
+            header.started_ms,
+            now_ms=self._now_ms(),
+            offset_ms=round(self.clock_offset_s * 1000),
+            is_resumed=bool(header.resumed),
+        )
+        if started_ms != header.started_ms:
+            name = new_id(self.folder, datetime.fromtimestamp(started_ms / 1000, UTC))
+            self.run.start_at(name, started_ms)
+
+    def _now_ms(self) -> int:
+        """Return the time by this machine's clock as it was when the run began."""
+        return round((self._epoch_s + time.monotonic()) * 1000)
 
     def _plan(self) -> Plan:
         """Return the crawl of what is not finished yet."""
@@ -213,7 +223,7 @@ class _Night:
         described = Run(
             id=header.id,
             started=iso(header.started_ms),
-            finished=iso(time.time() * 1000),
+            finished=iso(self._now_ms() + self.clock_offset_s * 1000),
             resumed=header.resumed,
             identity=header.identity,
             options=options_of(self.settings, SNAPSHOT_KEYS),
@@ -243,20 +253,25 @@ class _Night:
         return exit_code(result)
 
     def _finish(self, made: Manifest) -> None:
-        """Do what comes after publishing; a summary that fails must not let every night take up this run."""
-        latest = _settle(self.folder, self.settings, made)
-        self._summarize(made)
+        """Do what comes after the result is safe: what fails warns, and is tried again by the next run."""
         snapshot = visible(str(self.folder / made.run.id))
+        say(self.settings, f"{snapshot} is published; what follows changes no exit code")
+        self.run.close()  # some file systems remove no file that is open
+        is_accepted = accepts(self.settings.accept, made)
+        latest = settle(self.folder, made, is_accepted=is_accepted, policy=self.settings.accept)
+        self._summarize(made)
         say(self.settings, f"{snapshot}: {made.verdict}, {made.totals.images:,} images; {latest}")
         if self.settings.quiet and made.verdict != "complete":
             log.error("%s is incomplete: %s; its manifest.json says what is missing", snapshot, _lacking(made))
-        retention = Retention(self.settings.keep, self.settings.keep_days)
-        for name in remove_old(self.folder, retention, now=datetime.now(UTC)):
-            say(self.settings, f"removed {visible(str(self.folder / name))}")
+        clock = clock_of(self._now_ms() / 1000, self.clock_offset_s, is_proven=self.is_clock_proven)
+        retain(self.folder, self.settings, made=made.run.id, clock=clock)
 
     def _summarize(self, made: Manifest) -> None:
-        if self.settings.summary is not None:
-            write_file(self.settings.summary, dump(made))
+        try:
+            if self.settings.summary is not None:
+                write_file(self.settings.summary, dump(made))
+        except OutputError as error:
+            log.warning("%s; the manifest says the same", error)
 
     def _tell(self, result: CrawlResult, made: Manifest) -> None:
         tell_of_patterns(self.settings, result)

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from crawler.cli.stdout import write_lines
+from crawler.snapshot.latest import followed
 from crawler.snapshot.manifest import read
 from crawler.snapshot.verify import foreign_entries, verify
 from crawler.text import visible
@@ -42,6 +43,7 @@ def command(snapshot: Path) -> int:
     incomplete can be whole all the same. What others put into its folder is told, and no damage.
     """
     findings, place = 0, visible(str(snapshot))
+    snapshot = followed(snapshot)
 
     def lines() -> Iterator[bytes]:
         nonlocal findings

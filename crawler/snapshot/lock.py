@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from crawler.errors import LockedError
-from crawler.files import write_all, writing
+from crawler.errors import LockedError, UsageError
+from crawler.files import open_own, write_all, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 LOCK = ".ncrawl.lock"
+_HOLDER = re.compile(r"process [0-9]+, started [0-9TZ:.-]+")
+_CANNOT_LOCK = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
 @contextmanager
@@ -30,16 +34,18 @@ def locked(folder: Path, *, started: str) -> Iterator[None]:
 
     Raises:
         LockedError: another run holds it; names its process and start.
-        OutputError: the folder cannot be written.
+        UsageError: the file system cannot lock.
+        OutputError: the folder cannot be written, or what has the lock's name is no regular file.
     """
     path = folder / LOCK
     with writing(path):
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = open_own(path, os.O_RDWR)
     try:
         with writing(path):
             _lock(fd, folder)
-            os.ftruncate(fd, 0)
-            write_all(fd, f"process {os.getpid()}, started {started}\n".encode())
+            if os.fstat(fd).st_nlink == 1:  # a file that has other names too may be anybody's: locked, not written
+                os.ftruncate(fd, 0)
+                write_all(fd, f"process {os.getpid()}, started {started}\n".encode())
         yield
     finally:
         os.close(fd)
@@ -49,5 +55,13 @@ def _lock(fd: int, folder: Path) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "a process that just began"
-        raise LockedError(f"another run holds {folder}: {holder}; wait for it, or stop it") from None
+        holder = _HOLDER.match(os.pread(fd, 200, 0).decode(errors="replace"))
+        who = holder[0] if holder else "a process that just began"
+        raise LockedError(f"another run holds {folder}: {who}; wait for it, or stop it") from None
+    except OSError as error:
+        if error.errno not in _CANNOT_LOCK:
+            raise
+        raise UsageError(
+            f"{folder} is on a file system that cannot lock files ({error.strerror}), so a second run could destroy "
+            "what this one writes: mount it with locks, or name a folder on another one"
+        ) from None

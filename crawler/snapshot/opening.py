@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 from crawler.errors import UsageError
+from crawler.files import mode_of
 from crawler.snapshot.manifest import MANIFEST, ManifestError, read
 from crawler.snapshot.plain_files import PlainFile, read_summary
 from crawler.snapshot.reading import UnreadableError
@@ -30,12 +32,11 @@ def open_side(path: Path, *, summary: Path | None = None, assume_complete: bool 
         ManifestError: the manifest or the summary is damaged.
         DamagedError: the file is not what its summary says.
     """
-    if path.is_dir():
+    _check_is_there(path)
+    if stat.S_ISDIR(mode_of(path)):
         if summary is not None:
             raise UsageError(f"--{side}-summary: {path} is a snapshot, which has a manifest: leave the option out")
         return _open_snapshot(path)
-    if not path.exists():
-        raise UnreadableError(path, "cannot be read: No such file or directory")
     if summary is not None:
         return PlainFile(path, read_summary(summary))
     if assume_complete:
@@ -44,6 +45,13 @@ def open_side(path: Path, *, summary: Path | None = None, assume_complete: bool 
         f"{path} does not say whether it is complete: give --{side}-summary FILE, which `ncrawl images --summary FILE` "
         "wrote in the same run, or --assume-complete if nothing can be missing"
     )
+
+
+def _check_is_there(path: Path) -> None:
+    try:
+        path.stat()
+    except OSError as error:
+        raise UnreadableError(path, f"cannot be read: {error.strerror}") from None
 
 
 def _open_snapshot(path: Path) -> Snapshot:

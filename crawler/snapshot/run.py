@@ -25,7 +25,7 @@ import msgspec
 
 from crawler.compression import compressor
 from crawler.errors import OutputError
-from crawler.files import replace_file, sync_folder, write_all, writing
+from crawler.files import open_own, replace_file, sync_folder, write_all, writing
 from crawler.model import Verdict
 from crawler.snapshot.journal import (
     HEADER,
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from crawler.snapshot.spool import Spool
 
 PREFIX = ".ncrawl-"
-ASIDE = ".ncrawl.aside-"
-"""How the folder of a run is called that could not be taken up: no command takes it for a run or for remains."""
 SYNC_EVERY_S = 5.0
 PAUSE_EVERY_BYTES = 1024 * 1024
 FINISHED = frozenset({Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT, Verdict.UNVERIFIED, Verdict.DENIED})
@@ -111,7 +109,8 @@ class UnfinishedRun:
         found = read_header(path)
         entries, valid_bytes = read_journal(path)
         check_files(path)
-        run = cls(path, msgspec.structs.replace(found, resumed=(*found.resumed, now)))
+        name = path.name.removeprefix(PREFIX)  # a crash may have come between its new name and its new header
+        run = cls(path, msgspec.structs.replace(found, id=name, resumed=(*found.resumed, now)))
         replace_file(path / HEADER, sealed(run.header))
         run._open()
         run._take_over(entries, valid_bytes)
@@ -187,6 +186,20 @@ class UnfinishedRun:
             os.close(fd)
         self._fds = []
 
+    def start_at(self, name: str, started_ms: int) -> None:
+        """Let the run be named after another start, because the clock that told the first one was wrong.
+
+        Raises:
+            OutputError: it cannot be written; the run can be taken up all the same.
+        """
+        path = self.path.with_name(f"{PREFIX}{name}")
+        with writing(self.path):
+            self.path.rename(path)
+        sync_folder(path.parent)
+        self.path = path
+        self.header = msgspec.structs.replace(self.header, id=name, started_ms=started_ms)
+        replace_file(path / HEADER, sealed(self.header))
+
     def remove(self) -> None:
         """Remove the folder: its snapshot is published, or nothing in it is worth keeping."""
         self.close()
@@ -196,8 +209,7 @@ class UnfinishedRun:
     def _open(self) -> None:
         with writing(self.path):
             for name in (PARTS, JOURNAL):
-                flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-                self._fds.append(os.open(self.path / name, flags, 0o644))
+                self._fds.append(open_own(self.path / name, os.O_RDWR | os.O_APPEND))
         sync_folder(self.path)
 
     def _appending(self, result: ListingResult, lumps: Iterable[bytes], lines: int) -> Iterator[None]:
@@ -241,47 +253,3 @@ class UnfinishedRun:
         except UnreadableError:
             return False
         return sha256.hexdigest() == part.sha256
-
-
-def unfinished_runs(folder: Path) -> list[Path]:
-    """Return the folders of unfinished runs that can be taken up, oldest first."""
-    with writing(folder):
-        return sorted(path.parent for path in folder.glob(f"{PREFIX}*/{HEADER}"))
-
-
-def remove_superseded(folder: Path, *, newest: Path | None = None) -> None:
-    """Remove unfinished runs but the newest: none of the others is ever taken up again, and they may fill the disk.
-
-    One that cannot be removed is left to the next night.
-    """
-    runs = unfinished_runs(folder)
-    for path in runs:
-        if path != (newest or runs[-1]):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def set_aside(path: Path) -> Path:
-    """Give a run that cannot be taken up a name under which it is left alone, and return its path.
-
-    Of those in a folder only the latest stays, so that they do not fill the disk.
-
-    Raises:
-        OutputError: it cannot be renamed.
-    """
-    for earlier in path.parent.glob(f"{ASIDE}*"):
-        shutil.rmtree(earlier, ignore_errors=True)
-    aside = path.with_name(f"{ASIDE}{path.name.removeprefix(PREFIX)}")
-    with writing(path):
-        path.rename(aside)
-    sync_folder(path.parent)
-    return aside
-
-
-def remove_remains(folder: Path) -> None:
-    """Remove what unfinished runs and removals left in ``folder``."""
-    with writing(folder):
-        for path in sorted(folder.glob(f"{PREFIX}*")):  # the newest run last: it stays the one to take up
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawler.errors import CredentialsError, RequestError
+from crawler.inlets import open_at_once, read_in_time
 from crawler.keys import parse_origin, plain, shown
 from crawler.secret import KeyPair, Secret
 
@@ -115,7 +116,13 @@ class FoundKeys:
 
 
 async def find_keys(
-    environ: Mapping[str, str], *, profile: str | None, zone: str, fetch: Fetch, now_s: float
+    environ: Mapping[str, str],
+    *,
+    profile: str | None,
+    zone: str,
+    fetch: Fetch,
+    now_s: float,
+    until_s: float = math.inf,
 ) -> FoundKeys:
     """Return the keys from the first place that has any.
 
@@ -125,6 +132,7 @@ async def find_keys(
         zone: zone of the settings, to warn about a key file that is of another one.
         fetch: how to ask the metadata endpoint of a server.
         now_s: seconds since 1970, UTC.
+        until_s: monotonic time by which a key file that is a pipe has to have come.
 
     Raises:
         CredentialsError: none anywhere, half a pair, an unknown profile, or a file that cannot be read.
@@ -132,7 +140,7 @@ async def find_keys(
     if profile is None and (keys := _keys_of_environment(environ)):
         return FoundKeys(Credentials(keys))
     path = _key_file(environ)
-    found = _keys_of_file(path, profile, zone)
+    found = _keys_of_file(path, profile, zone, until_s)
     if isinstance(found, FoundKeys):
         return found
     renew = partial(_keys_of_role, _endpoint(environ), fetch)
@@ -175,10 +183,10 @@ def _pair(access: str, secret: str, source: str, expires_at_s: float | None = No
     return KeyPair(Secret(access), Secret(secret), source, expires_at_s)
 
 
-def _keys_of_file(path: Path, profile: str | None, zone: str) -> FoundKeys | str:
+def _keys_of_file(path: Path, profile: str | None, zone: str, until_s: float) -> FoundKeys | str:
     """Return the keys of the profile; or why there are none, unless a profile was asked for."""
     try:
-        text, warnings = _read(path)
+        text, warnings = _read(path, until_s)
     except (FileNotFoundError, NotADirectoryError):
         if profile is None:
             return "no such file"
@@ -206,12 +214,13 @@ def _keys_of_section(section: Mapping[str, str], place: str, zone: str) -> Found
     return FoundKeys(Credentials(keys), warnings=(warning,) if is_other_zone else (), api_url=api_url)
 
 
-def _read(path: Path) -> tuple[str, list[str]]:
+def _read(path: Path, until_s: float) -> tuple[str, list[str]]:
     """Return the text of the key file, and warnings about who else may read it."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_at_once(path), "rb") as file:
             status = os.fstat(file.fileno())
-            return file.read().decode("utf-8-sig"), file_warnings(path, status, os.geteuid())
+            text = read_in_time(file.fileno(), until_s).decode("utf-8-sig")
+            return text, file_warnings(path, status, os.geteuid())
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from crawler.endpoints import ZONES
 from crawler.errors import ConfigurationError
+from crawler.inlets import read_in_time
 from crawler.keys import (
     PREFIX,
     Key,
@@ -40,6 +41,7 @@ from crawler.keys import (
     variable_of,
     whole_number,
 )
+from crawler.lifetime import ends_s
 from crawler.model import Region, VerifyMode
 
 if TYPE_CHECKING:
@@ -248,20 +250,31 @@ def _read_config(
 ) -> tuple[Path, dict[str, object]]:
     """Return the file's path and content; a file that was named has to be there, the usual ones need not."""
     places = {"--config": flags.get("config"), variable_of("config"): environ.get(variable_of("config")) or None}
+    until_s = ends_s(_deadline_s(flags, environ))
     for place, named in places.items():
         if named is not None:
             path = usual[0].parent / str(named)
-            return path, _read_toml(path, problems, required_by=place) or {}
+            return path, _read_toml(path, problems, until_s, required_by=place) or {}
     for path in usual:
-        if (table := _read_toml(path, problems)) is not None:
+        if (table := _read_toml(path, problems, until_s)) is not None:
             return path, table
     return usual[0], {}
 
 
-def _read_toml(path: Path, problems: list[str], *, required_by: str | None = None) -> dict[str, object] | None:
+def _deadline_s(flags: Mapping[str, object], environ: Mapping[str, str]) -> float:
+    """Return the deadline that is known before the file is read: a pipe in its place is waited for no longer."""
+    key = KEYS["deadline"]
+    written = _in_flags("deadline", key, flags) or _in_environment("deadline", key, environ)
+    found: float | None = parsed(key, written, []) if written else None
+    return Settings().deadline if found is None else found
+
+
+def _read_toml(
+    path: Path, problems: list[str], until_s: float, *, required_by: str | None = None
+) -> dict[str, object] | None:
     """Return a file's content, or None: after noting why, unless it is absent and nobody asked for it."""
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return tomllib.loads(read_in_time(path, until_s).decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError) as error:
         if not required_by:
             return None

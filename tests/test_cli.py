@@ -280,8 +280,8 @@ def test_version() -> None:
     for start in (COMMAND, [os.path.join(os.path.dirname(sys.executable), "ncrawl")]):  # noqa: PTH118, PTH120
         done = subprocess.run([*start, "--version"], capture_output=True, text=True, check=True)
         assert (done.stdout, done.stderr) == (f"ncrawl {__version__}\n", "")
-    script = "import sys; from crawler.__main__ import main; sys.argv[1:] = ['--version']; main(); "
-    script += "sys.exit(bool({'aiohttp', 'orjson', 'zstandard'} & sys.modules.keys()))"
+    script = "import sys; from crawler.cli import run; run(['--version']); "
+    script += "sys.exit(bool({'aiohttp', 'anyio', 'orjson', 'socket', 'zstandard'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", script], check=False, capture_output=True).returncode == 0
 
 

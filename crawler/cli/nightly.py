@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from crawler.cli.crawling import crawl, exit_code, make_plan, options_of, run
+from crawler.cli.crawling import crawl, exit_code, make_plan, options_of, summary_patience_s
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.logs import configure_logging, say, tell_end
+from crawler.cli.signals import run
 from crawler.credentials import find_keys
 from crawler.errors import UsageError
 from crawler.files import write_file
+from crawler.lifetime import ends_s
 from crawler.model import Verdict
 from crawler.report import Extent, iso, manifest, tables
 from crawler.settings import SNAPSHOT_KEYS
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from crawler.credentials import FoundKeys
-    from crawler.plan import CrawlResult, Plan
+    from crawler.plan import CrawlResult, Plan, Stop
     from crawler.settings import Settings
     from crawler.snapshot.manifest import Manifest, RegistryRecord, StoredFile
     from crawler.snapshot.run import Part
@@ -73,7 +75,12 @@ async def _snapshot(folder: Path, settings: Settings) -> int:
     with locked(folder, started=iso(now.timestamp() * 1000)):
         now_s = now.timestamp()
         found = await find_keys(
-            os.environ, profile=settings.profile, zone=settings.zone, fetch=fetch_metadata, now_s=now_s
+            os.environ,
+            profile=settings.profile,
+            zone=settings.zone,
+            fetch=fetch_metadata,
+            now_s=now_s,
+            until_s=ends_s(settings.deadline),
         )
         for warning in found.warnings:
             log.warning(warning)
@@ -228,7 +235,7 @@ class _Night:
             self.run.remove()
         made = self._manifest(result)
         self._tell(result, made)
-        self._summarize(made)
+        self._summarize(made, result.stop)
         return exit_code(result)
 
     def _finish(self, made: Manifest) -> None:
@@ -243,9 +250,9 @@ class _Night:
         for name in remove_old(self.folder, retention, now=datetime.now(UTC)):
             say(self.settings, f"removed {visible(str(self.folder / name))}")
 
-    def _summarize(self, made: Manifest) -> None:
+    def _summarize(self, made: Manifest, stop: Stop | None = None) -> None:
         if self.settings.summary is not None:
-            write_file(self.settings.summary, dump(made))
+            write_file(self.settings.summary, dump(made), patience_s=summary_patience_s(self.settings, stop))
 
     def _tell(self, result: CrawlResult, made: Manifest) -> None:
         tell_end(self.settings, made, tables(result, [region.code for region in self.settings.region]))

@@ -26,7 +26,7 @@ _SOCKET_PIECE_BYTES = 32 * 1024  # a socket of this machine takes as much all at
 _TERMINAL_PIECE_BYTES = 256
 _MSG_DONTWAIT = 0x80 if sys.platform == "darwin" else 0x40  # socket.MSG_DONTWAIT, without its module
 _LONGEST_WAIT_S = 60.0
-PAUSE_S = 0.005
+PAUSE_S = 0.002
 """How often one looks again where nobody tells: whether a pipe is empty, whether somebody reads a named one."""
 
 
@@ -130,7 +130,7 @@ class Outlet:
         if self._socket is not None:
             return data[: bytes(data).find(b"\n") + 1 or None]
         room = _room_of(self.fd) if self._is_pipe and not self._may_block else 0
-        end = bytes(data[:room]).find(b"\n") + 1
+        end = bytes(data[:room]).rfind(b"\n") + 1
         if not end:
             return data[:most]
         return data[:end] if _unread(self.fd) == 0 else data[:0]

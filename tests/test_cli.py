@@ -563,7 +563,7 @@ raise SystemExit(main())
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signal_while_the_program_is_loaded(number: int, code: int) -> None:
     """A signal that comes before the program is read in ends it as later ones do: the exit code, no traceback."""
     command = [sys.executable, "-c", SIGNAL_WHILE_IMPORTING, str(int(number))]
@@ -572,7 +572,7 @@ def test_signal_while_the_program_is_loaded(number: int, code: int) -> None:
 
 
 @pytest.mark.world(registries=60, images=4000, latency_ms=60)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 async def test_signals(program: Program, emulator: Emulator, tmp_path: Path, number: int, code: int) -> None:
     """The run stops within 2 s with whole lines, the table and the summary (S1)."""
     process = await program.start("images", *PACE, "--concurrency", "4", "--summary", "run.json")
@@ -644,7 +644,7 @@ async def test_sleeping_reader_and_a_signal(program: Program, tmp_path: Path) ->
 
 
 @pytest.mark.world(images=20_000)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 async def test_second_signal(program: Program, tmp_path: Path, number: int, code: int) -> None:
     """It ends the process at once: with the same exit code, before table and summary, without a traceback.
 

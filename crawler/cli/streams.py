@@ -90,12 +90,12 @@ class StandardError(io.FileIO):
     Mutable state: the texts that wait, how many lines were dropped since somebody was told, and the outlet.
     """
 
-    def __init__(self) -> None:
-        super().__init__(_STANDARD_ERROR, "w", closefd=False)
+    def __init__(self, fd: int = _STANDARD_ERROR) -> None:
+        super().__init__(fd, "w", closefd=False)
         self.tell_loss: Callable[[str], object] = lambda text: self.write(f"ncrawl: warning: {text}\n".encode())
         self._backlog = bytearray()
         self._lost_lines = 0
-        self._outlet = Outlet(os.dup(_STANDARD_ERROR))
+        self._outlet = Outlet(os.dup(fd))
         self._lock = threading.RLock()
         self._is_passing_on = False
 

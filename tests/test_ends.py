@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
@@ -137,6 +138,28 @@ async def test_unread_standard_error_and_an_end(program: Program, kind: str, end
             process.send_signal(end)
         code, _ = await ended(process)
     assert code == (CODES[end] if isinstance(end, signal.Signals) else 3)
+
+
+async def test_emulator_whose_greeting_nobody_reads(program: Program) -> None:
+    """It serves all the same, until a signal stops it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with stream("socket", full=True) as (_, theirs):
+        process = await program.start("emulator", "--port", str(port), stdout=theirs)
+        async with asyncio.timeout(LONGEST_S):
+            while not await is_serving(port):  # noqa: ASYNC110 - a port tells nobody
+                await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == (0, "")
+
+
+async def is_serving(port: int) -> bool:
+    with suppress(OSError):
+        _, writing = await asyncio.open_connection("127.0.0.1", port)
+        writing.close()
+        await writing.wait_closed()
+        return True
+    return False
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import select
+import selectors
+import sys
 import time
 from math import inf
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# epoll knows no regular files; macOS's poll no terminals
+_Selector = selectors.PollSelector if sys.platform == "linux" else selectors.SelectSelector
 MOST_BYTES = 256 * 1024 * 1024
 """What is larger is no list of settings or registries, and may have no end."""
 
@@ -59,4 +62,6 @@ def _pieces(fd: int, until_s: float) -> Iterator[bytes]:
 def _comes(fd: int, until_s: float) -> bool:
     """Wait until there is something to read, or the end; a named pipe without a writer has neither."""
     left_s = None if until_s == inf else max(0.0, until_s - time.monotonic())
-    return bool(select.select([fd], [], [], left_s)[0])
+    with _Selector() as selector:
+        selector.register(fd, selectors.EVENT_READ)
+        return bool(selector.select(left_s))

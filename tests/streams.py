@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import socket
 import sys
 import termios
@@ -22,18 +23,23 @@ def stream(kind: str, *, full: bool = False) -> Iterator[tuple[int, int]]:
     """Give the reader's and the program's side of a stream; ``full`` takes nothing any more until it is read."""
     ours, theirs = _opened(kind)
     if full:
-        os.set_blocking(theirs, False)
-        for piece in (bytes(1024), b"\0"):
-            with suppress(BlockingIOError):
-                while os.write(theirs, piece):
-                    pass
-        os.set_blocking(theirs, True)
+        _fill(theirs)
     try:
         yield ours, theirs
     finally:
         for end in (ours, theirs):
             with suppress(OSError):
                 os.close(end)
+
+
+def _fill(theirs: int) -> None:
+    os.set_blocking(theirs, False)
+    while select.select([], [theirs], [], 0.3)[1]:  # terminals and networks move on what they hold by themselves
+        for piece in (bytes(1024), b"\0"):
+            with suppress(BlockingIOError):
+                while os.write(theirs, piece):
+                    pass
+    os.set_blocking(theirs, True)
 
 
 def _opened(kind: str) -> tuple[int, int]:
@@ -47,8 +53,10 @@ def _opened(kind: str) -> tuple[int, int]:
         one, other = socket.socketpair()
         return one.detach(), other.detach()
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # else it grows
         one = socket.create_connection(server.getsockname())
         other, _ = server.accept()
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     return one.detach(), other.detach()
 
 

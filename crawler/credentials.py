@@ -127,7 +127,13 @@ class _NoKeys:
 
 
 async def find_keys(
-    environ: Mapping[str, str], *, profile: str | None, zone: str, fetch: Fetch, now_s: float
+    environ: Mapping[str, str],
+    *,
+    profile: str | None,
+    zone: str,
+    fetch: Fetch,
+    now_s: float,
+    until_s: float = math.inf,
 ) -> FoundKeys:
     """Return the keys from the first place that has any.
 
@@ -137,21 +143,23 @@ async def find_keys(
         zone: zone of the settings, to warn about a key file or an environment that is of another one.
         fetch: how to ask the metadata endpoint of a server.
         now_s: seconds since 1970, UTC.
+        until_s: monotonic time by which a key file that is a pipe has to have come.
 
     Raises:
         CredentialsError: none anywhere, half a pair, an unknown profile, or a file that cannot be read.
     """
-    found = await _found_keys(environ, profile, fetch, now_s)
+    found = _keys_of_environment(environ) if profile is None else None
+    found = found or await _keys_of_file_or_role(environ, profile, fetch, now_s=now_s, until_s=until_s)
     named = ((found.api_url_place, found.api_url), (GATEWAY_VARIABLE, environ.get(GATEWAY_VARIABLE)))
     hints = (hint_at_zone(place, url, zone) for place, url in named if url)
     return replace(found, warnings=(*found.warnings, *filter(None, hints)))
 
 
-async def _found_keys(environ: Mapping[str, str], profile: str | None, fetch: Fetch, now_s: float) -> FoundKeys:
-    if profile is None and (found := _keys_of_environment(environ)):
-        return found
+async def _keys_of_file_or_role(
+    environ: Mapping[str, str], profile: str | None, fetch: Fetch, *, now_s: float, until_s: float
+) -> FoundKeys:
     path = _key_file(environ)
-    in_file = _keys_of_file(path, profile)
+    in_file = _keys_of_file(path, profile, until_s)
     if isinstance(in_file, FoundKeys):
         return in_file
     renew = partial(_keys_of_role, _endpoint(environ), fetch)
@@ -186,10 +194,10 @@ def _keys_of_environment(environ: Mapping[str, str]) -> FoundKeys | None:
     return None
 
 
-def _keys_of_file(path: Path, profile: str | None) -> FoundKeys | _NoKeys:
+def _keys_of_file(path: Path, profile: str | None, until_s: float) -> FoundKeys | _NoKeys:
     """Return the keys of the profile; or why there are none, unless a profile was asked for."""
     try:
-        text, warnings = read_key_file(path)
+        text, warnings = read_key_file(path, until_s)
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         return _without_file(path, profile, error)
     sections = parse_configure(text, plain(path))

@@ -6,11 +6,14 @@ import errno
 import os
 import shutil
 import stat
+import time
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawler.errors import OutputError
+from crawler.outlets import open_outlet, write_in_time
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -138,15 +141,22 @@ def replace_file(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def write_file(name: str, data: bytes) -> None:
+def write_file(name: str, data: bytes, *, patience_s: float = inf) -> None:
     """Write a small file where a user wants it: replaced as a whole, or as it was; into a pipe or a device as it goes.
+
+    Args:
+        name: path.
+        data: all of it.
+        patience_s: how long the reader of a pipe is waited for.
 
     Raises:
         OutputError: it cannot be written.
     """
     with writing(name):
         if is_special(name):
-            Path(name).write_bytes(data)
+            until_s = time.monotonic() + patience_s
+            with open_outlet(name, until_s, holds_lines=False) as outlet:
+                write_in_time(outlet, data, until_s)
         else:
             _replace(Path(os.path.realpath(name)), data)
 

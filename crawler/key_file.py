@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from crawler.errors import CredentialsError
+from crawler.inlets import open_at_once, read_in_time
 from crawler.keys import plain
 
 if TYPE_CHECKING:
@@ -15,17 +16,22 @@ if TYPE_CHECKING:
 DEFAULT_SECTION = "DEFAULT"
 
 
-def read_key_file(path: Path) -> tuple[str, list[str]]:
+def read_key_file(path: Path, until_s: float) -> tuple[str, list[str]]:
     """Return the text of the key file, and warnings about who else may read it.
+
+    Args:
+        path: the file.
+        until_s: monotonic time by which its end has to have come, where it is a pipe.
 
     Raises:
         OSError: it is not there, or may not be read.
         CredentialsError: it cannot be read, or is no text.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_at_once(path), "rb") as file:
             status = os.fstat(file.fileno())
-            return file.read().decode("utf-8-sig"), file_warnings(path, status, os.geteuid())
+            text = read_in_time(file.fileno(), until_s).decode("utf-8-sig")
+            return text, file_warnings(path, status, os.geteuid())
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         raise
     except OSError as error:

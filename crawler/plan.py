@@ -20,6 +20,7 @@ class Stop(Enum):
 
     INTERRUPTED = "stopped by SIGINT"
     TERMINATED = "stopped by SIGTERM"
+    HUNG_UP = "stopped by SIGHUP"
     DEADLINE = "the deadline came"
     KEY_REFUSED = "the gateway refuses the key or the clock"
     QUOTA = "the account's quota is used up"
@@ -49,7 +50,7 @@ class Plan:
         regions: in which regions.
         registries: the registries to list; None discovers all of them.
         images: False lists the registries only.
-        deadline_s: seconds from the start after which the crawl stops by itself.
+        deadline_s: seconds after which the crawl stops by itself.
         known: region to the names of its registries, where an earlier run discovered them already.
         finished: (region, registry) that an earlier run listed already.
         excluded: registries that are not listed although they are there.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from crawler.errors import ConfigurationError
+from crawler.inlets import read_in_time
 from crawler.keys import outside, parse_registry, plain
 
 if TYPE_CHECKING:
@@ -15,22 +17,23 @@ if TYPE_CHECKING:
 _MAX_LINES_REPORTED = 20
 
 
-def read_registry_file(path: str, regions: Collection[Region]) -> tuple[str, ...]:
+def read_registry_file(path: str, regions: Collection[Region], until_s: float = inf) -> tuple[str, ...]:
     """Return the registries that a file names, one a line; ``#`` starts a comment; ``-`` is standard input.
 
     Args:
         path: as in ``Settings.registry_file``.
         regions: those to be crawled; ``region/name`` has to be in one of them.
+        until_s: monotonic time by which its end has to have come, where it is a pipe or a terminal.
 
     Raises:
         ConfigurationError: it cannot be read, names none, or has bad lines, each told by file and line.
     """
     place = "standard input" if path == "-" else plain(path)
     try:
-        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            lines = file.read().decode("utf-8-sig", "backslashreplace").split("\n")
+        text = read_in_time(0 if path == "-" else path, until_s)
     except OSError as error:
         raise ConfigurationError([f"--registry-file: cannot read {place}: {error.strerror}"]) from None
+    lines = text.decode("utf-8-sig", "backslashreplace").split("\n")
     names: dict[str, None] = {}
     problems: list[str] = []
     for number, line in enumerate(lines, 1):

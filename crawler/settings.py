@@ -10,6 +10,7 @@ import math
 import os
 from dataclasses import dataclass, field, fields
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -35,13 +36,13 @@ from crawler.keys import (
     shown,
     whole_number,
 )
+from crawler.lifetime import ends_s
 from crawler.model import Region, VerifyMode
 from crawler.patterns import has_region, parse_pattern
 from crawler.sources import CONFIG_NAME, SYSTEM_CONFIG, Notes, read_config, unknown_keys, written_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from crawler.keys import Origin, Written
 
@@ -210,7 +211,14 @@ def load_settings(
     notes = Notes(warnings=[] if warnings is None else warnings)
     problems = notes.problems
     usual = [config_home / "ncrawl" / CONFIG_NAME] if config_home else []
-    path, table = read_config(flags, environ, cwd=cwd, usual=[*usual, system_config], notes=notes)
+    path, table = read_config(
+        flags,
+        environ,
+        cwd=cwd,
+        usual=[*usual, system_config],
+        until_s=ends_s(_deadline_s(flags, environ)),
+        notes=notes,
+    )
     problems += unknown_keys(KEYS, environ, table, path=path)
     written = written_settings(KEYS, flags, environ, table, path=path)
     values = {
@@ -223,6 +231,14 @@ def load_settings(
     if problems:
         raise ConfigurationError(problems)
     return Settings(**values, given=frozenset(written))
+
+
+def _deadline_s(flags: Mapping[str, object], environ: Mapping[str, str]) -> float:
+    """Return the deadline that is known before the file is read: a pipe in its place is waited for no longer."""
+    key = KEYS["deadline"]
+    written = written_settings({"deadline": key}, flags, environ, {}, path=Path())
+    found: float | None = parsed(key, written["deadline"], []) if written else None
+    return Settings().deadline if found is None else found
 
 
 def _settle_gateway(values: dict[str, Any], written: Mapping[str, Written], problems: list[str]) -> None:

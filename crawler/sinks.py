@@ -11,9 +11,9 @@ import errno
 import fcntl
 import hashlib
 import os
-import select
 import stat
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +22,7 @@ import anyio
 from crawler.compression import Plain, compressor
 from crawler.errors import ClosedPipeError, LockedError, OutputError
 from crawler.files import create_anew, means_folder, open_own, sync_folder, take_back_half_line, writing
+from crawler.outlets import PAUSE_S, Outlet, open_outlet
 from crawler.text import escaped_for_terminal
 
 if TYPE_CHECKING:
@@ -114,7 +115,10 @@ class Sink:
             elif not self.lines:
                 self._discard()
         finally:
-            os.close(self._fd)
+            self._close()
+
+    def _close(self) -> None:
+        os.close(self._fd)
 
     async def _end(self) -> None:
         """Write what is left, and the end of a compressed stream, whoever was cancelled."""
@@ -162,18 +166,18 @@ class Sink:
 class StreamSink(Sink):
     """Standard output, or a path that is no regular file (a pipe, a device)."""
 
-    def __init__(self, name: str, fd: int, compress: Compressor) -> None:
-        super().__init__(name, _without_blocking(fd), compress)
-        self._takes_pieces = stat.S_ISFIFO(os.fstat(self._fd).st_mode) and isinstance(compress, Plain)
+    def __init__(self, name: str, outlet: Outlet, compress: Compressor) -> None:
+        super().__init__(name, outlet.fd, compress)
+        self._outlet = outlet
 
     async def _write_some(self, data: memoryview) -> int:
-        if self._takes_pieces:
-            data = _atomic(data)
-        while True:
-            try:
-                return os.write(self._fd, data)
-            except BlockingIOError:
-                await anyio.wait_writable(self._fd)
+        while not (written := self._outlet.take(data)):
+            watched = self._outlet.watch()
+            await (anyio.sleep(PAUSE_S) if watched is None else anyio.wait_readable(watched))
+        return written
+
+    def _close(self) -> None:
+        self._outlet.close()
 
 
 class FileSink(Sink):
@@ -199,28 +203,19 @@ class FileSink(Sink):
             self.partial.unlink()
 
 
-def _atomic(data: memoryview) -> memoryview:
-    """Return whole lines from the front, as many as a pipe takes all at once or not at all (pipe(7), PIPE_BUF).
-
-    So a run that is stopped while its reader sleeps leaves no half line behind. A longer line goes in pieces.
-    """
-    if len(data) <= select.PIPE_BUF:
-        return data
-    return data[: bytes(data[: select.PIPE_BUF]).rfind(b"\n") + 1 or select.PIPE_BUF]
-
-
-def open_sink(name: str) -> StreamSink | FileSink:
+def open_sink(name: str, until_s: float = inf) -> StreamSink | FileSink:
     """Open where the lines of a run go, before its first request.
 
     Args:
         name: path, or ``-`` for standard output.
+        until_s: monotonic time by which a named pipe has to have a reader.
 
     Raises:
         OutputError: it cannot be written.
         LockedError: another run writes it.
     """
     if name == "-":
-        return StreamSink("standard output", os.dup(1), _ForTerminal() if os.isatty(1) else Plain())
+        return StreamSink("standard output", Outlet(os.dup(1)), _ForTerminal() if os.isatty(1) else Plain())
     try:
         mode = Path(name).stat().st_mode
     except FileNotFoundError:
@@ -229,10 +224,9 @@ def open_sink(name: str) -> StreamSink | FileSink:
         raise OutputError(name, error) from None
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return FileSink(name)
-    try:
-        return StreamSink(name, os.open(name, os.O_WRONLY | os.O_CLOEXEC), compressor(name))
-    except OSError as error:
-        raise OutputError(name, error) from None
+    compress = compressor(name)
+    with writing(name):
+        return StreamSink(name, open_outlet(name, until_s, holds_lines=isinstance(compress, Plain)), compress)
 
 
 def _open_partial(name: str, partial: Path) -> int:
@@ -273,19 +267,3 @@ def _lock(name: str, partial: Path, fd: int) -> None:
     except (BlockingIOError, FileNotFoundError):
         pass
     raise LockedError(f"another run is writing {name}: wait for it, or choose another --output")
-
-
-def _without_blocking(fd: int) -> int:
-    """Return a descriptor for the same stream that does not block; others that share the stream are not affected.
-
-    A descriptor opened anew has flags of its own. Where that cannot be (a socket, no /proc), the old one is used.
-    """
-    try:
-        mode = os.fstat(fd).st_mode
-        if not (stat.S_ISFIFO(mode) or os.isatty(fd)):
-            return fd
-        fresh = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return fd
-    os.close(fd)
-    return fresh

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crawler.inlets import open_at_once, read_in_time
 from crawler.keys import PREFIX, Key, Shape, Written, option_of, plain, variable_of
 from crawler.trust import who_else_writes
 
@@ -46,7 +47,13 @@ def config_home(environ: Mapping[str, str]) -> Path | None:
 
 
 def read_config(
-    flags: Mapping[str, object], environ: Mapping[str, str], *, cwd: Path, usual: Iterable[Path], notes: Notes
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    cwd: Path,
+    usual: Iterable[Path],
+    until_s: float,
+    notes: Notes,
 ) -> tuple[Path, dict[str, object]]:
     """Return the path and the content of the file that counts: the one that was named, else the first usual one.
 
@@ -55,17 +62,18 @@ def read_config(
         environ: likewise.
         cwd: what a relative path starts from.
         usual: where a file may be if none is named.
+        until_s: monotonic time by which a pipe in its place has to have come to its end.
         notes: takes what is wrong.
     """
     variable = variable_of("config")
     for place, name in (("--config", flags.get("config")), (variable, environ.get(variable) or None)):
         if name is not None:
             path = cwd / str(name)
-            return path, _read_toml(path, notes, named_by=place) or {}
+            return path, _read_toml(path, until_s, notes, named_by=place) or {}
     usual = list(usual)
     _hint_at_current(cwd / CONFIG_NAME, usual, notes)
     for path in usual:
-        table = _read_toml(path, notes)
+        table = _read_toml(path, until_s, notes)
         if table is not None:
             return path, table
     return Path(CONFIG_NAME), {}
@@ -80,13 +88,13 @@ def _hint_at_current(path: Path, usual: list[Path], notes: Notes) -> None:
         )
 
 
-def _read_toml(path: Path, notes: Notes, *, named_by: str = "") -> dict[str, object] | None:
+def _read_toml(path: Path, until_s: float, notes: Notes, *, named_by: str = "") -> dict[str, object] | None:
     """Return a file's content; None after noting why, unless it is absent and nobody asked for it."""
     place = named_by or "settings"
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_at_once(path), "rb") as file:
             problem = who_else_writes(path, os.fstat(file.fileno()))
-            content = file.read()
+            content = read_in_time(file.fileno(), until_s)
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         problem = f"cannot read {plain(path)}: {error.strerror}"
         if named_by:

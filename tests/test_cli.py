@@ -343,8 +343,8 @@ def test_version() -> None:
     for start in (COMMAND, [os.path.join(os.path.dirname(sys.executable), "ncrawl")]):  # noqa: PTH118, PTH120
         done = subprocess.run([*start, "--version"], capture_output=True, text=True, check=True)
         assert (done.stdout, done.stderr) == (f"ncrawl {__version__}\n", "")
-    script = "import sys; from crawler.__main__ import main; sys.argv[1:] = ['--version']; main(); "
-    script += "sys.exit(bool({'aiohttp', 'orjson', 'zstandard'} & sys.modules.keys()))"
+    script = "import sys; from crawler.cli import run; run(['--version']); "
+    script += "sys.exit(bool({'aiohttp', 'anyio', 'orjson', 'zstandard'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", script], check=False, capture_output=True).returncode == 0
 
 
@@ -669,7 +669,7 @@ raise SystemExit(main())
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signal_while_the_program_is_loaded(number: int, code: int) -> None:
     """A signal that comes before the program is read in ends it as later ones do: the exit code, no traceback."""
     command = [sys.executable, "-c", SIGNAL_WHILE_IMPORTING, str(int(number))]
@@ -678,7 +678,7 @@ def test_signal_while_the_program_is_loaded(number: int, code: int) -> None:
 
 
 @pytest.mark.world(registries=60, images=4000, latency_ms=60)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 async def test_signals(program: Program, emulator: Emulator, tmp_path: Path, number: int, code: int) -> None:
     """The run stops within 2 s with whole lines, the table and the summary (S1)."""
     process = await program.start("images", *PACE, "--concurrency", "4", "--summary", "run.json")
@@ -750,7 +750,7 @@ async def test_sleeping_reader_and_a_signal(program: Program, tmp_path: Path) ->
 
 
 @pytest.mark.world(images=20_000)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 async def test_second_signal(program: Program, tmp_path: Path, number: int, code: int) -> None:
     """It ends the process at once: with the same exit code, before table and summary, without a traceback.
 

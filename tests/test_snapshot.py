@@ -344,11 +344,11 @@ def test_denied_registries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # ── stopped and taken up again ──
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_stops_and_resume_goes_on(
     night: Night, capsys: pytest.CaptureFixture[str], number: signal.Signals, code: int
 ) -> None:
-    """Exit 143 or 130; what was finished is not fetched again; the data are those of an undisturbed run."""
+    """Exit 143, 130 or 129; what was finished is not fetched again; the data are those of an undisturbed run."""
     assert night.snapshot() == 0
     undisturbed = data_of(night.newest())
     before = tree_of(night.newest())

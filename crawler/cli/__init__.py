@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import traceback
 from difflib import get_close_matches
 
 import click
 
 from crawler import __version__
-from crawler.cli.streams import fill_standard_streams, tame_standard_streams
+from crawler.cli.streams import fill_standard_streams, standard_error, tame_standard_streams
 from crawler.errors import ClosedPipeError, NcrawlError
 from crawler.text import visible
 
@@ -70,7 +71,15 @@ def run(arguments: list[str] | None = None) -> int:
     fill_standard_streams()
     tame_standard_streams()
     try:
-        return cli.main(arguments, prog_name="ncrawl", standalone_mode=False) or 0
+        return _run(arguments)
+    finally:
+        if (told := standard_error()) is not None:
+            told.finish()
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        return _run_command(arguments)
     except click.ClickException as error:
         error.show()
         return 2
@@ -85,6 +94,13 @@ def run(arguments: list[str] | None = None) -> int:
         return 130
     except Exception as error:  # noqa: BLE001 - whatever else comes up here is a bug
         return _unexpected(error)
+
+
+def _run_command(arguments: list[str] | None) -> int:
+    code = cli.main(arguments, prog_name="ncrawl", standalone_mode=False)
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return code or 0
 
 
 def _unexpected(error: Exception) -> int:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import logging
 import os
-import signal
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, replace
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import anyio
 
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import MORE_MEMORY, within_limits
-from crawler.cli.logs import WHOLE, configure_logging, log_event, say, tell_end
+from crawler.cli.logs import configure_logging, log_event, say, tell_end
 from crawler.cli.naming import named_registries
 from crawler.cli.progress import Progress
+from crawler.cli.signals import EXIT_CODES, SIGNALS, run, stopping_on_signals
 from crawler.crawl import Crawl
 from crawler.credentials import find_keys
 from crawler.decoding import lines
 from crawler.errors import NcrawlError, UsageError
 from crawler.files import check_place, is_standard_output, write_file
 from crawler.groups import one_error
+from crawler.lifetime import ends_s, left_s
 from crawler.pacing import Pace
 from crawler.page_size import LARGEST
 from crawler.patterns import Patterns
@@ -40,8 +37,7 @@ from crawler.transport import Transport, fetch_metadata, find_proxy, open_wire
 from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterator
-    from types import FrameType
+    from collections.abc import Collection
 
     from crawler.credentials import FoundKeys
     from crawler.model import ListingResult
@@ -53,15 +49,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ncrawl")
 
-EXIT_CODES = {
-    Stop.INTERRUPTED: 130,
-    Stop.TERMINATED: 143,
-    Stop.DEADLINE: 3,
-    Stop.KEY_REFUSED: 4,
-    Stop.QUOTA: 4,
-    Stop.PROXY: 3,
-}
-_SIGNALS = {signal.SIGINT: Stop.INTERRUPTED, signal.SIGTERM: Stop.TERMINATED}
+_SUMMARY_PATIENCE_S = 1.0
+"""How long the reader of a named pipe as --summary is waited for after the deadline, or a signal."""
 
 
 class LineOutput:
@@ -82,39 +71,6 @@ class LineOutput:
     async def flush(self) -> None:
         """Pass collected lines on."""
         await self._sink.flush()
-
-
-def run(main: Callable[[], Awaitable[int]], *, when_stopped: str = "") -> int:
-    """Run an async command on the fastest loop there is and return its exit code.
-
-    Args:
-        main: the command.
-        when_stopped: what a user is told to do when a signal ends it while there is no crawl to be stopped.
-    """
-    gc.freeze()  # what is imported by now stays anyway
-    # Pages make few cycles: looking for them less often keeps more requests in flight.
-    gc.set_threshold(50_000, 20, 100)
-    with _signal_handlers_kept():
-        for number in _SIGNALS:
-            signal.signal(number, lambda number, _frame: _exit(signal.Signals(number), when_stopped))
-        return anyio.run(main, backend_options={"use_uvloop": find_spec("uvloop") is not None})
-
-
-@contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    before = [(number, signal.getsignal(number)) for number in _SIGNALS]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-
-
-def _exit(number: signal.Signals, when_stopped: str) -> NoReturn:
-    """End the process at once: nothing that was written needs tidying up."""
-    if when_stopped:
-        log.warning("%s; %s", _SIGNALS[number].value, when_stopped, extra=WHOLE)
-    os._exit(EXIT_CODES[_SIGNALS[number]])
 
 
 def check_proxy(settings: Settings) -> None:
@@ -148,7 +104,14 @@ async def keys_for(settings: Settings, *, now_s: float) -> FoundKeys:
     Raises:
         CredentialsError: there are none that can be used.
     """
-    found = await find_keys(os.environ, profile=settings.profile, zone=settings.zone, fetch=fetch_metadata, now_s=now_s)
+    found = await find_keys(
+        os.environ,
+        profile=settings.profile,
+        zone=settings.zone,
+        fetch=fetch_metadata,
+        now_s=now_s,
+        until_s=ends_s(settings.deadline),
+    )
     for warning in found.warnings:
         log.warning(warning)
     return found if settings.account is None else replace(found, account=settings.account)
@@ -166,13 +129,12 @@ async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int
         if settings.output == "-" and is_standard_output(settings.summary):
             raise UsageError("--summary leads to standard output, which is for data: name another file")
     started_ms = int(time.time() * 1000)
-    async with open_sink(settings.output) as sink:
+    async with open_sink(settings.output, ends_s(plan.deadline_s)) as sink:
         sink.is_hashed = settings.summary is not None
-        ends_s = anyio.current_time() + plan.deadline_s
         result = await crawl(settings, plan, found, LineOutput(sink, registries=not plan.images))
         sink.is_whole = _replaces_output(result, sink)
         if result.stop is None:  # then the end waits for a slow reader as long as the lines did
-            sink.last_words_s = max(sink.last_words_s, ends_s - anyio.current_time())
+            sink.last_words_s = max(sink.last_words_s, left_s(plan.deadline_s))
     if isinstance(sink, FileSink) and not sink.is_whole:
         kept = f"what was had is in {sink.partial}" if sink.lines else "nothing was had"
         log.warning("%s is not replaced; %s", settings.output, kept)
@@ -215,9 +177,10 @@ async def _crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Outpu
     turnstile = Turnstile(Pace(settings.rate, settings.region_rate, regions), regions)
     wire, why = open_wire(settings.gateway, trust_env=settings.trust_env)
     log.info("%s", why, extra={"event": {"event": "WireTaken", "reason": why}})
+    plan = replace(plan, deadline_s=left_s(plan.deadline_s))
     async with Transport(found.credentials, turnstile, wire) as transport:
         one = Crawl(plan, transport, output, log_event)
-        with _stopping_on_signals(one), one_error():
+        with stopping_on_signals(one), one_error():
             async with anyio.create_task_group() as beside:
                 beside.start_soon(Progress(one, is_shown=not settings.quiet and settings.log_format == "text").show)
                 result = await one.run()
@@ -225,28 +188,9 @@ async def _crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Outpu
     return result
 
 
-@contextmanager
-def _stopping_on_signals(one: Crawl) -> Iterator[None]:
-    """Let the first signal stop the crawl, and the next one end the process, wherever it is by then."""
-    loop = asyncio.get_running_loop()
-    seen: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        stop = _SIGNALS[signal.Signals(number)]
-        if seen:
-            os._exit(EXIT_CODES[stop])
-        seen.append(number)
-        loop.call_soon_threadsafe(one.stop, stop)
-
-    with _signal_handlers_kept():
-        for number in _SIGNALS:
-            signal.signal(number, handle)
-        yield
-
-
 def _replaces_output(result: CrawlResult, sink: Sink) -> bool:
     """Whether what was had takes its place: no signal ended the run, and it had something, or there is nothing."""
-    if result.stop in _SIGNALS.values():
+    if result.stop in SIGNALS.values():
         return False
     return sink.lines > 0 or is_complete(result)
 
@@ -275,7 +219,12 @@ def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: i
     )
     tell_end(settings, summary, tables(result, [region.code for region in plan.regions], images=plan.images))
     if settings.summary is not None:
-        write_file(settings.summary, dump(summary))
+        write_file(settings.summary, dump(summary), patience_s=summary_patience_s(settings, result.stop))
+
+
+def summary_patience_s(settings: Settings, stop: Stop | None) -> float:
+    """Return how long the reader of a named pipe as --summary is waited for: not after a signal."""
+    return max(_SUMMARY_PATIENCE_S, 0.0 if stop in SIGNALS.values() else left_s(settings.deadline))
 
 
 def options_of(settings: Settings, more: Collection[str] = ()) -> dict[str, object]:

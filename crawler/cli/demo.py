@@ -34,9 +34,9 @@ def command(**flags: Any) -> int:
     settings = Settings(**{name: getattr(given, name) for name in OPTIONS})
     if settings.output == "-" and flags["output"] is None:
         settings = replace(settings, output=FILE)
-    from crawler.cli.crawling import run  # noqa: PLC0415 - `--help` should not wait for aiohttp
-    from crawler.cli.limits import within_limits  # noqa: PLC0415 - likewise
+    from crawler.cli.limits import within_limits  # noqa: PLC0415 - `--help` should not wait for it
     from crawler.cli.logs import configure_logging  # noqa: PLC0415 - likewise
+    from crawler.cli.signals import run  # noqa: PLC0415 - likewise
 
     configure_logging(settings)
     settings = within_limits(settings, sockets=2)

@@ -14,6 +14,8 @@ import click
 from crawler.emulator import Emulator, EmulatorOptions
 from crawler.emulator.ledger import NoStatistics
 from crawler.emulator.options import FAULTS, REGIONS, Count, Oversize, PastEnd, Sort
+from crawler.groups import one_error
+from crawler.sinks import open_sink
 
 _UNITS_MS = {"": 1, "ms": 1, "s": 1000, "m": 60_000}
 _DAY_MS = 24 * 60 * 60_000
@@ -196,8 +198,19 @@ export NCLOUD_SECRET_KEY={emulator.secret_key}
 async def _serve(options: EmulatorOptions) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with Emulator(options, NoStatistics()) as emulator:
-            click.echo(_greeting(emulator))
-            await anext(aiter(signals))
+            with one_error():
+                async with anyio.create_task_group() as beside:
+                    beside.start_soon(_greet, emulator)
+                    await anext(aiter(signals))
+                    beside.cancel_scope.cancel()
+
+
+async def _greet(emulator: Emulator) -> None:
+    async with open_sink("-") as sink:
+        greeting = f"{_greeting(emulator)}\n".encode()
+        await sink.write(greeting, greeting.count(b"\n"))
+        await sink.flush()
+        sink.is_whole = True
 
 
 def _run(**switches: Any) -> None:

@@ -23,7 +23,7 @@ Examples:
 \b
 Keys: NCLOUD_ACCESS_KEY_ID and NCLOUD_SECRET_KEY, ~/.ncloud/configure, or a server role.
 Exit codes: 0 complete, 2 usage, 3 something is missing, 4 key, clock or quota,
-            74 output, 75 locked, 130 and 143 stopped""",
+            74 output, 75 locked, 129, 130 and 143 stopped""",
 )
 @crawl_options(*CRAWL_KEYS)
 def command(**flags: Any) -> int:

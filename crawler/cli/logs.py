@@ -11,6 +11,7 @@ import msgspec
 import orjson
 from msgspec.structs import asdict
 
+from crawler.cli.streams import standard_error
 from crawler.events import (
     ClockCorrected,
     FieldOverridden,
@@ -70,6 +71,8 @@ def configure_logging(settings: Settings) -> None:
     log.propagate = False
     detail = [logging.WARNING, logging.INFO, logging.DEBUG][settings.verbose]
     log.setLevel(logging.ERROR if settings.quiet else detail)
+    if (told := standard_error()) is not None:
+        told.tell_loss = lambda text: _log_anyway(logging.WARNING, text)
 
 
 def log_event(event: Event) -> None:

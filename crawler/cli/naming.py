@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crawler.errors import ConfigurationError
+from crawler.lifetime import ends_s
 from crawler.patterns import Patterns
 from crawler.plan import NamedRegistry
 from crawler.registry_file import read_registry_file
@@ -25,7 +26,7 @@ def named_registries(settings: Settings) -> list[NamedRegistry] | None:
     """
     names = list(settings.registry)
     if settings.registry_file is not None:
-        names += read_registry_file(settings.registry_file, settings.region)
+        names += read_registry_file(settings.registry_file, settings.region, ends_s(settings.deadline))
     elif not names:
         return None
     meant = [

@@ -12,11 +12,12 @@ import anyio.to_thread
 
 from crawler.cli.afterwards import clock_of, finish_earlier, retain, settle
 from crawler.cli.beginning import hint_to_go_on, take_up_or_begin
-from crawler.cli.crawling import check_proxy, crawl, exit_code, make_plan, options_of, run
+from crawler.cli.crawling import check_proxy, crawl, exit_code, make_plan, options_of, summary_patience_s
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import within_limits
 from crawler.cli.logs import WHOLE, configure_logging, say, tell_end
+from crawler.cli.signals import run
 from crawler.errors import OutputError, UsageError
 from crawler.files import check_place, write_file
 from crawler.model import Verdict
@@ -249,7 +250,7 @@ class _Night:
     def _end_without_snapshot(self, result: CrawlResult) -> int:
         made = self._manifest(result)
         self._tell(result, made)
-        self._summarize(made)
+        self._summarize(made, result.stop)
         return exit_code(result)
 
     def _finish(self, made: Manifest) -> None:
@@ -266,10 +267,11 @@ class _Night:
         clock = clock_of(self._now_ms() / 1000, self.clock_offset_s, is_proven=self.is_clock_proven)
         retain(self.folder, self.settings, made=made.run.id, clock=clock)
 
-    def _summarize(self, made: Manifest) -> None:
+    def _summarize(self, made: Manifest, stop: Stop | None = None) -> None:
+        if self.settings.summary is None:
+            return
         try:
-            if self.settings.summary is not None:
-                write_file(self.settings.summary, dump(made))
+            write_file(self.settings.summary, dump(made), patience_s=summary_patience_s(self.settings, stop))
         except OutputError as error:
             log.warning("%s; the manifest says the same", error)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
+from crawler.cli.streams import standard_error
+
 if TYPE_CHECKING:
     from crawler.crawl import Crawl
 
@@ -31,7 +33,8 @@ class Progress:
         try:
             while True:
                 await anyio.sleep(EVERY_S)
-                click.echo(_CLEAR + self._line(), nl=False, err=True)
+                if not _is_behind():
+                    click.echo(_CLEAR + self._line(), nl=False, err=True)
         finally:
             click.echo(_CLEAR, nl=False, err=True)
 
@@ -39,3 +42,9 @@ class Progress:
         done, left, images = self._crawl.progress
         seconds = time.monotonic() - self._started_s
         return f"{done:,} of {done + left:,} listings · {images:,} images · {seconds:.0f} s"
+
+
+def _is_behind() -> bool:
+    """Whether the terminal is stopped (Ctrl-S): no line then waits to be shown when it is out of date."""
+    told = standard_error()
+    return told is not None and told.is_behind

@@ -24,7 +24,7 @@ Examples:
 
 \b
 Exit codes: 0 complete, 2 usage, 3 something is missing, 4 key, clock or quota,
-            74 cannot write, 75 another run holds DIR, 130 and 143 stopped""",
+            74 cannot write, 75 another run holds DIR, 129, 130 and 143 stopped""",
 )
 @click.argument("folder", metavar="DIR")
 @crawl_options(*OPTIONS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import select
+from math import inf
 from typing import TYPE_CHECKING
 
 from crawler.errors import ClosedPipeError, OutputError
 from crawler.files import take_back_half_line
+from crawler.outlets import Outlet
 from crawler.text import escaped_for_terminal
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ _LUMP_BYTES = 256 * 1024
 def write_lines(lines: Iterable[bytes]) -> None:
     """Write lines as they come; those that came before an error are written as well.
 
-    On a terminal what could steer it is escaped.
+    On a terminal what could steer it is escaped. A signal that ends the process while the reader sleeps leaves no half
+    line behind, as far as an `Outlet` can help it.
 
     Raises:
         ClosedPipeError: the reader went away.
@@ -28,32 +30,27 @@ def write_lines(lines: Iterable[bytes]) -> None:
     """
     lump = bytearray()
     terminal = os.isatty(_STANDARD_OUTPUT)
-    try:
-        for line in lines:
-            lump += escaped_for_terminal(line) if terminal else line
-            if len(lump) >= _LUMP_BYTES:
-                ready, lump = lump, bytearray()
-                _write(ready)
-    finally:
-        _write(lump)
+    with Outlet(os.dup(_STANDARD_OUTPUT)) as outlet:
+        try:
+            for line in lines:
+                lump += escaped_for_terminal(line) if terminal else line
+                if len(lump) >= _LUMP_BYTES:
+                    ready, lump = lump, bytearray()
+                    _write(outlet, ready)
+        finally:
+            _write(outlet, lump)
 
 
-def _write(lump: bytearray) -> None:
+def _write(outlet: Outlet, lump: bytearray) -> None:
     rest = memoryview(lump)
     try:
         while rest:
-            rest = rest[_write_some(rest) :]
+            written = outlet.take(rest)
+            rest = rest[written:]
+            if not written:
+                outlet.is_ready(inf)
     except BrokenPipeError as error:
         raise ClosedPipeError("standard output", error) from error
     except OSError as error:
         take_back_half_line(_STANDARD_OUTPUT, bytes(lump[: len(lump) - len(rest)]))
         raise OutputError("standard output", error) from error
-
-
-def _write_some(data: memoryview) -> int:
-    """Return how many bytes could be written; where the caller's descriptor does not block, wait until some can."""
-    try:
-        return os.write(_STANDARD_OUTPUT, data)
-    except BlockingIOError:
-        select.select((), (_STANDARD_OUTPUT,), ())
-        return 0

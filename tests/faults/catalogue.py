@@ -301,8 +301,11 @@ PROVED = {
     "::test_a_program_that_does_not_sync_is_caught; tests/test_run.py",
     "F4": "tests/test_publishing.py; tests/test_cli.py",
     "F5": "tests/test_run.py; tests/test_snapshot.py",
-    "F6": "tests/test_sinks.py; tests/test_cli.py",
-    "S1": "tests/test_cli.py",
+    "F6": "tests/test_sinks.py; tests/test_cli.py; tests/test_outlets.py; "
+    "tests/test_ends.py::test_unread_output_and_a_signal, ::test_unread_output_and_the_deadline, "
+    "::test_unread_standard_error",
+    "S1": "tests/test_cli.py; tests/test_ends.py::test_unread_standard_error_and_an_end, "
+    "::test_signal_to_a_pipe_without_another_side, ::test_signal_at_any_time",
     "S2": "tests/faults/test_processes.py::test_stopped_and_continued",
     "S3": "tests/test_lock.py; tests/test_cli.py",
     "S4": "tests/test_snapshot.py",

@@ -128,7 +128,7 @@ class _Events(logging.Handler):
 @contextmanager
 def signal_handlers_kept() -> Iterator[None]:
     """Put back what the program sets for the rest of its process."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ BENCH := .venv-bench
 COMPILED = $(BIN)/python -m compileall -q crawler
 LONG := tests/faults tests/test_crash.py tests/test_wire.py
 
-.PHONY: help demo test test-long test-next check format lock audit sbom faults wire fuzz soak torture mutants bench bench-quick pacing profile clean
+.PHONY: help demo test test-long test-next check format lock audit sbom faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in three regions (no keys needed)"
@@ -26,6 +26,7 @@ help:
 	@echo "make faults  run the fault catalogue and print its figures"
 	@echo "make wire    100,000 attempts under faults: never above the rate, nothing signed long before it is sent"
 	@echo "make fuzz    1,000,000 fuzzed bodies through decoding and writing"
+	@echo "make proofs  100,000 lists that change while they are listed: what is called whole lacks nothing"
 	@echo "make soak    200,000 pages: memory, file descriptors and tasks stay as they are"
 	@echo "make torture crash a snapshot at every system call, lose power there, and kill it 200 times at random"
 	@echo "make mutants change the rooms that decide in every small way; at least 80 % must fail a test"
@@ -77,6 +78,9 @@ wire: $(VENV)/dev
 
 fuzz: $(VENV)/dev
 	@$(BIN)/python tests/fuzz.py $(ARGS)
+
+proofs: $(VENV)/dev
+	@$(BIN)/python tests/proofs.py $(ARGS)
 
 soak: $(VENV)/dev
 	@$(BIN)/python tests/soak.py $(ARGS)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 FLUSH_EVERY_S = 0.25
 SETTLE_S = 1.0
-"""Back-ends that lag by less cannot hide what was pushed meanwhile from two passes that begin so far apart."""
+"""Back-ends that lag by less cannot hide what was pushed meanwhile from two passes that are so far apart."""
 
 
 class Crawl:
@@ -256,11 +256,12 @@ class Crawl:
         Only a list that is not in the order of its names can lack what was there throughout twice in a row, because it
         was pushed in between.
         """
-        if walk.listing.passes == walk.looks or walk.is_sorted is not False:
+        is_second_look = walk.listing.passes == 2 and not walk.has_rested
+        if is_second_look and walk.is_sorted is False:
+            walk.has_rested = True
+            queue.enlist_at(walk, self._loop.time() + SETTLE_S)
+        else:
             queue.enlist(walk)
-            return
-        walk.looks = walk.listing.passes
-        queue.enlist_at(walk, walk.started_ms / 1000 - self._epoch_s + SETTLE_S)
 
     def _read_list_again(self, queue: RegionQueue) -> None:
         """Read a region's list of registries after the last 404 of its registries: what it still names is not gone."""

@@ -47,7 +47,7 @@ class Walk(Struct, eq=False):
     Attributes:
         prefix: how each of its lines begins.
         started_ms: milliseconds since 1970, UTC.
-        looks: passes that were begun.
+        has_rested: it has waited before its second look.
         age: how many were begun before it in its region.
         requests: wire attempts, counted where they are made.
         retries: tries after the first one of a page.
@@ -63,7 +63,7 @@ class Walk(Struct, eq=False):
     listing: Listing
     prefix: bytes
     started_ms: int
-    looks: int = 1
+    has_rested: bool = False
     age: int = 0
     requests: int = 0
     retries: int = 0

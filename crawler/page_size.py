@@ -13,27 +13,37 @@ USUAL_LIMITS = (300, 100, 50, 30, 20, 10)
 """What is asked for after a refusal: limits that gateways have, few enough that to find one costs five requests."""
 SMALL = 100
 """A page of so many that fails is not to blame for its size."""
+TINY = 20
+"""A limit as small as this is taken to hold for all kinds of lists: to find it has cost enough."""
 
 
 class PageSize:
     """What to ask for in one region, for one kind of list.
 
     Attributes:
-        ask: records a page; None leaves it to the gateway.
         is_known: a page of that size was given.
-        is_limit: a larger one was refused.
+        limit: what was given after a larger one was refused; None if none was.
     """
 
     def __init__(self, ask: int | None, sibling: PageSize | None = None) -> None:
-        self.ask = ask
+        self._ask = ask
         self.is_known = False
-        self.is_limit = False
+        self.limit: int | None = None
         self._sibling = sibling
+
+    @property
+    def ask(self) -> int | None:
+        """Records a page to ask for; None leaves it to the gateway."""
+        elsewhere = self._limit_elsewhere
+        return elsewhere if elsewhere is not None and elsewhere <= TINY and not self.is_known else self._ask
+
+    @property
+    def _limit_elsewhere(self) -> int | None:
+        return None if self._sibling is None else self._sibling.limit
 
     def after_refusal(self, refused: int) -> int | None:
         """Return the size to try when ``refused`` was: what another kind of list came to, or the next usual limit."""
-        found = [self.ask, self._sibling.ask if self._sibling is not None and self._sibling.is_limit else None]
-        smaller = [size for size in found if size is not None and size < refused]
+        smaller = [size for size in (self.ask, self._limit_elsewhere) if size is not None and size < refused]
         return max(smaller, default=next((limit for limit in USUAL_LIMITS if limit < refused), None))
 
     def after_failure(self, failed: int) -> int:
@@ -46,11 +56,9 @@ class PageSize:
         That a smaller one was given after a larger one failed may be chance: it counts where none as large was ever
         given, or where the page is full, so that the larger one would have held more.
         """
-        if size != self.ask:
-            may_learn = refused or is_full or not self.is_known
-            is_smaller = self.ask is not None and (size is None or size < self.ask)
-            if not (may_learn and is_smaller):
-                return
-            self.ask = size
-            self.is_limit = refused
-        self.is_known = True
+        if size == self.ask:
+            self.is_known = True
+        elif self.ask is not None and (size is None or size < self.ask) and (refused or is_full or not self.is_known):
+            self.is_known = True
+            self._ask = size
+            self.limit = size if refused else self.limit

@@ -1,4 +1,4 @@
-"""A part of `make proofs`: lists that change while they are read, on back-ends that lag, are never called whole wrongly."""
+"""A part of `make proofs`: what changes while it is read, on back-ends that lag, is never called whole wrongly."""
 
 from __future__ import annotations
 

@@ -56,9 +56,7 @@ class PageSize:
         That a smaller one was given after a larger one failed may be chance: it counts where none as large was ever
         given, or where the page is full, so that the larger one would have held more.
         """
-        if size == self.ask:
-            self.is_known = True
-        elif self.ask is not None and (size is None or size < self.ask) and (refused or is_full or not self.is_known):
-            self.is_known = True
-            self._ask = size
+        is_smaller = self.ask is not None and (size is None or size < self.ask)
+        if size == self.ask or (is_smaller and (refused or is_full or not self.is_known)):
+            self._ask, self.is_known = size, True
             self.limit = size if refused else self.limit

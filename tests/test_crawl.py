@@ -18,7 +18,7 @@ from aioresponses import aioresponses
 from mended_aioresponses import MendedResponse
 from raw_server import RawServer, answer, in_pieces, page, refusal
 
-from crawler.crawl import Crawl
+from crawler.crawl import SETTLE_S, Crawl
 from crawler.credentials import Credentials
 from crawler.decoding import lines
 from crawler.emulator import Emulator, EmulatorOptions, wire
@@ -951,3 +951,36 @@ async def test_slow_region_slows_no_other() -> None:
     assert complete["kr"] == complete["sgn"] == 1000
     assert complete["jpn"] < 500
     assert emulator.statistics.requests_by_region["jpn"] > 16
+
+
+async def second_looks(order: str) -> list[float]:
+    """Return how long after its first look each list was looked at again, by the loop's clock."""
+
+    class Timed(Fake):
+        def __init__(self) -> None:
+            super().__init__({"kr": {"team": page()}})
+            self.firsts: list[float] = []
+
+        async def fetch(self, request: PageRequest, counter: Walk) -> bytes:
+            answer = await super().fetch(request, counter)
+            if request.registry is None:
+                return answer
+            if request.page == 1:
+                self.firsts.append(asyncio.get_running_loop().time())
+            names = [f"{number:02}" for number in range(30)]
+            names = names if order == "name" else names[::-1]
+            size = min(request.page_size or 20, 20)
+            rows = names[(request.page - 1) * size : request.page * size]
+            return page(*({"name": name} for name in rows), following=2 if request.page == 1 else None, count=30)
+
+    fetcher = Timed()
+    outcome = await crawl_with(fetcher, plan(regions=(KR,)))
+    assert outcome.verdicts == {"kr/team": Verdict.COMPLETE}
+    return [second - fetcher.firsts[0] for second in fetcher.firsts[1:]]
+
+
+async def test_a_second_look_waits_where_pushes_move_images() -> None:
+    """Back-ends that lag could hide a push from both looks; a list in the order of its names moves nothing."""
+    for order in ("updated", "name"):
+        (waited_s,) = await second_looks(order)
+        assert order == "name" or waited_s >= SETTLE_S

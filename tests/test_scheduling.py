@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from crawler.listing import Listing
 from crawler.model import Page, Region, VerifyMode
 from crawler.page_size import PageSize
-from crawler.scheduling import WALKS_A_SLOT, Job, RegionQueue, Schedule, Walk
+from crawler.scheduling import MOST_SCOUTS, RESTING_FOR_EACH, WALKS_A_SLOT, Job, RegionQueue, Schedule, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -354,3 +354,67 @@ def test_nothing_to_do() -> None:
         assert schedule.is_finished
         assert schedule.take(0.0) is None
         assert schedule.next_due_s == inf
+
+
+# ── finding out how large a page is, and waiting before a second look ──
+
+
+def unknowing(size: PageSize) -> Callable[[Region, str | None], Walk]:
+    """Make walks of a kind of list whose page size nobody knows yet."""
+    return lambda region, registry: Walk(region, registry, Listing(size, VerifyMode.AUTO), b"", started_ms=0)
+
+
+def test_one_listing_finds_out_how_large_a_page_is() -> None:
+    """The others of its kind wait for its first page, however many slots are free."""
+    size = PageSize(1000)
+    queue = RegionQueue(Region("kr", "/kr"), unknowing(size), proved=True)
+    queue.waiting.extend("abc")
+    schedule = Schedule(8, [queue])
+    taken = schedule.take(0.0)
+    assert taken is not None
+    assert schedule.take(0.0) is None
+    size.given(1000)
+    assert schedule.take(0.0) is not None
+    assert schedule.take(0.0) is not None
+
+
+def test_a_few_listings_that_tell_nothing_are_enough() -> None:
+    """Where the first ones are refused, the others are not begun one by one for ever."""
+    queue = RegionQueue(Region("kr", "/kr"), unknowing(PageSize(1000)), proved=True)
+    queue.waiting.extend(map(str, range(10)))
+    schedule = Schedule(16, [queue])
+    for _ in range(MOST_SCOUTS):
+        taken = schedule.take(0.0)
+        assert taken is not None
+        assert schedule.take(0.0) is None
+        queue.walks.remove(taken[1].walk)
+    assert sum(schedule.take(0.0) is not None for _ in range(10)) == 10 - MOST_SCOUTS
+
+
+def test_a_walk_that_rests_is_asked_when_its_time_has_come() -> None:
+    """Others are begun in its place meanwhile, and somebody is woken for it."""
+    queue = queue_of("kr", *map(str, range(20)))
+    schedule = Schedule(1, [queue])
+    taken = schedule.take(0.0)
+    assert taken is not None
+    walk = taken[1].walk
+    walk.listing.receive(1, Page(20, 2, ["a"], [b"}"]))
+    queue.in_flight = 0
+    queue.enlist_at(walk, 5.0)
+    assert queue.next_due_s == 5.0
+    other = queue.take(4.9, WALKS_A_SLOT)
+    assert other is not None
+    assert other.walk is not walk
+    again = [queue.take(5.0, WALKS_A_SLOT) for _ in range(3)]
+    assert walk in [job.walk for job in again if job is not None]
+
+
+def test_walks_that_rest_are_bounded() -> None:
+    """What they hold are their names."""
+    queue = queue_of("kr", *map(str, range(100)))
+    begun = 0
+    while (job := queue.take(0.0, WALKS_A_SLOT)) is not None:
+        job.walk.listing.receive(job.page, Page(9, 2, [f"{begun}"], [b"}"]))
+        queue.enlist_at(job.walk, 1000.0)
+        begun += 1
+    assert begun == RESTING_FOR_EACH * WALKS_A_SLOT

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 from crawler.errors import CredentialsError, RequestError
 from crawler.key_check import hint_at_quotes, hint_at_zone, pair
 from crawler.key_file import DEFAULT_SECTION, parse_configure, read_key_file, section_name
-from crawler.keys import parse_origin, plain, shown
+from crawler.keys import plain, shown
 from crawler.nesting import nests_deeper
+from crawler.origin import parse_origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

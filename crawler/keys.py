@@ -6,20 +6,18 @@ and says what would be right. Where the text stood is for the caller to add.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from crawler.endpoints import check_registry_name
 from crawler.errors import InvalidRegistryNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
-    from pathlib import Path
 
     from crawler.model import Region
 
@@ -30,11 +28,14 @@ MIN_RATE_PER_S = 0.001
 MAX_DURATION_S = 30 * 86_400
 MAX_PAGE_SIZE = 10_000
 AUTO = "auto"
+_OTHER_FORMATS = (
+    *(".csv", ".tsv", ".xls", ".xlsx", ".ods", ".parquet", ".avro", ".orc", ".arrow", ".feather"),
+    *(".bz2", ".xz", ".lzma", ".lz4", ".lzo", ".sz", ".br", ".z", ".zip", ".7z", ".rar", ".tar", ".tgz", ".tzst"),
+)
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,255}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f]*:[0-9a-f:.]*")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SWITCH = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
 _WORDS: dict[type, str] = {
@@ -82,28 +83,6 @@ class Key:
     def is_list(self) -> bool:
         """True where several values may be given."""
         return self.shape in (Shape.LIST, Shape.ARGUMENTS)
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Scheme, host and port of a URL; ``str()`` gives it back without a trailing slash."""
-
-    scheme: str
-    host: str
-    port: int | None = None
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}" + (f":{self.port}" if self.port else "")
-
-    @property
-    def is_loopback(self) -> bool:
-        """True for localhost, 127.0.0.0/8 and ::1 in their usual spellings: nothing leaves the machine."""
-        try:
-            address = ipaddress.ip_address(self.host)
-        except ValueError:
-            return self.host == "localhost"
-        return address == ipaddress.IPv6Address("::1") or address in ipaddress.IPv4Network("127.0.0.0/8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +143,17 @@ def plain(name: str | Path) -> str:
 
 def parse_text(text: str) -> str:
     """Return a name or path as it is, unless it is empty or would garble a terminal or a system call."""
-    if not text or _CONTROL.search(text):
+    if not text or CONTROL.search(text):
         raise ValueError(f"{shown(text)} is empty or holds a control character: give plain text")
     return text
+
+
+def parse_output(text: str) -> str:
+    """Return a path for lines of JSON, plain or packed: an ending of another format would be believed later."""
+    ending = Path(text.removesuffix(".gz").removesuffix(".zst")).suffix.lower()
+    if ending in _OTHER_FORMATS:
+        raise ValueError(f"{shown(text)} ends like another format: what is written is NDJSON, plain, .gz or .zst")
+    return parse_text(text)
 
 
 def parse_file(text: str) -> str:
@@ -267,32 +254,6 @@ def parse_registry(text: str) -> str:
     except InvalidRegistryNameError as error:
         raise ValueError(f"{shown(text)}: {error}" if "/" in text else str(error)) from None
     return text
-
-
-def parse_origin(text: str) -> Origin:
-    """Return the origin that a URL consists of, and nothing else; never shows what may be a password or token."""
-    private = any(mark in text for mark in "@?#")
-    problem = f"{'the value (not shown)' if private else shown(text)} is not an origin such as https://host:port"
-    if _CONTROL.search(text) or not text.isascii():
-        raise ValueError(problem)
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname or "", url.port
-    except ValueError:
-        raise ValueError(problem) from None
-    if private or url.path not in ("", "/") or "\\" in text:
-        raise ValueError(f"{problem}: leave out user, path, query and fragment")
-    if url.scheme not in ("http", "https") or not _HOST.fullmatch(host) or port == 0:
-        raise ValueError(problem)
-    return Origin(url.scheme, host, None if port == {"http": 80, "https": 443}[url.scheme] else port)
-
-
-def parse_gateway(text: str) -> Origin:
-    """Return the gateway's origin: https, or http on loopback, for a signed request must not be read on its way."""
-    origin = parse_origin(text)
-    if origin.scheme != "https" and not origin.is_loopback:
-        raise ValueError(f"{shown(text)} is not safe: https is needed; http is for loopback (127.0.0.1) only")
-    return origin
 
 
 def outside(regions: Collection[Region], place: str, registries: Iterable[str]) -> Iterator[str]:

@@ -26,7 +26,7 @@ from crawler.keys import (
     parse_account,
     parse_duration,
     parse_file,
-    parse_gateway,
+    parse_output,
     parse_page_size,
     parse_rate,
     parse_registry,
@@ -38,13 +38,15 @@ from crawler.keys import (
 )
 from crawler.lifetime import ends_s
 from crawler.model import Region, VerifyMode
+from crawler.origin import parse_gateway
 from crawler.patterns import has_region, parse_pattern
 from crawler.sources import CONFIG_NAME, SYSTEM_CONFIG, Notes, read_config, unknown_keys, written_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crawler.keys import Origin, Written
+    from crawler.keys import Written
+    from crawler.origin import Origin
 
 _FILES = ("output", "summary", "registry_file")
 _ALL_CODES = tuple(dict.fromkeys(region.code for zone in ZONES.values() for region in zone.regions))
@@ -118,7 +120,7 @@ class Settings:
         (), Key(parse_pattern, "Registries known to be unreadable; repeatable.", "", "PATTERN", shape=Shape.LIST)
     )
     output: str = _key(
-        "-", Key(parse_text, "File to write; - is standard output; .gz, .zst compress.", "-", "PATH", "-o")
+        "-", Key(parse_output, "File to write; - is standard output; .gz, .zst compress.", "-", "PATH", "-o")
     )
     rate: float = _key(
         50.0,
@@ -137,7 +139,7 @@ class Settings:
     )
     verify: VerifyMode = _key(  # noqa: RUF009 - makes a field
         VerifyMode.AUTO,
-        Key(one_of(*VerifyMode), "When to look twice for change.", "auto", "auto|always|never"),
+        Key(one_of(*VerifyMode), "How much is proved; never looks only once.", "auto", "auto|always|never"),
     )
     deadline: float = _key(3600.0, Key(parse_duration, "Stop cleanly by then: 90s, 30m, 1h30m, 1d.", "1h", "DURATION"))
     summary: str | None = _key(None, Key(parse_file, "File for the run's result as JSON.", metavar="FILE"))

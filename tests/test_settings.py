@@ -649,3 +649,12 @@ def test_options_are_cheap_to_import() -> None:
     code = "import sys, crawler.cli.options; print(*sorted(sys.modules.keys() & {'pydantic', 'aiohttp', 'asyncio'}))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert answer.stdout == b"\n"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.CSV", "a.csv.gz", "a.parquet", "a.bz2", "a.ndjson.xz", "a.zip.zst"])
+def test_an_ending_of_another_format_is_refused(load: Layers, name: str) -> None:
+    """Lines of JSON under such a name would be taken for something else by whoever reads them."""
+    with pytest.raises(ConfigurationError, match="ends like another format"):
+        load({"output": name})
+    for good in ("a", "a.ndjson", "a.json.gz", "a.b.zst", "-", "csv"):
+        assert load({"output": good}).output == good

@@ -10,13 +10,13 @@ records end. A key that stands twice in an untouched record stays twice; readers
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from typing import Annotated, Final
 
 import msgspec
 import orjson
 
+from crawler import surrogates
 from crawler.errors import PageError
 from crawler.model import Page
 from crawler.nesting import MAX_DEPTH, nests_deeper
@@ -29,13 +29,6 @@ _TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 _BLANK = b" \t\r\n"
 _LONGEST_CODE = 20
 _LARGEST_NUMBER = 2**53
-_PAIR_OR_HALF = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a surrogate pair: kept
-    rb"|\\u([dD])([89a-fA-F][0-9a-fA-F]{2})"  # half of one: the only groups
-    rb"|\\."
-)
-_STAND_IN = re.compile(rb"\\u([eE])([89a-fA-F][0-9a-fA-F]{2})|\\.")
-_STAND_IN_CHARACTER = re.compile("[\ue800-\uefff]")
 _ENVELOPE_KEYS = (b'"results"', b'"next"', b'"count"')
 
 
@@ -145,7 +138,7 @@ def _decode_whatever_stands_in(body: bytes, ours: tuple[str, ...]) -> Page:
     try:
         return _decode(body, ours)
     except msgspec.DecodeError:
-        if not any(match[1] for match in _PAIR_OR_HALF.finditer(body)):
+        if not surrogates.has_halves(body):
             raise
         return _decode_with_stand_ins(body, ours)
 
@@ -287,22 +280,14 @@ def _decode_with_stand_ins(body: bytes, ours: tuple[str, ...]) -> Page:
     Each half is lent a private code point (U+D800 becomes U+E800) while the page is decoded. A page that uses those
     itself is refused.
     """
-    if _STAND_IN_CHARACTER.search(body.decode()) or any(match[1] for match in _STAND_IN.finditer(body)):
+    if surrogates.has_stand_ins(body):
         raise PageError("half surrogate pairs beside private code points U+E800 to U+EFFF")
-    page = _decode(_PAIR_OR_HALF.sub(_lend, body), ours)
+    page = _decode(surrogates.lend(body), ours)
     return Page(
         count=page.count,
         next=page.next,
-        names=[_STAND_IN_CHARACTER.sub(lambda found: chr(ord(found[0]) - 0x1000), name) for name in page.names],
-        records=[_STAND_IN.sub(_give_back, record) for record in page.records],
+        names=list(map(surrogates.given_back, page.names)),
+        records=list(map(surrogates.give_back, page.records)),
         defects=page.defects,
         overridden=page.overridden,
     )
-
-
-def _lend(match: re.Match[bytes]) -> bytes:
-    return match[0] if match[1] is None else b"\\u" + (b"E" if match[1] == b"D" else b"e") + match[2]
-
-
-def _give_back(match: re.Match[bytes]) -> bytes:
-    return match[0] if match[1] is None else b"\\u" + (b"D" if match[1] == b"E" else b"d") + match[2]

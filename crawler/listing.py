@@ -13,13 +13,12 @@ Costs: O(1) a record; memory is the registry's names, once.
 
 from __future__ import annotations
 
-from math import ceil
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from crawler.model import Verdict, VerifyMode
-from crawler.page_size import SMALL, PageSize
+from crawler.page_size import SMALL, PageSize, other_size
 from crawler.passes import MAX_PAGES_BEYOND_COUNT, Failure, FailureKind, Pass
 from crawler.proof import (
     ACCEPTED_LOSS,
@@ -239,7 +238,7 @@ class Listing:
         elif self._seen and not last.names and last.is_closed:
             self._end(Verdict.INCOMPLETE, "fell empty while it was listed")
         elif self._is_proved():
-            self._end_proved(signs)
+            self._end(Verdict.COMPLETE_WITH_DRIFT if signs else Verdict.COMPLETE, "; ".join(signs) or None)
         elif self._is_spent():
             why = "the listing does not close" if not last.is_closed else "kept changing"
             self._end(Verdict.INCOMPLETE, f"{why} in {len(self._passes)} passes: {'; '.join(signs)}")
@@ -252,12 +251,6 @@ class Listing:
             self._end(Verdict.UNVERIFIED, doubt if current.is_doubted else None)
         else:
             self._end(Verdict.INCOMPLETE, f"changed while it was listed once: {'; '.join(signs)}")
-
-    def _end_proved(self, signs: list[str]) -> None:
-        if signs:
-            self._end(Verdict.COMPLETE_WITH_DRIFT, "; ".join(signs))
-        else:
-            self._end(Verdict.COMPLETE, None)
 
     def _is_proved(self) -> bool:
         """Whether nothing that was there throughout can be missing; `proof` gives the grounds."""
@@ -286,14 +279,11 @@ class Listing:
         A pass of one page that is doubted is asked for in two: a gateway that gives less than it has, and says that
         this is all, has to go on then.
         """
-        current, known, taken = self._current, len(self._seen), len(self._passes)
+        current, known = self._current, len(self._seen)
         if current.is_atomic and current.is_doubted:
             return max(current.records - max(current.records // 8, 1), 1)
-        first = self._passes[0].boundaries or SMALL
-        smallest = min(p.boundaries or SMALL for p in self._passes)
-        even = ceil(known / (ceil(known / first) + taken - 1)) if known > first else first
-        smaller = min(even, smallest - 1)
-        return smaller if smaller >= 1 else first + taken
+        boundaries = [p.boundaries or SMALL for p in self._passes]
+        return other_size(boundaries, known=known)
 
     def _end(self, verdict: Verdict, reason: str | None) -> None:
         first = self._passes[0]

@@ -7,6 +7,12 @@ a larger one again in that run. A gateway that gives less than was asked for is 
 
 from __future__ import annotations
 
+from math import ceil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 LARGEST = 1000
 """What `auto` asks for at first: version 3 of the API documents it as its limit, version 2 documents none."""
 USUAL_LIMITS = (300, 100, 50, 30, 20, 10)
@@ -60,3 +66,16 @@ class PageSize:
         if size == self.ask or (is_smaller and (refused or is_full or not self.is_known)):
             self._ask, self.is_known = size, True
             self.limit = size if refused else self.limit
+
+
+def other_size(taken: Sequence[int], *, known: int) -> int:
+    """Return a page size that puts boundaries elsewhere, for one page more than the last one at most.
+
+    Args:
+        taken: the sizes of the passes so far.
+        known: how many records there are, as far as is known.
+    """
+    first, smallest = taken[0], min(taken)
+    even = ceil(known / (ceil(known / first) + len(taken) - 1)) if known > first else first
+    smaller = min(even, smallest - 1)
+    return smaller if smaller >= 1 else first + len(taken)

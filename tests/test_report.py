@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from crawler.model import ListingResult, Verdict
 from crawler.plan import CrawlResult, Stop
-from crawler.report import MOST_REGISTRIES_SHOWN, Extent, is_complete, iso, manifest, run_id, tables
+from crawler.report import Extent, is_complete, iso, manifest, run_id
 from crawler.snapshot.manifest import Run, StoredFile, dump, load
+from crawler.tables import MOST_REGISTRIES_SHOWN, tables
 
 GOOD = ListingResult(
     region="kr",

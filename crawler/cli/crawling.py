@@ -28,10 +28,11 @@ from crawler.pacing import Pace
 from crawler.page_size import LARGEST
 from crawler.patterns import Patterns
 from crawler.plan import CrawlResult, Plan, Stop
-from crawler.report import is_complete, iso, manifest, run_id, tables
+from crawler.report import is_complete, iso, manifest, run_id
 from crawler.settings import CRAWL_KEYS
 from crawler.sinks import FileSink, open_sink
 from crawler.snapshot.manifest import Run, StoredFile, dump
+from crawler.tables import tables
 from crawler.text import writable
 from crawler.transport import Transport, fetch_metadata, find_proxy, open_wire
 from crawler.turnstile import Turnstile

@@ -23,7 +23,7 @@ from crawler.files import check_place, write_file
 from crawler.model import Verdict
 from crawler.patterns import Patterns
 from crawler.plan import Stop
-from crawler.report import Extent, iso, manifest, tables, taken_over
+from crawler.report import Extent, iso, manifest, taken_over
 from crawler.settings import SNAPSHOT_KEYS
 from crawler.snapshot.folder import check_folder, find_out
 from crawler.snapshot.lock import locked
@@ -34,6 +34,7 @@ from crawler.snapshot.recording import Recorder
 from crawler.snapshot.records import RegistryKey, parse_keys
 from crawler.snapshot.run import FINISHED
 from crawler.snapshot.runs import remove_superseded
+from crawler.tables import tables
 from crawler.text import visible, writable
 
 if TYPE_CHECKING:

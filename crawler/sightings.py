@@ -63,18 +63,18 @@ class Sightings:
 
     def _are_known(self, names: list[str], into: Pass, page: int) -> bool:
         """Take names of a later pass in if the pass before held all of them, and this one none yet; else none."""
-        marks = [*map(self._marks.get, names)]
+        marks = [*map(self._marks.get, names, repeat(0))]
         kinds = set(marks)
-        before = into.bit >> 1
-        if any(mark is None or not mark & before or mark & into.bit for mark in kinds) or len(set(names)) < len(names):
+        before, here = into.bit >> 1, into.bit | page << _BITS
+        if len(set(names)) < len(names) or not all(mark & before and not mark & into.bit for mark in kinds):
             return False
-        known = [mark for mark in marks if mark is not None]
-        news = {mark: (mark & _PASSES) | into.bit | page << _BITS for mark in kinds if mark is not None}
-        self._marks.update(zip(names, map(news.__getitem__, known), strict=True))
+        news = {mark: (mark & _PASSES) | here for mark in kinds}
+        values = repeat(news[marks[0]]) if len(kinds) == 1 else map(news.__getitem__, marks)
+        self._marks.update(zip(names, values, strict=False))
         into.names += len(names)
         into.shared += len(names)
-        if known:
-            into.overlaps[page] = _overlap(known)
+        if marks:
+            into.overlaps[page] = _overlap(marks)
         return True
 
     def _take_one_by_one(self, names: list[str], into: Pass, page: int) -> list[int]:
@@ -99,9 +99,11 @@ class Sightings:
 
 
 def _overlap(marks: list[int]) -> Overlap:
-    pages = [mark >> _BITS for mark in marks]
-    if pages == sorted(pages):
-        whole = (pages[0], pages[-1])
+    if marks == sorted(marks):  # then so are the pages, which are the larger part of a mark
+        whole = (marks[0] >> _BITS, marks[-1] >> _BITS)
         return Overlap(head=whole, tail=whole, is_ordered=True)
+    pages = [mark >> _BITS for mark in marks]
     descents = [place for place, (one, other) in enumerate(pairwise(pages), start=1) if other < one]
+    if not descents:
+        return Overlap(head=(pages[0], pages[-1]), tail=(pages[0], pages[-1]), is_ordered=True)
     return Overlap(head=(pages[0], pages[descents[0] - 1]), tail=(pages[descents[-1]], pages[-1]), is_ordered=False)

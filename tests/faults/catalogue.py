@@ -147,8 +147,6 @@ _REFUSED = [
         for status, code in ((403, "230"), (413, "430"))
     ),
     Row("H5", "400/100", m.refused(400, "100", "Bad Request Exception"), _FLAGGED, _ALWAYS, DIAGONAL, most_more=60),
-    Row("H5", "400/100, where a page can hold all", m.refused(400, "100", "Bad Request Exception"), Expect.WHOLE,
-        _ALWAYS, LATER[:2], most_more=60, largest_page=1000),
     Row("H5", "404/300 for a page", m.refused(404, "300", "Not Found Exception"), _FLAGGED, _ALWAYS,
         LATER[::3] + LISTS[::3], most_more=60),
     Row("H5", "404/300 for a registry", m.refused(404, "300", "Not Found Exception"), _FLAGGED, Reach.LISTING,
@@ -245,8 +243,6 @@ _PAGES = [
     Row("D3", "next names an earlier page", m.next_is(lambda page: max(page - 1, 1)), _FLAGGED, _ALWAYS, IMAGES,
         most_more=60),
     Row("D3", "next names page 1,000,000,000", m.next_is(lambda _: 10**9), _FLAGGED, _ALWAYS, IMAGES, most_more=60),
-    Row("D3", "next names the page itself, where a page can hold all", m.next_is(lambda page: page), Expect.WHOLE,
-        _ALWAYS, LATER, most_more=60, largest_page=1000),
     Row("D3", "next without end", m.next_is(lambda page: page + 1), _FLAGGED, Reach.LISTING, IMAGES[:3],
         most_more=200),
     Row("D5", "registry vanishes", m.refused(404, "300", "Not Found Exception"), _FLAGGED, Reach.LISTING,

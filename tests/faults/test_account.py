@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from raw_server import Answer
 
-USUAL_ATTEMPTS = 30
+USUAL_ATTEMPTS = 84
 HOUR_S, DAY_S = 3600, 86_400
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.no_cover  # tracing would make it twice as slow and shows nothing new: eight hundred runs
 
-USUAL_ATTEMPTS = 30
+USUAL_ATTEMPTS = 84
 REPOSITORY = Path(__file__).parents[2]
 
 

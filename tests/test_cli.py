@@ -270,6 +270,7 @@ async def test_no_keys(program: Program, emulator: Emulator) -> None:
     assert emulator.statistics.requests == 0
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize("arguments", [["-o", "x"], ["--summary", "x"], ["--registry-file", "x"]])
 async def test_a_current_folder_that_is_gone(program: Program, tmp_path: Path, arguments: list[str]) -> None:
     """Paths that start from it lead nowhere: exit 2 with a sentence; a run that needs none goes on."""
@@ -494,6 +495,7 @@ async def test_full_disk(program: Program) -> None:
     )
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize(
     "name", ["images > out", "images >> out", "images -o out", "diff --assume-complete old /dev/null > out"]
 )
@@ -526,6 +528,7 @@ def closed_pipe() -> int:
     return writing
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize("opened", [full_disk, closed_pipe])
 async def test_standard_error_that_takes_nothing(
     program: Program, emulator: Emulator, tmp_path: Path, opened: Callable[[], int]
@@ -558,6 +561,7 @@ async def test_standard_error_that_does_not_block(program: Program) -> None:
     assert told.lstrip(b"\0").startswith(b"region")
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["images", "--help"], ["emulator", "--port", "0"]])
 async def test_text_that_nobody_takes(program: Program, arguments: list[str]) -> None:
     """Help and the emulator's greeting are output, too: 74 on a full disk, a quiet 141 into a pipe that is closed."""
@@ -572,6 +576,7 @@ async def test_text_that_nobody_takes(program: Program, arguments: list[str]) ->
     assert (done.code, done.err) == (141, "")
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize(
     ("closed", "code"), [("<&-", 0), (">&-", 74), ("2>&-", 0), ("<&- 2>&-", 0), ("<&- >&- 2>&-", 74)]
 )
@@ -608,6 +613,7 @@ async def test_output_that_cannot_be(program: Program, emulator: Emulator, argum
     assert emulator.statistics.requests == 0
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize("kind", ["file by its name", "file", "pipe"])
 async def test_summary_that_leads_to_standard_output(
     program: Program, emulator: Emulator, tmp_path: Path, kind: str
@@ -730,6 +736,7 @@ async def stuck(program: Program, reading: int, writing: int) -> asyncio.subproc
     return process
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.world(images=20_000)
 async def test_sleeping_reader_and_a_signal(program: Program, tmp_path: Path) -> None:
     """It ends within 3 s all the same; the pipe holds whole lines, as many as the summary says (F6, S1)."""
@@ -749,6 +756,7 @@ async def test_sleeping_reader_and_a_signal(program: Program, tmp_path: Path) ->
     assert (file.lines, file.bytes) == (len(done.lines), len(data))
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.world(images=20_000)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 async def test_second_signal(program: Program, tmp_path: Path, number: int, code: int) -> None:
@@ -774,6 +782,7 @@ async def test_second_signal(program: Program, tmp_path: Path, number: int, code
     assert not (tmp_path / "run.json").exists()
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.world(images=20_000)
 async def test_slow_reader_gets_everything(program: Program, emulator: Emulator) -> None:
     """A reader that sleeps in between slows the crawl down and loses nothing."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.no_cover  # nearly all of it runs in processes of its own, by ways that are traced elsewhere
+
 LONGEST_S = 60
 """Only a test that hangs takes so long."""
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
@@ -106,7 +108,7 @@ async def test_unread_output_and_a_signal(program: Program, kind: str, number: s
 async def test_unread_output_and_the_deadline(program: Program, kind: str) -> None:
     """The deadline ends it as well: what nobody took could not be written."""
     with stream(kind) as (ours, theirs):
-        code, err = await ended(await program.start("images", *PACE, "--deadline", "2s", stdout=theirs))
+        code, err = await ended(await program.start("images", *PACE, "--deadline", "1s", stdout=theirs))
         assert code == (74 if unread(ours) else 3)
     assert "the deadline came" in err
 
@@ -127,7 +129,7 @@ async def test_unread_standard_error(program: Program, emulator: Emulator, kind:
 )
 async def test_unread_standard_error_and_an_end(program: Program, kind: str, end: signal.Signals | str) -> None:
     """Nor does it hold up a signal or the deadline."""
-    deadline = "2s" if end == "deadline" else "1h"
+    deadline = "1s" if end == "deadline" else "1h"
     with stream(kind, full=True) as (_, theirs):
         process = await program.start(
             "images", *PACE, "-vv", "--concurrency", "2", "--deadline", deadline, stderr=theirs
@@ -228,7 +230,7 @@ def waiting(program: Program, where: str) -> Iterator[tuple[list[str], int]]:
 async def test_deadline_of_a_pipe_without_another_side(program: Program, where: str) -> None:
     """The deadline ends the wait for who will never come, with a sentence, and 2 or 74."""
     with waiting(program, where) as (arguments, stdin):
-        process = await program.start("images", *PACE, "--deadline", "3s", *arguments, stdin=stdin)
+        process = await program.start("images", *PACE, "--deadline", "1s", *arguments, stdin=stdin)
         code, err = await ended(process)
     assert (code, err.splitlines()[-1][:8]) == (WAITING[where][0], "ncrawl: ")
     assert WAITING[where][1] in err

@@ -270,7 +270,6 @@ async def test_no_keys(program: Program, emulator: Emulator) -> None:
     assert emulator.statistics.requests == 0
 
 
-@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize("arguments", [["-o", "x"], ["--summary", "x"], ["--registry-file", "x"]])
 async def test_a_current_folder_that_is_gone(program: Program, tmp_path: Path, arguments: list[str]) -> None:
     """Paths that start from it lead nowhere: exit 2 with a sentence; a run that needs none goes on."""
@@ -528,7 +527,6 @@ def closed_pipe() -> int:
     return writing
 
 
-@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize("opened", [full_disk, closed_pipe])
 async def test_standard_error_that_takes_nothing(
     program: Program, emulator: Emulator, tmp_path: Path, opened: Callable[[], int]
@@ -561,7 +559,6 @@ async def test_standard_error_that_does_not_block(program: Program) -> None:
     assert told.lstrip(b"\0").startswith(b"region")
 
 
-@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["images", "--help"], ["emulator", "--port", "0"]])
 async def test_text_that_nobody_takes(program: Program, arguments: list[str]) -> None:
     """Help and the emulator's greeting are output, too: 74 on a full disk, a quiet 141 into a pipe that is closed."""
@@ -576,7 +573,6 @@ async def test_text_that_nobody_takes(program: Program, arguments: list[str]) ->
     assert (done.code, done.err) == (141, "")
 
 
-@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize(
     ("closed", "code"), [("<&-", 0), (">&-", 74), ("2>&-", 0), ("<&- 2>&-", 0), ("<&- >&- 2>&-", 74)]
 )

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.no_cover  # nearly all of it runs in processes of its own, by ways that are traced elsewhere
-
+UNTRACED = pytest.mark.no_cover  # many processes, by ways that are traced elsewhere
 LONGEST_S = 60
 """Only a test that hangs takes so long."""
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
@@ -81,6 +80,7 @@ def is_handled(pid: int, number: int) -> bool:
 # --- standard output and standard error that nobody reads ---------------------------------------------------------
 
 
+@UNTRACED
 @pytest.mark.world(images=20_000)
 @pytest.mark.parametrize(("kind", "number"), [*zip(KINDS, cycle(CODES), strict=False)])
 async def test_unread_output_and_a_signal(program: Program, kind: str, number: signal.Signals) -> None:
@@ -103,6 +103,7 @@ async def test_unread_output_and_a_signal(program: Program, kind: str, number: s
     assert len(lines) > 10
 
 
+@UNTRACED
 @pytest.mark.world(images=20_000)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_unread_output_and_the_deadline(program: Program, kind: str) -> None:
@@ -113,6 +114,7 @@ async def test_unread_output_and_the_deadline(program: Program, kind: str) -> No
     assert "the deadline came" in err
 
 
+@UNTRACED
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", [["-vv"], ["--log-format", "json"]], ids=" ".join)
 async def test_unread_standard_error(program: Program, emulator: Emulator, kind: str, form: list[str]) -> None:
@@ -123,6 +125,7 @@ async def test_unread_standard_error(program: Program, emulator: Emulator, kind:
     assert sorted(done.lines) == lines_of(emulator.world)
 
 
+@UNTRACED
 @pytest.mark.world(registries=60, images=4000, latency_ms=60)
 @pytest.mark.parametrize(
     ("kind", "end"), [*zip(KINDS, cycle(CODES), strict=False), *((kind, "deadline") for kind in KINDS)]
@@ -226,6 +229,7 @@ def waiting(program: Program, where: str) -> Iterator[tuple[list[str], int]]:
             yield [where, "fifo"], ours
 
 
+@UNTRACED
 @pytest.mark.parametrize("where", WAITING)
 async def test_deadline_of_a_pipe_without_another_side(program: Program, where: str) -> None:
     """The deadline ends the wait for who will never come, with a sentence, and 2 or 74."""
@@ -236,6 +240,7 @@ async def test_deadline_of_a_pipe_without_another_side(program: Program, where: 
     assert WAITING[where][1] in err
 
 
+@UNTRACED
 @pytest.mark.parametrize(("where", "number"), [*zip(WAITING, cycle(CODES), strict=False)])
 async def test_signal_to_a_pipe_without_another_side(program: Program, where: str, number: signal.Signals) -> None:
     """A signal ends it at once."""
@@ -370,6 +375,7 @@ def test_signal_while_python_ends() -> None:
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+@UNTRACED
 def test_signal_at_any_time() -> None:
     """From the moment that a process handles signals to its very end: its own exit code, or the signal's."""
     chance = random.Random(10)

@@ -149,7 +149,6 @@ async def test_chunks_that_go_wrong_later(wire: type[DirectWire | SessionWire]) 
     assert isinstance(await refused(then_close(begun), wire), NetworkError)
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
 @given(
     noise=st.lists(
         st.sampled_from(

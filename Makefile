@@ -40,7 +40,7 @@ demo: $(VENV)/runtime
 	@$(BIN)/ncrawl demo --output demo.ndjson --summary demo.summary.json
 
 test: $(VENV)/dev
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report term $(addprefix --ignore ,$(LONG)) $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal --cov --cov-report term $(addprefix --ignore ,$(LONG)) $(ARGS)
 
 test-long: $(VENV)/dev
 	@$(BIN)/python -m pytest --numprocesses 2 $(LONG) $(ARGS)

@@ -28,6 +28,7 @@ if __name__ == "__main__":
 
 from night import a_night, tree_of
 from torture import KILL, LOST, RUN, Laboratory, NotRunError, a_home, print_figures
+from undone import undone
 
 from crawler.emulator import EmulatorOptions
 
@@ -69,13 +70,9 @@ class Disk:
 
     def replace(self, content: bytes) -> None:
         """Take the disk out and put in one with this content."""
-        self.remove()
+        _do("umount", str(self.place))
         self._image.write_bytes(content)
         self._mount()
-
-    def remove(self) -> None:
-        """Unmount it."""
-        _do("umount", str(self.place))
 
     def _mount(self) -> None:
         try:
@@ -179,12 +176,10 @@ def blackouts(options: EmulatorOptions, *arguments: str) -> Iterator[Blackouts]:
     """
     with a_home() as home:
         (place := home / "disk").mkdir()
-        disk = Disk(home / "image", place)
-        try:
+        with undone("umount", "--lazy", place):
+            disk = Disk(home / "image", place)
             with a_night(place, options) as night:
                 yield Blackouts(disk, night, *arguments)
-        finally:
-            disk.remove()
 
 
 def _sync(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,17 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate])
     config.addinivalue_line("markers", "on_both_loops: run on asyncio's event loop as well as on uvloop's")
     config.addinivalue_line("markers", "world(**options): options of the emulator that a test of the program runs on")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Nor trace the processes that it starts: by these variables they know that they are to be."""
+    names = [name for name in os.environ if name.startswith("COV")] if "no_cover" in item.keywords else []
+    kept = {name: os.environ.pop(name) for name in names}
+    try:
+        return (yield)
+    finally:
+        os.environ.update(kept)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -494,6 +494,7 @@ async def test_full_disk(program: Program) -> None:
     )
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize(
     "name", ["images > out", "images >> out", "images -o out", "diff --assume-complete old /dev/null > out"]
 )
@@ -608,6 +609,7 @@ async def test_output_that_cannot_be(program: Program, emulator: Emulator, argum
     assert emulator.statistics.requests == 0
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.parametrize("kind", ["file by its name", "file", "pipe"])
 async def test_summary_that_leads_to_standard_output(
     program: Program, emulator: Emulator, tmp_path: Path, kind: str
@@ -730,6 +732,7 @@ async def stuck(program: Program, reading: int, writing: int) -> asyncio.subproc
     return process
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.world(images=20_000)
 async def test_sleeping_reader_and_a_signal(program: Program, tmp_path: Path) -> None:
     """It ends within 3 s all the same; the pipe holds whole lines, as many as the summary says (F6, S1)."""
@@ -749,6 +752,7 @@ async def test_sleeping_reader_and_a_signal(program: Program, tmp_path: Path) ->
     assert (file.lines, file.bytes) == (len(done.lines), len(data))
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.world(images=20_000)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 async def test_second_signal(program: Program, tmp_path: Path, number: int, code: int) -> None:
@@ -774,6 +778,7 @@ async def test_second_signal(program: Program, tmp_path: Path, number: int, code
     assert not (tmp_path / "run.json").exists()
 
 
+@pytest.mark.no_cover  # the same ways in processes of their own, time after time
 @pytest.mark.world(images=20_000)
 async def test_slow_reader_gets_everything(program: Program, emulator: Emulator) -> None:
     """A reader that sleeps in between slows the crawl down and loses nothing."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 from blackout import Blackouts, blackouts
 from night import Night, a_night_here, checked, data_of, tree_of
 from torture import EIO, ENOSPC, HALF, KILL, TERM, Injection, Laboratory, NotRunError, Situation, laboratory
+from undone import mounted
 
 from crawler.emulator import EmulatorOptions
 from crawler.errors import OutputError
@@ -123,21 +123,14 @@ def test_a_program_that_does_not_sync_is_caught(dark: tuple[Blackouts, dict[str,
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    mountable = os.geteuid() == 0 and shutil.which("mount")
-    if not mountable or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("not run: a disk of 1 MB cannot be mounted here (it takes root)")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
+        yield tmp_path / "disk"
 
 
 @pytest.fixture
 def cramped(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Night]:
     with a_night_here(small_disk, monkeypatch, EmulatorOptions(registries=3, images=600)) as night:
         yield night
-    monkeypatch.chdir("/")  # or the disk could not be unmounted
 
 
 def fill(disk: Path, leave_bytes: int) -> None:

@@ -194,6 +194,7 @@ def lines_of(snapshot: Path) -> dict[records.ImageKey, bytes]:
     return {parse_key(line, records.ImageKey): line for line in lines}
 
 
+@pytest.mark.no_cover  # many runs of what is traced elsewhere
 @given(accounts, accounts)
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_a_diff_applied_to_the_old_gives_the_new(

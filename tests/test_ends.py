@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+UNTRACED = pytest.mark.no_cover  # many processes, by ways that are traced elsewhere
 LONGEST_S = 60
 """Only a test that hangs takes so long."""
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
@@ -79,6 +80,7 @@ def is_handled(pid: int, number: int) -> bool:
 # --- standard output and standard error that nobody reads ---------------------------------------------------------
 
 
+@UNTRACED
 @pytest.mark.world(images=20_000)
 @pytest.mark.parametrize(("kind", "number"), [*zip(KINDS, cycle(CODES), strict=False)])
 async def test_unread_output_and_a_signal(program: Program, kind: str, number: signal.Signals) -> None:
@@ -101,16 +103,18 @@ async def test_unread_output_and_a_signal(program: Program, kind: str, number: s
     assert len(lines) > 10
 
 
+@UNTRACED
 @pytest.mark.world(images=20_000)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_unread_output_and_the_deadline(program: Program, kind: str) -> None:
     """The deadline ends it as well: what nobody took could not be written."""
     with stream(kind) as (ours, theirs):
-        code, err = await ended(await program.start("images", *PACE, "--deadline", "2s", stdout=theirs))
+        code, err = await ended(await program.start("images", *PACE, "--deadline", "1s", stdout=theirs))
         assert code == (74 if unread(ours) else 3)
     assert "the deadline came" in err
 
 
+@UNTRACED
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", [["-vv"], ["--log-format", "json"]], ids=" ".join)
 async def test_unread_standard_error(program: Program, emulator: Emulator, kind: str, form: list[str]) -> None:
@@ -121,13 +125,14 @@ async def test_unread_standard_error(program: Program, emulator: Emulator, kind:
     assert sorted(done.lines) == lines_of(emulator.world)
 
 
+@UNTRACED
 @pytest.mark.world(registries=60, images=4000, latency_ms=60)
 @pytest.mark.parametrize(
     ("kind", "end"), [*zip(KINDS, cycle(CODES), strict=False), *((kind, "deadline") for kind in KINDS)]
 )
 async def test_unread_standard_error_and_an_end(program: Program, kind: str, end: signal.Signals | str) -> None:
     """Nor does it hold up a signal or the deadline."""
-    deadline = "2s" if end == "deadline" else "1h"
+    deadline = "1s" if end == "deadline" else "1h"
     with stream(kind, full=True) as (_, theirs):
         process = await program.start(
             "images", *PACE, "-vv", "--concurrency", "2", "--deadline", deadline, stderr=theirs
@@ -224,16 +229,18 @@ def waiting(program: Program, where: str) -> Iterator[tuple[list[str], int]]:
             yield [where, "fifo"], ours
 
 
+@UNTRACED
 @pytest.mark.parametrize("where", WAITING)
 async def test_deadline_of_a_pipe_without_another_side(program: Program, where: str) -> None:
     """The deadline ends the wait for who will never come, with a sentence, and 2 or 74."""
     with waiting(program, where) as (arguments, stdin):
-        process = await program.start("images", *PACE, "--deadline", "3s", *arguments, stdin=stdin)
+        process = await program.start("images", *PACE, "--deadline", "1s", *arguments, stdin=stdin)
         code, err = await ended(process)
     assert (code, err.splitlines()[-1][:8]) == (WAITING[where][0], "ncrawl: ")
     assert WAITING[where][1] in err
 
 
+@UNTRACED
 @pytest.mark.parametrize(("where", "number"), [*zip(WAITING, cycle(CODES), strict=False)])
 async def test_signal_to_a_pipe_without_another_side(program: Program, where: str, number: signal.Signals) -> None:
     """A signal ends it at once."""
@@ -368,6 +375,7 @@ def test_signal_while_python_ends() -> None:
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+@UNTRACED
 def test_signal_at_any_time() -> None:
     """From the moment that a process handles signals to its very end: its own exit code, or the signal's."""
     chance = random.Random(10)

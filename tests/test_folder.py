@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from night import ROOT, TOO_LARGE, Night, a_night_here, checked, path_of
 from torture import RUN, WATCHED_S
+from undone import mounted
 
 from crawler.cli import run
 from crawler.emulator import EmulatorOptions
@@ -100,34 +100,21 @@ def test_retention_spares_what_a_latest_file_names(night: Night) -> None:
     assert len(night.names()) < 4  # a name that was freed within its second is taken again
 
 
-@contextmanager
-def exfat(home: Path) -> Iterator[Path]:
-    """Mount an exFAT file system; it knows no links, and keeps an open file's name until it is closed."""
-    place, image = home / "disk", home / "image"
-    place.mkdir()
+@pytest.fixture
+def exfat(tmp_path: Path) -> Iterator[Path]:
+    """An exFAT file system; it knows no links, and keeps an open file's name until it is closed."""
+    if None in map(shutil.which, ("mkfs.exfat", "mount.exfat-fuse")):
+        pytest.skip("not run: no exFAT can be made here (Debian packages exfatprogs and exfat-fuse)")
+    image = tmp_path / "image"
     image.write_bytes(bytes(16 * 1024 * 1024))
-    tools = ("mkfs.exfat", "mount.exfat-fuse", "losetup", "umount")
-    if os.geteuid() != 0 or None in map(shutil.which, tools):
-        pytest.skip("not run: no exFAT can be made here (it takes root, and Debian's exfat-fuse and exfatprogs)")
     subprocess.run(["mkfs.exfat", image], check=True, capture_output=True)
-    made = subprocess.run(["losetup", "--find", "--show", image], capture_output=True, text=True, check=False)
-    device = made.stdout.strip()
-    try:
-        mounted = device and subprocess.run(["mount.exfat-fuse", device, place], capture_output=True, check=False)
-        if not mounted or mounted.returncode or not place.is_mount():
-            pytest.skip("not run: exFAT cannot be mounted here")
-        yield place
-    finally:
-        os.chdir("/")  # or the disk could not be unmounted
-        if place.is_mount():
-            subprocess.run(["umount", "--lazy", place], check=True)
-        if device:
-            subprocess.run(["losetup", "--detach", device], check=False)
+    with mounted(tmp_path / "disk", "-t", "exfat-fuse", "-o", "loop", str(image)):
+        yield tmp_path / "disk"
 
 
-def test_nights_on_exfat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nights_on_exfat(exfat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real file system without links: whole snapshots, `latest` as a file, retention, and no remains."""
-    with exfat(tmp_path) as disk, a_night_here(disk, monkeypatch, WORLD) as night:
+    with a_night_here(exfat, monkeypatch, WORLD) as night:
         for nights in (1, 2, 2):
             assert night.snapshot("--resume", "--keep", "2", "--compress", "zstd") == 0
             assert (len(night.names()), night.remains()) == (nights, set())

@@ -1,6 +1,6 @@
 """A listing ends whatever a gateway answers, and what it calls whole misses nothing: rule by rule, then by simulation.
 
-`test_nothing_that_was_there_throughout_is_missing` is the proof of the module's argument: thousands of seeded runs
+`test_nothing_that_was_there_throughout_is_missing` is the proof of the module's argument: a thousand seeded runs
 against a registry that changes while it is read, not one loss.
 """
 
@@ -392,6 +392,7 @@ NEVER_ENDING: list[tuple[str, Gateway, int]] = [
 ]
 
 
+@UNTRACED
 @EVERY_MODE
 @pytest.mark.parametrize(
     ("gateway", "bound"), [(g, b) for _, g, b in NEVER_ENDING], ids=[name for name, _, _ in NEVER_ENDING]
@@ -764,6 +765,7 @@ def test_abandoned_after_its_verdict() -> None:
 # ── properties ──
 
 
+@UNTRACED
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(
     images=st.integers(0, 400),
@@ -802,6 +804,7 @@ ANSWERS = st.one_of(
 )
 
 
+@UNTRACED
 @settings(deadline=None, derandomize=True, max_examples=300)
 @given(
     answers=st.lists(ANSWERS, min_size=1, max_size=25),
@@ -860,11 +863,10 @@ def simulate(seeds: range, rate: float, verify: VerifyMode = ALWAYS, **fixed: An
 
 
 @UNTRACED
-@pytest.mark.parametrize("part", range(3))
 @pytest.mark.parametrize(("rate", "whole"), [(0.05, 0.95), (0.1, 0.91), (0.3, 0.76), (1.0, 0.58)])
-def test_nothing_that_was_there_throughout_is_missing(rate: float, whole: float, part: int) -> None:
-    """3,000 runs over every kind of gateway: no loss behind a good verdict, and most of them end with one."""
-    tally = simulate(range(part * 250, part * 250 + 250), rate)
+def test_nothing_that_was_there_throughout_is_missing(rate: float, whole: float) -> None:
+    """1,000 runs over every kind of gateway: no loss behind a good verdict, and most of them end with one."""
+    tally = simulate(range(250), rate)
     assert tally["lost"] == 0
     assert tally["whole"] >= whole * 250
 
@@ -911,7 +913,7 @@ def test_what_stands_still_is_complete_in_two_passes() -> None:
 )
 def test_change_of_one_kind(rate: float, fixed: dict[str, Any]) -> None:
     """Only deletions, only touches of a few, bursts, swaps that keep the count: a whole verdict misses nothing."""
-    assert simulate(range(150), rate, **fixed)["lost"] == 0
+    assert simulate(range(60), rate, **fixed)["lost"] == 0
 
 
 @UNTRACED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from night import tree_of
 from snapshot_maker import image, make_snapshot
+from undone import undone
 
 from crawler.errors import OutputError, UsageError
 from crawler.files import replace_file
@@ -187,29 +189,23 @@ def test_what_cannot_be_removed_stops_nothing(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def unchangeable() -> Iterator[Callable[[Path], None]]:
+def unchangeable(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
     """Make a file that even root cannot remove, until the test is over."""
-    made: list[Path] = []
 
     def make(path: Path) -> None:
-        if subprocess.run(["chattr", "+i", path], capture_output=True, check=False).returncode:
+        chattr = shutil.which("chattr")
+        if chattr is None or subprocess.run([chattr, "+i", path], capture_output=True, check=False).returncode:
             pytest.skip("not run: a file cannot be made immutable here (it takes root and chattr)")
-        made.append(path)
 
-    yield make
-    for path in made:
-        if path.exists():
-            subprocess.run(["chattr", "-i", path], check=True)
+    with undone("chattr", "-R", "-i", tmp_path):
+        yield make
 
 
-def test_a_snapshot_that_cannot_go_is_told_each_night(
-    tmp_path: Path, unchangeable: Callable[[Path], None], request: pytest.FixtureRequest
-) -> None:
+def test_a_snapshot_that_cannot_go_is_told_each_night(tmp_path: Path, unchangeable: Callable[[Path], None]) -> None:
     """All else of it goes, all else goes; the next run tries again, and then, when it can be, it is gone."""
     names = nights(tmp_path, 3)
     stuck = tmp_path / f".ncrawl-removed-{names[1]}"
     unchangeable(tmp_path / names[1] / "images.ndjson")
-    request.addfinalizer(lambda: subprocess.run(["chattr", "-i", stuck / "images.ndjson"], check=False))
     complaint = f"{stuck / 'images.ndjson'} cannot be removed: Operation not permitted; the next run tries again"
     removals = list(remove_old(tmp_path, Retention(keep=1), made=names[2], clock=CLOCK))
     assert removals == [Removal(names[1], complaint), Removal(names[0])]

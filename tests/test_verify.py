@@ -153,6 +153,7 @@ def corruption(chance: random.Random, path: Path, suffix: str) -> bytes:
             return pack(b"".join(changed), suffix)
 
 
+@pytest.mark.no_cover  # many runs of what is traced elsewhere
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_corruption_is_found(tmp_path: Path, suffix: str) -> None:
     """1,000 random corruptions, seeded: each is found in the file, and of images in the registry, that has it."""

@@ -287,7 +287,7 @@ def _incomplete(result: CrawlResult) -> list[str]:
     expected = [one for one in others if one in result.missing and result.is_expected(one)]
     others = [one for one in others if one not in expected]
     lines = [_told(one) for one in result.discoveries if not one.verdict.is_good]
-    if cut_off := len(lacking) - len(others):
+    if cut_off := len(lacking) - len(others) - len(expected):
         counted = "1 registry was" if cut_off == 1 else f"{cut_off:,} registries were"
         lines.append(f"{counted} not begun or not finished: {visible(result.stop_told or result.stop_reason or '')}")
     lines += map(_told, others[:MOST_REGISTRIES_SHOWN])

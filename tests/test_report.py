@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from crawler.model import ListingResult, Verdict
+from crawler.patterns import Patterns
 from crawler.plan import CrawlResult, Stop
 from crawler.report import MOST_REGISTRIES_SHOWN, Extent, is_complete, iso, manifest, run_id, tables
 from crawler.snapshot.manifest import Run, StoredFile, dump, load
@@ -146,6 +147,13 @@ def test_registries_that_a_stop_cut_off_are_a_number() -> None:
     assert text.endswith(f"\n300 registries were not begun or not finished: {told}")
     text = tables(result(GOOD, cut[0], stop=Stop.DEADLINE, stop_reason=reason), ["kr"])
     assert text.endswith(f"\n1 registry was not begun or not finished: {reason}")
+
+
+def test_an_expected_gap_was_begun_and_finished() -> None:
+    """It stands in its own line alone; none is counted among those that a stop cut off."""
+    denied = replace(NOTHING, registry="legacy", verdict=Verdict.DENIED, reason="401/210 Permission Denied")
+    text = tables(result(GOOD, denied, expected_gaps=Patterns(["kr/legacy"])), ["kr"])
+    assert text.partition("\n\n")[2] == "expected gaps: kr/legacy (denied)"
 
 
 def test_server_cannot_steer_the_terminal() -> None:

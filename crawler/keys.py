@@ -53,7 +53,7 @@ class Shape(Enum):
     VALUE = auto()  # --key VALUE
     SWITCH = auto()  # --key / --no-key
     COUNT = auto()  # -v, -vv
-    LIST = auto()  # --key A --key B; A,B in the environment
+    LIST = auto()  # --key A --key B, or A,B in one text; A,B in the environment
     ARGUMENTS = auto()  # A B, without an option's name; A,B in the environment
 
 

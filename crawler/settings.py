@@ -38,6 +38,7 @@ from crawler.keys import (
 )
 from crawler.lifetime import ends_s
 from crawler.model import Region, VerifyMode
+from crawler.outputs import parse_output
 from crawler.patterns import has_region, parse_pattern
 from crawler.sources import CONFIG_NAME, SYSTEM_CONFIG, Notes, read_config, unknown_keys, written_settings
 
@@ -102,7 +103,7 @@ class Settings:
     )
     region: tuple[Region, ...] = _key(
         ZONES["public"].regions,
-        Key(parse_text, "Region to crawl; repeatable.", "all of the zone's", "R", shape=Shape.LIST),
+        Key(parse_text, "Region to crawl; repeatable, or kr,sgn.", "all of the zone's", "R", shape=Shape.LIST),
     )
     registry: tuple[str, ...] = _key(
         (), Key(parse_registry, "Registries to list.", "every one there is", "REGISTRY", shape=Shape.ARGUMENTS)
@@ -118,7 +119,7 @@ class Settings:
         (), Key(parse_pattern, "Registries known to be unreadable; repeatable.", "", "PATTERN", shape=Shape.LIST)
     )
     output: str = _key(
-        "-", Key(parse_text, "File to write; - is standard output; .gz, .zst compress.", "-", "PATH", "-o")
+        "-", Key(parse_output, "File to write; - is standard output; .gz, .zst compress.", "-", "PATH", "-o")
     )
     rate: float = _key(
         50.0,
@@ -137,7 +138,7 @@ class Settings:
     )
     verify: VerifyMode = _key(  # noqa: RUF009 - makes a field
         VerifyMode.AUTO,
-        Key(one_of(*VerifyMode), "When to look twice for change.", "auto", "auto|always|never"),
+        Key(one_of(*VerifyMode), "How much is proved by a second look.", "auto", "auto|always|never"),
     )
     deadline: float = _key(3600.0, Key(parse_duration, "Stop cleanly by then: 90s, 30m, 1h30m, 1d.", "1h", "DURATION"))
     summary: str | None = _key(None, Key(parse_file, "File for the run's result as JSON.", metavar="FILE"))

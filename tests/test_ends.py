@@ -277,6 +277,25 @@ def open_files(pid: int) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("where", ["SSL_CERT_FILE", "NETRC", "--trust-env"])
+async def test_pipes_that_a_library_would_wait_for(program: Program, emulator: Emulator, where: str) -> None:
+    """Certificates and logins are read by libraries, without an end: exit 2 and a sentence before the first request."""
+    pipe = program.home / ".netrc"
+    os.mkfifo(pipe)
+    if where != "--trust-env":
+        program.environ[where] = str(pipe)
+    program.environ["NCRAWL_TRUST_ENV"] = "false" if where == "SSL_CERT_FILE" else "true"
+    code, err = await ended(await program.start("images", *PACE))
+    assert (code, err) == (2, f"ncrawl: {where}: {pipe} is a pipe or a device, which may have no end: name a file\n")
+    assert emulator.statistics.requests == 0
+
+
+async def test_nothing_to_read_is_no_pipe(program: Program) -> None:
+    """/dev/null stands for certificates or logins that shall not be read."""
+    program.environ |= {"SSL_CERT_FILE": os.devnull, "NETRC": os.devnull, "NCRAWL_TRUST_ENV": "true"}
+    assert (await ended(await program.start("images", *PACE, stdout=subprocess.DEVNULL)))[0] == 0
+
+
 async def test_pipes_whose_other_side_comes_late(program: Program, emulator: Emulator, tmp_path: Path) -> None:
     """Settings, registries, lines and summary may go through named pipes: each is waited for."""
     name = emulator.world.registry_names("kr")[0]

@@ -79,7 +79,8 @@ def check_surroundings(settings: Settings) -> None:
     Raises:
         UsageError: it cannot; nothing was begun.
     """
-    check_files(trust_env=settings.trust_env)
+    for warning in check_files(trust_env=settings.trust_env):
+        log.warning(warning)
     if settings.trust_env:
         find_proxy(settings.gateway)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -284,8 +285,11 @@ def _incomplete(result: CrawlResult) -> list[str]:
     lacking = [one for one in result.registries if not one.verdict.is_good]
     others = [one for one in lacking if not _is_cut_off(one, result)]
     others.sort(key=attrgetter("verdict", "region", "registry"))
-    expected = [one for one in others if one in result.missing and result.is_expected(one)]
-    others = [one for one in others if one not in expected]
+    gaps = [one.verdict is not Verdict.GONE and result.is_expected(one) for one in others]
+    expected, others = (
+        list(compress(others, gaps)),
+        [one for one, is_gap in zip(others, gaps, strict=True) if not is_gap],
+    )
     lines = [_told(one) for one in result.discoveries if not one.verdict.is_good]
     if cut_off := len(lacking) - len(others) - len(expected):
         counted = "1 registry was" if cut_off == 1 else f"{cut_off:,} registries were"

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from crawler.model import ListingResult, Verdict
 from crawler.patterns import Patterns
@@ -154,6 +154,23 @@ def test_an_expected_gap_was_begun_and_finished() -> None:
     denied = replace(NOTHING, registry="legacy", verdict=Verdict.DENIED, reason="401/210 Permission Denied")
     text = tables(result(GOOD, denied, expected_gaps=Patterns(["kr/legacy"])), ["kr"])
     assert text.partition("\n\n")[2] == "expected gaps: kr/legacy (denied)"
+
+
+def test_the_tables_do_not_look_for_each_registry_among_all() -> None:
+    """With 30,000 registries of which 1,500 were denied that took 46 s, past any deadline."""
+    compared: list[object] = []
+
+    class Compared(ListingResult, frozen=True):
+        def __eq__(self, other: object) -> bool:
+            compared.append(other)
+            return self is other
+
+        __hash__ = None  # type: ignore[assignment]
+
+    denied = {**asdict(NOTHING), "verdict": Verdict.DENIED}
+    text = tables(result(*(Compared(**denied | {"registry": f"r-{number}"}) for number in range(50))), ["kr"])
+    assert "kr/r-0: denied" in text
+    assert not compared
 
 
 def test_server_cannot_steer_the_terminal() -> None:

@@ -10,7 +10,6 @@ import math
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from crawler.endpoints import check_registry_name
@@ -18,6 +17,7 @@ from crawler.errors import InvalidRegistryNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
+    from pathlib import Path
 
     from crawler.model import Region
 
@@ -28,10 +28,6 @@ MIN_RATE_PER_S = 0.001
 MAX_DURATION_S = 30 * 86_400
 MAX_PAGE_SIZE = 10_000
 AUTO = "auto"
-_OTHER_FORMATS = (
-    *(".csv", ".tsv", ".xls", ".xlsx", ".ods", ".parquet", ".avro", ".orc", ".arrow", ".feather"),
-    *(".bz2", ".xz", ".lzma", ".lz4", ".lzo", ".sz", ".br", ".z", ".zip", ".7z", ".rar", ".tar", ".tgz", ".tzst"),
-)
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,255}")
@@ -54,7 +50,7 @@ class Shape(Enum):
     VALUE = auto()  # --key VALUE
     SWITCH = auto()  # --key / --no-key
     COUNT = auto()  # -v, -vv
-    LIST = auto()  # --key A --key B; A,B in the environment
+    LIST = auto()  # --key A --key B, or A,B in one text; A,B in the environment
     ARGUMENTS = auto()  # A B, without an option's name; A,B in the environment
 
 
@@ -146,14 +142,6 @@ def parse_text(text: str) -> str:
     if not text or CONTROL.search(text):
         raise ValueError(f"{shown(text)} is empty or holds a control character: give plain text")
     return text
-
-
-def parse_output(text: str) -> str:
-    """Return a path for lines of JSON, plain or packed: an ending of another format would be believed later."""
-    ending = Path(text.removesuffix(".gz").removesuffix(".zst")).suffix.lower()
-    if ending in _OTHER_FORMATS:
-        raise ValueError(f"{shown(text)} ends like another format: what is written is NDJSON, plain, .gz or .zst")
-    return parse_text(text)
 
 
 def parse_file(text: str) -> str:

@@ -26,7 +26,6 @@ from crawler.keys import (
     parse_account,
     parse_duration,
     parse_file,
-    parse_output,
     parse_page_size,
     parse_rate,
     parse_registry,
@@ -39,6 +38,7 @@ from crawler.keys import (
 from crawler.lifetime import ends_s
 from crawler.model import Region, VerifyMode
 from crawler.origin import parse_gateway
+from crawler.outputs import parse_output
 from crawler.patterns import has_region, parse_pattern
 from crawler.sources import CONFIG_NAME, SYSTEM_CONFIG, Notes, read_config, unknown_keys, written_settings
 
@@ -104,7 +104,7 @@ class Settings:
     )
     region: tuple[Region, ...] = _key(
         ZONES["public"].regions,
-        Key(parse_text, "Region to crawl; repeatable.", "all of the zone's", "R", shape=Shape.LIST),
+        Key(parse_text, "Region to crawl; repeatable, or kr,sgn.", "all of the zone's", "R", shape=Shape.LIST),
     )
     registry: tuple[str, ...] = _key(
         (), Key(parse_registry, "Registries to list.", "every one there is", "REGISTRY", shape=Shape.ARGUMENTS)

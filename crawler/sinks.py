@@ -188,7 +188,8 @@ class FileSink(Sink):
     """
 
     def __init__(self, name: str) -> None:
-        self._path = Path(os.path.realpath(name))
+        with writing(name):  # a current directory that is gone
+            self._path = Path(os.path.realpath(name))
         self.partial = self._path.with_name(self._path.name + ".partial")
         super().__init__(name, _open_partial(name, self.partial), compressor(name))
 

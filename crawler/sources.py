@@ -143,7 +143,10 @@ def _in_flags(name: str, key: Key, flags: Mapping[str, object]) -> Written | Non
     if value is None or value == ():
         return None
     place = key.metavar if key.shape is Shape.ARGUMENTS and key.metavar else option_of(name)
-    return Written(place, value if isinstance(value, tuple) else (value,))
+    values = value if isinstance(value, tuple) else (value,)
+    if key.shape is Shape.LIST:
+        values = tuple(part.strip() for text in values for part in str(text).split(","))
+    return Written(place, values)
 
 
 def _in_environment(name: str, key: Key, environ: Mapping[str, str]) -> Written | None:

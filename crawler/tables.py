@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -70,10 +71,13 @@ def _incomplete(result: CrawlResult) -> list[str]:
     lacking = [one for one in result.registries if not one.verdict.is_good]
     others = [one for one in lacking if not _is_cut_off(one, result)]
     others.sort(key=attrgetter("verdict", "region", "registry"))
-    expected = [one for one in others if one in result.missing and result.is_expected(one)]
-    others = [one for one in others if one not in expected]
+    gaps = [one.verdict is not Verdict.GONE and result.is_expected(one) for one in others]
+    expected, others = (
+        list(compress(others, gaps)),
+        [one for one, is_gap in zip(others, gaps, strict=True) if not is_gap],
+    )
     lines = [_told(one) for one in result.discoveries if not one.verdict.is_good]
-    if cut_off := len(lacking) - len(others):
+    if cut_off := len(lacking) - len(others) - len(expected):
         counted = "1 registry was" if cut_off == 1 else f"{cut_off:,} registries were"
         lines.append(f"{counted} not begun or not finished: {visible(result.stop_told or result.stop_reason or '')}")
     lines += map(_told, others[:MOST_REGISTRIES_SHOWN])

@@ -32,3 +32,10 @@ def visible(text: str, longest: int = 300) -> str:
     """Return ``text`` with control, bidi and zero-width characters as escapes, on one line, cut to ``longest``."""
     shown = _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text[: longest + 1])
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in whole seconds as options take it: ``1h30m``, ``12h``, ``0s``."""
+    minutes, rest = divmod(int(seconds), 60)
+    parts = ((minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "m"), (rest, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"

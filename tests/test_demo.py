@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,6 +41,15 @@ def test_demo_to_a_compressed_file_shows_its_name_only(here: Path, capsys: pytes
     assert run(["demo", "-q", "-o", "demo.ndjson.zst"]) == 0
     assert capsys.readouterr().err == ""
     assert (here / "demo.ndjson.zst").stat().st_size > 1000
+
+
+def test_demo_in_a_folder_that_is_gone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 74 and a sentence, for its file has no place to be."""
+    (here / "gone").mkdir()
+    os.chdir(here / "gone")
+    (here / "gone").rmdir()
+    assert run(["demo", "-q"]) == 74
+    assert capsys.readouterr().err == "ncrawl: cannot write demo.ndjson: No such file or directory\n"
 
 
 def test_demo_help_names_the_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -284,6 +284,54 @@ def open_files(pid: int) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("where", ["SSL_CERT_FILE", "NETRC", "--trust-env"])
+async def test_pipes_that_a_library_would_wait_for(program: Program, emulator: Emulator, where: str) -> None:
+    """Certificates and logins are read by libraries, without an end: exit 2 and a sentence before the first request."""
+    pipe = program.home / ".netrc"
+    os.mkfifo(pipe)
+    if where != "--trust-env":
+        program.environ[where] = str(pipe)
+    program.environ["NCRAWL_TRUST_ENV"] = "false" if where == "SSL_CERT_FILE" else "true"
+    code, err = await ended(await program.start("images", *PACE))
+    assert (code, err) == (2, f"ncrawl: {where}: {pipe} is a pipe or a device, which may have no end: name a file\n")
+    assert emulator.statistics.requests == 0
+
+
+async def test_a_netrc_that_cannot_be_understood_is_told_once_without_its_words(program: Program) -> None:
+    """A word of it may be a password: only the path is told, and in JSON where that is asked for (K1)."""
+    (program.home / ".netrc").write_text("default login me\nmachine a login b password hunter2 hunter3\n")
+    arguments = ["--trust-env", "--log-format", "json", "--region", "kr"]
+    code, err = await ended(await program.start("images", *PACE, *arguments, stdout=subprocess.DEVNULL))
+    assert code == 0
+    assert "hunter" not in err
+    messages = [json.loads(line)["message"] for line in err.splitlines()]
+    told = [message for message in messages if ".netrc" in message]
+    assert told == [f"--trust-env: no login is taken from {program.home}/.netrc: it cannot be understood"]
+
+
+async def test_a_netrc_that_is_no_text(program: Program, emulator: Emulator) -> None:
+    """Exit 2 and a sentence, where a library would fail at each request."""
+    (program.home / ".netrc").write_bytes(b"machine \xff\xfe\n")
+    code, err = await ended(await program.start("images", *PACE, "--trust-env"))
+    assert code == 2
+    assert err == f"ncrawl: --trust-env: {program.home}/.netrc is not text in UTF-8: save it as such, or move it away\n"
+    assert emulator.statistics.requests == 0
+
+
+async def test_a_proxy_for_other_addresses_that_is_none(program: Program, emulator: Emulator) -> None:
+    """A library parses each variable, whichever it needs: exit 2 and a sentence before the first request."""
+    program.environ["https_proxy"] = "http://[::1"
+    code, err = await ended(await program.start("images", *PACE, "--trust-env"))
+    assert (code, err) == (2, "ncrawl: https_proxy is no address of a proxy: mend it, or unset it\n")
+    assert emulator.statistics.requests == 0
+
+
+async def test_nothing_to_read_is_no_pipe(program: Program) -> None:
+    """/dev/null stands for certificates or logins that shall not be read."""
+    program.environ |= {"SSL_CERT_FILE": os.devnull, "NETRC": os.devnull, "NCRAWL_TRUST_ENV": "true"}
+    assert (await ended(await program.start("images", *PACE, stdout=subprocess.DEVNULL)))[0] == 0
+
+
 async def test_pipes_whose_other_side_comes_late(program: Program, emulator: Emulator, tmp_path: Path) -> None:
     """Settings, registries, lines and summary may go through named pipes: each is waited for."""
     name = emulator.world.registry_names("kr")[0]

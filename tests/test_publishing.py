@@ -76,6 +76,14 @@ def test_a_name_is_the_start_in_utc(tmp_path: Path) -> None:
     assert new_id(tmp_path, NOW) == "20261123T020003Z"
 
 
+def test_names_follow_the_order_of_runs_of_less_than_a_second(tmp_path: Path) -> None:
+    """A second that retention has freed is not taken while later ones are: the newest would be the oldest by name."""
+    for name in ("20261123T020001Z", "20261123T020002Z", "20270101T000000Z", "20261123T015959Z"):
+        (tmp_path / name).mkdir()
+    assert new_id(tmp_path, NOW) == "20261123T020003Z"
+    assert new_id(tmp_path, NOW + timedelta(seconds=9.5)) == "20261123T020009Z"
+
+
 # ── latest ──
 
 

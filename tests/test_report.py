@@ -6,9 +6,10 @@ from math import inf
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from crawler.model import ListingResult, Verdict
+from crawler.patterns import Patterns
 from crawler.plan import CrawlResult, Stop
 from crawler.report import Extent, is_complete, iso, manifest, run_id
 from crawler.snapshot.manifest import Run, StoredFile, dump, load
@@ -147,6 +148,30 @@ def test_registries_that_a_stop_cut_off_are_a_number() -> None:
     assert text.endswith(f"\n300 registries were not begun or not finished: {told}")
     text = tables(result(GOOD, cut[0], stop=Stop.DEADLINE, stop_reason=reason), ["kr"])
     assert text.endswith(f"\n1 registry was not begun or not finished: {reason}")
+
+
+def test_an_expected_gap_was_begun_and_finished() -> None:
+    """It stands in its own line alone; none is counted among those that a stop cut off."""
+    denied = replace(NOTHING, registry="legacy", verdict=Verdict.DENIED, reason="401/210 Permission Denied")
+    text = tables(result(GOOD, denied, expected_gaps=Patterns(["kr/legacy"])), ["kr"])
+    assert text.partition("\n\n")[2] == "expected gaps: kr/legacy (denied)"
+
+
+def test_the_tables_do_not_look_for_each_registry_among_all() -> None:
+    """With 30,000 registries of which 1,500 were denied that took 46 s, past any deadline."""
+    compared: list[object] = []
+
+    class Compared(ListingResult, frozen=True):
+        def __eq__(self, other: object) -> bool:
+            compared.append(other)
+            return self is other
+
+        __hash__ = None  # type: ignore[assignment]
+
+    denied = {**asdict(NOTHING), "verdict": Verdict.DENIED}
+    text = tables(result(*(Compared(**denied | {"registry": f"r-{number}"}) for number in range(50))), ["kr"])
+    assert "kr/r-0: denied" in text
+    assert not compared
 
 
 def test_server_cannot_steer_the_terminal() -> None:

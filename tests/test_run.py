@@ -208,6 +208,30 @@ def test_what_is_no_file_is_refused(stopped: UnfinishedRun, name: str, what: str
     assert tree_of(stopped.path) == before
 
 
+@pytest.mark.parametrize("name", ["run.json", "journal", "parts"])
+@pytest.mark.parametrize("what", ["pipe", "device"])
+def test_what_has_no_end_is_not_waited_for(stopped: UnfinishedRun, name: str, what: str) -> None:
+    """A pipe without a writer, or a link to a device, would hold up the night, and its deadline, for ever."""
+    path = stopped.path / name
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(UnusableRunError, match=f"{name} is no file$"):
+        resume(stopped)
+
+
+@pytest.mark.parametrize("name", ["journal", "parts"])
+def test_what_another_name_leads_to_is_not_written_on(stopped: UnfinishedRun, tmp_path: Path, name: str) -> None:
+    """A hard link may have been planted, or be of a copy by hard links: what it leads to stays as it is."""
+    (tmp_path / "another name").hardlink_to(stopped.path / name)
+    before = tree_of(stopped.path)
+    with pytest.raises(UnusableRunError, match=f"{name} has another name as well$"):
+        resume(stopped)
+    assert tree_of(stopped.path) == before
+
+
 def test_a_run_set_aside_is_left_alone(stopped: UnfinishedRun) -> None:
     """Neither taken up nor removed with remains, as it was; of several the latest alone stays."""
     folder, before = stopped.path.parent, tree_of(stopped.path)

@@ -600,7 +600,9 @@ def test_only_what_began_within_some_hours_is_taken_up(
     assert bool(night.fetched() & done) is not is_taken_up
     assert (f".ncrawl-{night.newest().name}" == unfinished.name) is is_taken_up
     said = f"the unfinished run of {unfinished.name.removeprefix('.ncrawl-')} is not taken up: it began "
-    assert (said in capsys.readouterr().err) is not is_taken_up
+    err = capsys.readouterr().err
+    assert (said in err) is not is_taken_up
+    assert ("m ago; --resume-within is 30m" in re.sub(r"\d+s ago", " ago", err)) is (hours == 0.6)
     assert night.remains() == set()
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.text import escaped_for_terminal, visible
+from crawler.keys import parse_duration
+from crawler.text import duration, escaped_for_terminal, visible
 
 BIDI_AND_ZERO_WIDTH = "\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e"
 BIDI_AND_ZERO_WIDTH += (
@@ -76,3 +77,14 @@ def test_lines_for_a_terminal_hold_the_same_values(text: str) -> None:
     assert not any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in shown)
     assert not any(unicodedata.bidirectional(character) in EMBEDDING for character in shown)
     assert set(BIDI_AND_ZERO_WIDTH).isdisjoint(shown)
+
+
+@given(st.integers(1, 30 * 86_400))
+def test_durations_are_told_as_options_take_them(seconds: int) -> None:
+    """What is told can be given to an option: it means the same."""
+    assert parse_duration(duration(seconds)) == seconds
+
+
+def test_a_duration_below_a_second() -> None:
+    """Less than a second is none."""
+    assert (duration(0.9), duration(43_200), duration(5400.5)) == ("0s", "12h", "1h30m")

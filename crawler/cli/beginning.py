@@ -26,7 +26,7 @@ from crawler.snapshot.names import new_id
 from crawler.snapshot.run import UnfinishedRun
 from crawler.snapshot.runs import remove_superseded, set_aside, unfinished_runs
 from crawler.snapshot.seeding import read_source, seed
-from crawler.text import visible
+from crawler.text import duration, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,7 +115,7 @@ def _is_of_tonight(header: Header, asked: Settings, now: datetime) -> bool:
     if age_s < 0:
         why = "began in the future, by this machine's clock"
     else:
-        why = f"began {age_s / 3600:,.1f} hours ago; --resume-within is {asked.resume_within / 3600:g} hours"
+        why = f"began {duration(age_s)} ago; --resume-within is {duration(asked.resume_within)}"
     log.warning("the unfinished run of %s is not taken up: it %s", header.id, why)
     return False
 

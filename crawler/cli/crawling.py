@@ -34,7 +34,7 @@ from crawler.sinks import FileSink, open_sink
 from crawler.snapshot.manifest import Run, StoredFile, dump
 from crawler.tables import tables
 from crawler.text import writable
-from crawler.transport import Transport, fetch_metadata, find_proxy, open_wire
+from crawler.transport import Transport, check_files, fetch_metadata, find_proxy, open_wire
 from crawler.turnstile import Turnstile
 
 if TYPE_CHECKING:
@@ -74,12 +74,14 @@ class LineOutput:
         await self._sink.flush()
 
 
-def check_proxy(settings: Settings) -> None:
-    """Make sure that a proxy of the environment can be used, where it is to be.
+def check_surroundings(settings: Settings) -> None:
+    """Make sure that what libraries take from the environment can be used: a proxy, certificates.
 
     Raises:
         UsageError: it cannot; nothing was begun.
     """
+    for warning in check_files(trust_env=settings.trust_env):
+        log.warning(warning)
     if settings.trust_env:
         find_proxy(settings.gateway)
 
@@ -89,7 +91,7 @@ def crawl_command(settings: Settings, *, images: bool) -> int:
     configure_logging(settings)
     forbid_dumps()
     settings = within_limits(settings)
-    check_proxy(settings)
+    check_surroundings(settings)
     return run(lambda: _crawl_to_sink(settings, images=images))
 
 

@@ -69,6 +69,7 @@ def configure_logging(settings: Settings) -> None:
     handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else _TextFormatter())
     log.handlers = [handler]
     log.propagate = False
+    logging.getLogger("aiohttp").handlers = [logging.NullHandler()]  # raw words, for each request, maybe of a .netrc
     detail = [logging.WARNING, logging.INFO, logging.DEBUG][settings.verbose]
     log.setLevel(logging.ERROR if settings.quiet else detail)
     if (told := standard_error()) is not None:

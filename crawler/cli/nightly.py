@@ -12,7 +12,7 @@ import anyio.to_thread
 
 from crawler.cli.afterwards import clock_of, finish_earlier, retain, settle
 from crawler.cli.beginning import hint_to_go_on, take_up_or_begin
-from crawler.cli.crawling import check_proxy, crawl, exit_code, make_plan, options_of, summary_patience_s
+from crawler.cli.crawling import check_surroundings, crawl, exit_code, make_plan, options_of, summary_patience_s
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import within_limits
@@ -64,7 +64,7 @@ def snapshot_command(folder: Path, settings: Settings, flags: Mapping[str, objec
     """
     configure_logging(settings)
     forbid_dumps()
-    check_proxy(settings)
+    check_surroundings(settings)
     check_folder(folder)
     if settings.summary is not None:
         check_place(settings.summary)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +130,7 @@ def check_files(run: Path) -> None:
     """See whether the files of the run in a folder can be written on.
 
     Raises:
-        UnusableRunError: one is no file, or somebody else's.
+        UnusableRunError: one is no file, or somebody else's, or another name leads to it as well.
     """
     if not os.access(run, os.W_OK | os.X_OK):
         raise UnusableRunError(run, "this user may not write in it")
@@ -138,13 +139,22 @@ def check_files(run: Path) -> None:
             raise UnusableRunError(run, f"{path.name} is no file")
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
             raise UnusableRunError(run, f"this user may not write {path.name}")
+        if path.exists() and path.stat().st_nlink > 1:  # planted, or of a copy by hard links, which would change
+            raise UnusableRunError(run, f"{path.name} has another name as well")
 
 
 def _read(path: Path) -> bytes:
     """Return a file's bytes; what is wrong with the file is the run's fault, a disk that fails is an OutputError."""
     try:
-        return path.read_bytes()
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):  # a pipe without a writer, a device without an end
+            os.close(fd)
+            raise UnusableRunError(path.parent, f"{path.name} is no file")
+        with os.fdopen(fd, "rb") as file:
+            return file.read()
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UnusableRunError(path.parent, f"{path.name} is no file") from None
         if error.errno in _OF_THE_FILE:
             raise UnusableRunError(path.parent, f"{path.name} cannot be read: {error.strerror}") from None
         raise OutputError(str(path.parent), error) from None

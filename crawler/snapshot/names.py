@@ -20,12 +20,29 @@ _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 
 
 def new_id(folder: Path, now: datetime) -> str:
-    """Return the id of a run that starts now; the next free second if that one is taken."""
+    """Return the id of a run that starts now; if that second is taken, the next that is free.
+
+    Names follow the order of the runs: where runs of less than a second have taken the seconds to come, the next one
+    comes after them all, also when retention has freed one of those. Names further ahead are of a clock that was wrong.
+    """
+    now = max([now, *(start + timedelta(seconds=1) for start in _starts(folder) if _is_at_hand(start, now))])
     while True:
         name = now.astimezone(UTC).strftime(ID_FORMAT)
         if not os.path.lexists(folder / name) and not os.path.lexists(folder / f"{PREFIX}{name}"):
             return name
         now += timedelta(seconds=1)
+
+
+def _starts(folder: Path) -> list[datetime]:
+    """Return when the snapshots in a folder started, by their names."""
+    try:
+        return [start for name in os.listdir(folder) if (start := started(name))]  # noqa: PTH208 - names are enough
+    except OSError:  # which whoever writes there next will meet, and tell
+        return []
+
+
+def _is_at_hand(start: datetime, now: datetime) -> bool:
+    return now - timedelta(seconds=1) < start <= now + CLOCK_TOLERANCE
 
 
 def started(name: str) -> datetime | None:

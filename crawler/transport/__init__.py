@@ -20,6 +20,7 @@ from crawler.transport.library import HttpProcessingError, aiohttp
 from crawler.transport.metadata import fetch_metadata
 from crawler.transport.proxies import find_proxy
 from crawler.transport.session import SessionWire
+from crawler.transport.surroundings import check_files
 from crawler.transport.wires import SLOWEST_BYTES_PER_S, StaleConnectionError, Timeouts
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "SLOWEST_BYTES_PER_S",
     "Timeouts",
     "Transport",
+    "check_files",
     "fetch_metadata",
     "find_proxy",
     "open_wire",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from crawler.errors import RequestError
 
 LOGIN_WANTED = 407
+_SCHEMES = frozenset(("http", "https", "ws", "wss"))
+"""aiohttp parses what is named for any of them, whichever it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ def find_proxy(origin: str) -> Proxy | None:
     """
     url = URL(origin)
     named = getproxies()
+    for scheme in _SCHEMES - {url.scheme}:
+        _check_form(named.get(scheme, ""), f"{scheme}_proxy")
     if url.host is None or proxy_bypass(url.host):
         return None
     if url.scheme in named:
@@ -107,6 +111,18 @@ def _checked(address: str, variable: str) -> Proxy:
     if not url.host or not url.port:
         raise UsageError(f"{variable} is no address of a proxy: write it as http://HOST:PORT")
     return Proxy(f"{url.host_subcomponent}:{url.port}", variable, has_login=url.raw_user is not None)
+
+
+def _check_form(address: str, name: str) -> None:
+    """Make sure that what is named for other addresses than the gateway's can be parsed.
+
+    Raises:
+        UsageError: aiohttp would fail at it.
+    """
+    try:
+        URL(address)
+    except ValueError:
+        raise UsageError(f"{_variable(name)} is no address of a proxy: mend it, or unset it") from None
 
 
 def _variable(name: str) -> str:

@@ -74,7 +74,7 @@ class Listing:
 
     def __init__(self, size: PageSize, verify: VerifyMode) -> None:
         self.outcome: Outcome | None = None
-        self._size = size
+        self.size = size
         self._verify = verify
         self._seen = Sightings()
         self._passes: list[Pass] = []
@@ -104,9 +104,9 @@ class Listing:
         return len(self._passes)
 
     @property
-    def knows_size(self) -> bool:
-        """Whether a page of the size that others of its kind would ask for was given."""
-        return self._size.is_known
+    def is_unanswered(self) -> bool:
+        """Whether no page of it has come yet."""
+        return not self._pages
 
     @property
     def has_work(self) -> bool:
@@ -127,7 +127,7 @@ class Listing:
             self._count = page.count
         if number == 1 and len(self._passes) == 1:
             is_full = page.next is not None and len(page.names) == current.size
-            self._size.given(current.size, refused=self._was_refused, is_full=is_full)
+            self.size.given(current.size, refused=self._was_refused, is_full=is_full)
         before = current.names
         fresh = self._sift(number, page)
         current.stale = 0 if current.names > before else current.stale + 1
@@ -180,9 +180,9 @@ class Listing:
         if why is FailureKind.TOO_LARGE:
             return size // 2 or None
         if why is FailureKind.TOO_HEAVY:
-            return self._size.after_failure(size)
+            return self.size.after_failure(size)
         if len(self._passes) == 1:
-            return self._size.after_refusal(size)
+            return self.size.after_refusal(size)
         smaller = self._other_page_size()
         return smaller if smaller < size else None
 

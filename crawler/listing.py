@@ -277,11 +277,11 @@ class Listing:
         """Return a page size that puts the boundaries elsewhere, for as few pages more as can be.
 
         A pass of one page that is doubted is asked for in two: a gateway that gives less than it has, and says that
-        this is all, has to go on then.
+        this is all, has to go on then. One record cannot be: a page of two that is not full shows as much.
         """
         current, known = self._current, len(self._seen)
         if current.is_atomic and current.is_doubted:
-            return max(current.records - max(current.records // 8, 1), 1)
+            return max(current.records - max(current.records // 8, 1), 1) if current.records != 1 else 2
         boundaries = [p.boundaries or SMALL for p in self._passes]
         return other_size(boundaries, known=known)
 

@@ -74,7 +74,7 @@ class Listing:
 
     def __init__(self, size: PageSize, verify: VerifyMode) -> None:
         self.outcome: Outcome | None = None
-        self._size = size
+        self.size = size
         self._verify = verify
         self._seen = Sightings()
         self._passes: list[Pass] = []
@@ -104,9 +104,9 @@ class Listing:
         return len(self._passes)
 
     @property
-    def knows_size(self) -> bool:
-        """Whether a page of the size that others of its kind would ask for was given."""
-        return self._size.is_known
+    def is_unanswered(self) -> bool:
+        """Whether no page of it has come yet."""
+        return not self._pages
 
     @property
     def has_work(self) -> bool:
@@ -127,7 +127,7 @@ class Listing:
             self._count = page.count
         if number == 1 and len(self._passes) == 1:
             is_full = page.next is not None and len(page.names) == current.size
-            self._size.given(current.size, refused=self._was_refused, is_full=is_full)
+            self.size.given(current.size, refused=self._was_refused, is_full=is_full)
         before = current.names
         fresh = self._sift(number, page)
         current.stale = 0 if current.names > before else current.stale + 1
@@ -180,9 +180,9 @@ class Listing:
         if why is FailureKind.TOO_LARGE:
             return size // 2 or None
         if why is FailureKind.TOO_HEAVY:
-            return self._size.after_failure(size)
+            return self.size.after_failure(size)
         if len(self._passes) == 1:
-            return self._size.after_refusal(size)
+            return self.size.after_refusal(size)
         smaller = self._other_page_size()
         return smaller if smaller < size else None
 
@@ -277,11 +277,11 @@ class Listing:
         """Return a page size that puts the boundaries elsewhere, for as few pages more as can be.
 
         A pass of one page that is doubted is asked for in two: a gateway that gives less than it has, and says that
-        this is all, has to go on then.
+        this is all, has to go on then. One record cannot be: a page of two that is not full shows as much.
         """
         current, known = self._current, len(self._seen)
         if current.is_atomic and current.is_doubted:
-            return max(current.records - max(current.records // 8, 1), 1)
+            return max(current.records - max(current.records // 8, 1), 1) if current.records != 1 else 2
         boundaries = [p.boundaries or SMALL for p in self._passes]
         return other_size(boundaries, known=known)
 

@@ -54,7 +54,7 @@ class PageSize:
 
     def after_failure(self, failed: int) -> int:
         """Return the size to try when a page of ``failed`` was more than the gateway can do."""
-        return self.ask if self.ask is not None and self.ask < failed else failed // 2
+        return self.ask if self.ask is not None and self.ask < failed else max(failed // 2, min(failed - 1, SMALL))
 
     def given(self, size: int | None, *, refused: bool = False, is_full: bool = False) -> None:
         """Take in that a first page of ``size`` was given, perhaps after larger ones were refused or had failed.

@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from crawler.model import ListingResult, Verdict
+from crawler.page_size import SMALL
 from crawler.retrying import RegionHealth
+from crawler.size_search import SizeSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,6 +133,7 @@ class RegionQueue:
         health: whether the region is held.
         probe: what probes of a held region are counted on.
         trouble: what went wrong last, if anything did that was worth another try.
+        search: for a page size, after large first pages failed.
     """
 
     region: Region
@@ -142,6 +145,7 @@ class RegionQueue:
     health: RegionHealth = field(default_factory=RegionHealth)
     trouble: str = ""
     probe: Walk | None = None
+    search: SizeSearch = field(default_factory=SizeSearch)
     _scout: Walk | None = None
     _scouts: int = 0
     _round: list[Walk] = field(default_factory=list)
@@ -202,6 +206,8 @@ class RegionQueue:
             self.enlist(heappop(self._resting)[2])
         if self._retries and self._retries[0][0] <= now_s:
             return heappop(self._retries)[2]
+        if (resumed := self.search.resume(self.walks)) is not None:
+            return resumed
         may_begin = bool(self.waiting) and self._has_room_for_walk(most_walks) and not self._is_scouting
         if may_begin and self._begins_left:
             self._begins_left -= 1
@@ -216,17 +222,18 @@ class RegionQueue:
     def _is_scouting(self) -> bool:
         """Whether a listing under way is to find out how large a page is given before others ask for the same."""
         scout = self._scout
-        return scout is not None and scout in self.walks and not scout.listing.knows_size
+        is_first = scout is not None and scout in self.walks and not scout.listing.size.is_known
+        return is_first or self.search.is_crowded(self.walks)
 
     def _probe(self) -> Job:
-        """Return a request for the list of registries: of all pages the one that is sure to be there."""
+        """Return a request for the list of registries, which is sure to be there, and for a page that is not large."""
         self.probe = self.probe or self.begin(self.region, None)
-        return Job(self.probe, 1, self.probe.listing.page_size, is_probe=True)
+        return Job(self.probe, 1, min(self.probe.listing.page_size or SMALL, SMALL), is_probe=True)
 
     def _begin_next(self) -> Job:
         walk = self.begin(self.region, self.waiting.popleft())
         self.add(walk)
-        if not walk.listing.knows_size and self._scouts < MOST_SCOUTS:
+        if not walk.listing.size.is_known and self._scouts < MOST_SCOUTS:
             self._scout, self._scouts = walk, self._scouts + 1
         page = walk.listing.next_page()
         assert page is not None

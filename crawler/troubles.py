@@ -9,7 +9,7 @@ import random
 from math import inf
 from typing import TYPE_CHECKING
 
-from crawler.errors import GatewayError, NotSentError
+from crawler.errors import GatewayError, NotSentError, TooLargeError
 from crawler.events import ClockCorrected, RegionHeld, RegionReleased, Throttled, TryFailed
 from crawler.page_size import SMALL
 from crawler.passes import Failure
@@ -26,6 +26,7 @@ from crawler.retrying import (
     pause_s,
 )
 from crawler.signing import hint_at_clocks
+from crawler.size_search import has_asked_for_less
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,9 @@ class Troubles:
         if isinstance(error, NotSentError):
             queue.retry_at(job, self._now_s())
             return None
+        if _may_be_for_its_size(queue, job, error) and queue.search.must_wait(job, queue.walks):
+            self._put_off(queue, job, error)
+            return None
         action = _called_for(queue, job, error)
         job.was_improper = job.was_improper or is_improper(error)
         job.walk.throttled += action is Action.SLOW_DOWN
@@ -85,6 +89,13 @@ class Troubles:
             queue.proved = queue.proved or (isinstance(error, GatewayError) and action is not Action.BAD_REQUEST)
             return self.given_up(job, action, str(error))
         return None
+
+    def _put_off(self, queue: RegionQueue, job: Job, error: RequestError) -> None:
+        """Let a page wait until another listing has found out how large one may be: it says nothing of the region."""
+        queue.trouble = job.walk.trouble = str(error)
+        job.tries += 1
+        job.walk.retries += 1
+        self._observe(TryFailed(queue.region.code, job.walk.registry, job.page, str(error), 0.0))
 
     def given_up(self, job: Job, action: Action, reason: str) -> Failure | None:
         """Return what a listing is told of a page that cannot be had; None for a probe, which nobody waits for."""
@@ -137,9 +148,16 @@ def _called_for(queue: RegionQueue, job: Job, error: RequestError) -> Action:
     if action is not Action.RETRY or queue.health.is_held or job.is_probe or not may_be_too_heavy(error):
         return action
     if job.page == 1 and job.walk.listing.may_ask_for_less:
-        return Action.TOO_HEAVY if job.tries + 1 >= TRIES_AT_A_SIZE else action
+        at_a_size = 1 if has_asked_for_less(job) else TRIES_AT_A_SIZE
+        return Action.TOO_HEAVY if job.tries + 1 >= at_a_size else action
     is_large = job.page_size is not None and job.page_size > SMALL
     return Action.TOO_HEAVY if is_large and job.page > 1 and not _has_tries_left(queue, job) else action
+
+
+def _may_be_for_its_size(queue: RegionQueue, job: Job, error: RequestError) -> bool:
+    """Whether a large first page failed, in a way in which one that is too large fails."""
+    is_first = job.page == 1 and not (job.is_probe or queue.health.is_held) and job.walk.listing.may_ask_for_less
+    return is_first and (may_be_too_heavy(error) or isinstance(error, TooLargeError))
 
 
 def _has_tries_left(queue: RegionQueue, job: Job) -> bool:

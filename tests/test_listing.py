@@ -644,6 +644,8 @@ def test_signs_between_passes() -> None:
         (100, 100, 1),
         (99, 500, 3),  # one page, and count says more: two pages hold the same
         (99, 37, 1),
+        (2, 37, 3),
+        (1, 37, 2),  # cannot be asked for in two pages: a page of two is not full
         (0, 37, 2),
         (0, 0, 1),
         (250, 249, 6),

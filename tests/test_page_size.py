@@ -200,6 +200,24 @@ async def test_large_pages_that_fail_cost_twenty_requests(error: Exception, by_r
     assert found.total <= knowing.total + 20
 
 
+@pytest.mark.parametrize("error", [GatewayError(504, "510", "Endpoint Timeout"), TooLargeError("too large")])
+async def test_large_lists_that_come_after_small_ones_find_the_size_out_together(error: Exception) -> None:
+    """Pages of small lists are given at any size: one of those that fail finds out, and the others wait for it."""
+    images = [5] * 20 + [700, 5, 5] * 30
+    knowing = await cost(images, failing(300, error, by_records=True), page_size=250)
+    found = await cost(images, failing(300, error, by_records=True))
+    assert found.total <= knowing.total + 20
+
+
+async def test_pages_of_a_hundred_that_are_the_most_are_found_before_the_region_is_held() -> None:
+    """Whatever asks for more fails, and nothing was answered yet: that is no outage."""
+    images = [5, 2000, *heavy_tailed(40, 4000)]
+    error = GatewayError(504, "510", "Endpoint Timeout")
+    knowing = await cost(images, failing(100, error), page_size=100)
+    found = await cost(images, failing(100, error))
+    assert found.total <= knowing.total + 20
+
+
 async def test_a_page_that_fails_by_chance_makes_no_page_smaller() -> None:
     """One of five fails: no more than that is asked for again."""
     chance = random.Random(3)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Failing = Callable[[Job], float | None]  # seconds after which a page is tried again; None: it is answered
 
+KR = Region("kr", "/kr")
+
 
 def begin(region: Region, registry: str | None) -> Walk:
     """Make the walk of a registry where the page size is known."""
@@ -337,6 +339,17 @@ def test_a_held_region_is_probed_when_it_is_time_and_takes_no_share() -> None:
     assert schedule.take(down.health.probe_at_s) is None
     assert schedule.next_due_s == inf
     assert down.probe is probe[1].walk
+
+
+def test_a_probe_asks_for_no_large_page() -> None:
+    """A gateway whose large pages fail would never end a hold that such a page is to end."""
+    queue = RegionQueue(KR, lambda *_: Walk(KR, None, Listing(PageSize(1000), VerifyMode.AUTO), b"", started_ms=0))
+    queue.waiting.append(None)
+    while not queue.health.failed(100.0, 0.0):
+        pass
+    probe = queue.take(queue.health.probe_at_s, 8)
+    assert probe is not None
+    assert (probe.is_probe, probe.page_size) == (True, 100)
 
 
 def test_a_held_region_that_is_finished_wakes_nobody() -> None:

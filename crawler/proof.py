@@ -67,8 +67,13 @@ def _is_enough(before: Pass, after: Pass, *, agreeing: int, has_moved: bool) -> 
 
 
 def passes_overlap(passes: Sequence[Pass], known: int) -> bool:
-    """Whether no boundary is left that may have hidden something from every pass."""
-    if len(passes) < 2 or any(count > known for count in passes[-1].counts):
+    """Whether no boundary is left that may have hidden something from every pass.
+
+    Where images were pushed, one that had hidden at a boundary may have left its place before the next pass came there:
+    then a third pass has to find it where it went.
+    """
+    fewest = 3 if any(map(_shows_pushes, passes)) else 2
+    if len(passes) < fewest or any(count > known for count in passes[-1].counts):
         return False
     suspects = None
     for before, after in pairwise(passes):
@@ -77,6 +82,11 @@ def passes_overlap(passes: Sequence[Pass], known: int) -> bool:
             continue
         suspects = _still_suspect(set(range(1, before.end or 1)) if suspects is None else suspects, after)
     return suspects is not None and not suspects
+
+
+def _shows_pushes(one: Pass) -> bool:
+    """Whether names were pushed while a pass was read, or since the one before: they come twice, or out of order."""
+    return bool(one.twice) or not all(overlap.is_ordered for overlap in one.overlaps.values())
 
 
 def _keeps_order(before: Pass, after: Pass) -> bool:

@@ -129,7 +129,7 @@ class Sink:
         if last_words.cancelled_caught:
             self._forget_unwritten()
             if self.is_whole:
-                raise OutputError(self.name, TimeoutError(errno.ETIMEDOUT, ""))
+                raise OutputError(self.name, TimeoutError("nobody read it in time"))
 
     def _forget_unwritten(self) -> None:
         """Count no line that did not get out; in a compressed stream nobody can tell which did."""

@@ -458,7 +458,7 @@ async def test_sleeping_reader_of_a_run_at_its_end(monkeypatch: pytest.MonkeyPat
         sink = stream(writing)
         sink._lump.append(LINES)
         sink.is_whole = True
-        with pytest.raises(OutputError, match="timed out"):
+        with pytest.raises(OutputError, match="nobody read it in time"):
             await sink.__aexit__(None, None, None)
 
 

@@ -91,7 +91,7 @@ def test_no_connection_at_first(trouble: Callable[..., Awaitable[None]], for_s: 
     outcome = through_proxy(gateway, tmp_path, partial(trouble, for_s=for_s))
     assert_healed(outcome, gateway)
     assert len(gateway.attempts) <= USUAL_ATTEMPTS + len(REGIONS)  # what answers a probe is asked for again
-    tries_before_hold, probes = 3, for_s / 5 + 1
+    tries_before_hold, probes = BUDGET_BEFORE_FIRST_ANSWER, for_s / 5 + 1
     assert outcome.requests - USUAL_ATTEMPTS <= len(REGIONS) * (tries_before_hold + probes)
     assert outcome.lasted_s < for_s + 45
 

@@ -22,6 +22,8 @@ from faults.server import REGIONS, Gateway, Place, World
 from faults.timelapse import now_s, run
 from raw_server import RawServer
 
+from crawler.retrying import BUDGET_BEFORE_FIRST_ANSWER
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path

@@ -9,7 +9,7 @@ TOOLS := .venv-tools
 BENCH := .venv-bench
 # As an installer leaves it, also where PYTHONDONTWRITEBYTECODE is set.
 COMPILED = $(BIN)/python -m compileall -q crawler
-LONG := tests/faults tests/test_crash.py tests/test_wire.py
+LONG := tests/faults tests/jobs/test_crash.py tests/transport/test_wire.py
 
 .PHONY: help demo test test-long test-next check format lock audit sbom faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
 
@@ -29,11 +29,11 @@ help:
 	@echo "make proofs  100,000 lists that change while they are listed: what is called whole lacks nothing"
 	@echo "make soak    200,000 pages: memory, file descriptors and tasks stay as they are"
 	@echo "make torture crash a snapshot at every system call, lose power there, and kill it 200 times at random"
-	@echo "make mutants change the rooms that decide in every small way; at least 80 % must fail a test"
+	@echo "make mutants change the modules that decide in every small way; at least 80 % must fail a test"
 	@echo "make bench   measure ncrawl beside its peers, and write benchmarks/RESULTS.md"
 	@echo "make bench-quick  the same beside the fast peers, in about a minute"
 	@echo "make pacing  measure whether slots are kept busy, and a rate used and kept, at an emulator of its own"
-	@echo "make profile where the time of a page goes, room by room"
+	@echo "make profile where the time of a page goes, part by part"
 	@echo "make clean   remove the virtual environments and what the tools left behind"
 
 demo: $(VENV)/runtime
@@ -46,7 +46,7 @@ test-long: $(VENV)/dev
 	@$(BIN)/python -m pytest --numprocesses 2 $(LONG) $(ARGS)
 
 test-next:
-	@$(PYTHON) tests/next_pythons.py $(ARGS)
+	@$(PYTHON) tests/long/next_pythons.py $(ARGS)
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -74,23 +74,23 @@ faults: $(VENV)/dev
 	@$(BIN)/python -m pytest -q tests/faults $(ARGS)
 
 wire: $(VENV)/dev
-	@WIRE_ATTEMPTS=100000 $(BIN)/python -m pytest -q tests/test_wire.py $(ARGS)
+	@WIRE_ATTEMPTS=100000 $(BIN)/python -m pytest -q tests/transport/test_wire.py $(ARGS)
 
 fuzz: $(VENV)/dev
-	@$(BIN)/python tests/fuzz.py $(ARGS)
+	@$(BIN)/python tests/long/fuzz.py $(ARGS)
 
 proofs: $(VENV)/dev
-	@$(BIN)/python tests/proofs.py $(ARGS)
+	@$(BIN)/python tests/long/proofs.py $(ARGS)
 
 soak: $(VENV)/dev
-	@$(BIN)/python tests/soak.py $(ARGS)
+	@$(BIN)/python tests/long/soak.py $(ARGS)
 
 torture: $(VENV)/dev
-	@$(BIN)/python tests/torture.py $(ARGS)
-	@$(BIN)/python tests/blackout.py
+	@$(BIN)/python tests/long/torture.py $(ARGS)
+	@$(BIN)/python tests/long/blackout.py
 
 mutants: $(TOOLS)/installed
-	@$(TOOLS)/bin/python tests/mutants.py
+	@$(TOOLS)/bin/python tests/long/mutants.py
 
 # ARGS names scenarios, or --rounds N; wrk is a Debian package, and left out where it is not installed.
 bench: $(VENV)/runtime $(BENCH)/installed

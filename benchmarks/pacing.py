@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from crawler.emulator import Emulator, EmulatorOptions  # noqa: E402 - found by the path above
+from crawler.emulation import Emulator, EmulatorOptions  # noqa: E402 - found by the path above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
-    from crawler.emulator.ledger import Statistics
+    from crawler.emulation.ledger import Statistics
 
 CONCURRENCY = 64
 BUSY = 60

@@ -1,9 +1,9 @@
-"""Where the time of a page goes: a crawl under py-spy, its samples shared out among the rooms of the program.
+"""Where the time of a page goes: a crawl under py-spy, its samples shared out among the parts of the program.
 
 Usage: python benchmarks/stages.py [--snapshot] [--registries N] [--pages N] [--page-size N] [--content NAME]
                                    [--stacks FILE]
 
-A sample belongs to the innermost Python frame of a room: what C code does on behalf of a frame counts as the frame's,
+A sample belongs to the innermost Python frame of a part: what C code does on behalf of a frame counts as the frame's,
 a system call too. The shares are those of a run under py-spy, the microseconds those of a run without it.
 """
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     Samples = dict[str, Counter[str]]
 
 FRAME = re.compile(r"(?P<function>.*) \((?P<file>[^()]*?)(:\d+)?\)$")
-ROOMS = {
-    "decoding": ("decoding",),
-    "listing": ("listing", "passes", "proof"),
-    "crawl and schedule": ("crawl", "scheduling", "plan", "events", "model"),
-    "transport and turnstile": ("transport/", "turnstile", "pacing", "retrying"),
-    "signing": ("signing", "endpoints", "credentials", "secret"),
-    "sinks": ("sinks", "compression"),
-    "spooling and sorting": ("snapshot/spool", "snapshot/recording"),
-    "committing": ("snapshot/run",),
-    "writing": ("files",),
-    "publishing": ("snapshot/publishing", "snapshot/manifest", "report", "cli/nightly"),
+PARTS = {
+    "decoding": ("api/decoding",),
+    "listing": ("engine/listing", "engine/passes", "engine/proof", "engine/sightings"),
+    "crawl and schedule": ("engine/", "core/events", "core/model"),
+    "transport and rate limiter": ("transport/",),
+    "signing": ("api/signing", "api/endpoints", "settings/credentials", "core/secret"),
+    "sinks": ("output/sinks", "output/compression"),
+    "spooling and sorting": ("snapshot/unfinished/spool", "snapshot/unfinished/writer"),
+    "committing": ("snapshot/unfinished/run",),
+    "writing": ("output/files",),
+    "publishing": ("snapshot/unfinished/publishing", "snapshot/manifest", "jobs/"),
 }
-ROOM_OF = {f"crawler/{file}": room for room, files in ROOMS.items() for file in files}
+PART_OF = {f"crawler/{file}": part for part, files in PARTS.items() for file in files}
 LIBRARIES = {
     "aiohttp": ("aiohttp/", "aiohappyeyeballs/", "aiosignal/", "frozenlist/", "multidict/", "propcache/", "yarl/"),
     "event loop and anyio": ("asyncio/", "anyio/", "uvloop/", "selectors.py"),
@@ -49,14 +49,14 @@ START = "start-up, once"
 RATE_HZ = 500
 
 
-def room_of(frames: list[tuple[str, str]]) -> tuple[str, str]:
-    """Return the room of a stack, outermost frame first, and the function that was found in it."""
+def part_of(frames: list[tuple[str, str]]) -> tuple[str, str]:
+    """Return the part of a stack, outermost frame first, and the function that was found in it."""
     if any(function == "_find_and_load" for function, _ in frames):
         return START, "import"
     for function, file in reversed(frames):
-        room = next((room for begins, room in ROOM_OF.items() if file.startswith(begins)), None)
-        if room is not None:
-            return room, function
+        part = next((part for begins, part in PART_OF.items() if file.startswith(begins)), None)
+        if part is not None:
+            return part, function
         for library, folders in LIBRARIES.items():
             if file.startswith(folders):
                 return library, function
@@ -66,31 +66,31 @@ def room_of(frames: list[tuple[str, str]]) -> tuple[str, str]:
 
 
 def share_out(stacks: Iterable[str]) -> Samples:
-    """Return for each room how often each of its functions was met."""
+    """Return for each part how often each of its functions was met."""
     samples: Samples = defaultdict(Counter)
     for line in stacks:
         stack, _, count = line.rpartition(" ")
         frames = [(found["function"], found["file"]) for one in stack.split(";") if (found := FRAME.match(one))]
         if frames:
-            room, function = room_of(frames)
-            samples[room][function] += int(count)
+            part, function = part_of(frames)
+            samples[part][function] += int(count)
     return samples
 
 
 def show(samples: Samples, cpu_us: float) -> None:
-    """Print the rooms, dearest first."""
+    """Print the parts, dearest first."""
     whole = sum(map(Counter.total, samples.values()))
     rows = [
         [
-            room,
+            part,
             f"{functions.total() / whole * cpu_us:.1f}",
             f"{functions.total() / whole:.1%}",
             ", ".join(f"{name} {count / whole * cpu_us:.0f}" for name, count in functions.most_common(4)),
         ]
-        for room, functions in sorted(samples.items(), key=lambda item: -item[1].total())
+        for part, functions in sorted(samples.items(), key=lambda item: -item[1].total())
     ]
     rows.append(["together", f"{cpu_us:.1f}", "100.0%", ""])
-    print(markdown(["room", "µs a page", "share", "of which, µs"], rows))
+    print(markdown(["part", "µs a page", "share", "of which, µs"], rows))
 
 
 def command(server: Server, folder: Path, *, snapshot: bool) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import signal
 from typing import NoReturn
 
-from crawler import lifetime
+from crawler.core import lifetime
 
 
 def main() -> NoReturn:

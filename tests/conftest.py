@@ -1,4 +1,4 @@
-"""On which event loop the tests of rooms with effects run, for the program takes uvloop; and which are not traced."""
+"""On which event loop the tests of modules with effects run, for the program takes uvloop; and which are not traced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import crawler.transport  # noqa: F401 - before a test imports aiohttp, which is
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-PROGRAMS_LOOP = ("test_crawl.py", "test_registry_lists.py", "test_sinks.py", "test_transport.py", "test_turnstile.py")
+PROGRAMS_LOOP = ("test_crawl.py", "test_verdicts.py", "test_sinks.py", "test_transport.py", "test_rate_limiter.py")
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -59,7 +59,7 @@ def by_orjson(body: bytes, registry: str) -> tuple[int | None, bytes]:
 
 def by_ncrawl(body: bytes, registry: str) -> tuple[int | None, bytes]:
     """Return the same by ncrawl's own functions: like for like in all but HTTP, verdicts and uniqueness."""
-    from crawler.decoding import (  # noqa: PLC0415 - only this way needs ncrawl
+    from crawler.api.decoding import (  # noqa: PLC0415 - only this way needs ncrawl
         IMAGE_FIELDS,
         decode_page,
         line_prefix,

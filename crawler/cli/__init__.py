@@ -12,8 +12,8 @@ import click
 
 from crawler import __version__
 from crawler.cli.streams import fill_standard_streams, standard_error, tame_standard_streams
-from crawler.errors import ClosedPipeError, NcrawlError
-from crawler.text import visible
+from crawler.core.errors import ClosedPipeError, NcrawlError
+from crawler.core.text import visible
 
 COMMANDS = {
     "images": "Stream every image of every registry as NDJSON.",

@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from crawler.cli.logs import WHOLE, say
-from crawler.errors import NcrawlError, OutputError
-from crawler.files import remove_tree
-from crawler.snapshot.latest import point_latest, target_of
-from crawler.snapshot.publishing import published
-from crawler.snapshot.remains import remove_remains
-from crawler.snapshot.retention import Clock, Retention, remove_old, why_it_stays
-from crawler.snapshot.run import PREFIX
-from crawler.snapshot.runs import keep_header_only, published_runs, set_aside, unfinished_runs
-from crawler.text import visible
+from crawler.core.errors import NcrawlError, OutputError
+from crawler.core.text import visible
+from crawler.output.files import remove_tree
+from crawler.snapshot.folder.latest import point_latest, target_of
+from crawler.snapshot.folder.remains import remove_remains
+from crawler.snapshot.folder.retention import Clock, Retention, remove_old, why_it_stays
+from crawler.snapshot.unfinished.publishing import published
+from crawler.snapshot.unfinished.run import PREFIX
+from crawler.snapshot.unfinished.runs import keep_header_only, published_runs, set_aside, unfinished_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from crawler.settings import Settings
+    from crawler.settings.loading import Settings
     from crawler.snapshot.manifest import Manifest
 
 log = logging.getLogger("ncrawl")

@@ -12,28 +12,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crawler.api.endpoints import ZONES
 from crawler.cli.crawling import keys_for, options_of
 from crawler.cli.logs import WHOLE
-from crawler.endpoints import ZONES
-from crawler.errors import UsageError
-from crawler.files import mode_of
-from crawler.keys import option_of
-from crawler.report import iso
-from crawler.settings import KEYS, SNAPSHOT_KEYS
-from crawler.snapshot.journal import Header, UnusableRunError, read_header
-from crawler.snapshot.latest import followed
-from crawler.snapshot.names import new_id
-from crawler.snapshot.run import UnfinishedRun
-from crawler.snapshot.runs import remove_superseded, set_aside, unfinished_runs
-from crawler.snapshot.seeding import read_source, seed
-from crawler.text import duration, visible
+from crawler.core.errors import UsageError
+from crawler.core.text import duration, visible
+from crawler.jobs.summary import iso
+from crawler.output.files import mode_of
+from crawler.settings.loading import OPTIONS, SNAPSHOT_OPTIONS
+from crawler.settings.options import option_of
+from crawler.snapshot.folder.latest import followed
+from crawler.snapshot.folder.names import new_id
+from crawler.snapshot.unfinished.base import read_source, seed
+from crawler.snapshot.unfinished.journal import Header, UnusableRunError, read_header
+from crawler.snapshot.unfinished.run import UnfinishedRun
+from crawler.snapshot.unfinished.runs import remove_superseded, set_aside, unfinished_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from crawler.credentials import FoundKeys
-    from crawler.settings import Settings
+    from crawler.settings.credentials import FoundKeys
+    from crawler.settings.loading import Settings
 
 log = logging.getLogger("ncrawl")
 
@@ -157,7 +157,7 @@ def _with_own_options(path: Path, own: Mapping[str, Any], asked: Settings) -> Se
 
 
 def _differences(own: Mapping[str, Any], asked: Settings) -> Iterator[str]:
-    now = options_of(asked, SNAPSHOT_KEYS)
+    now = options_of(asked, SNAPSHOT_OPTIONS)
     for name in sorted(DECIDING_OPTIONS):
         then = own.get(name)
         if name in asked.given and now[name] != then:
@@ -169,8 +169,8 @@ def _differences(own: Mapping[str, Any], asked: Settings) -> Iterator[str]:
 def _value(name: str, written: Any) -> Any:
     """Return the value of a setting from its form in JSON."""
     if isinstance(written, str):
-        return KEYS[name].parse(written)
-    return tuple(map(KEYS[name].parse, written)) if isinstance(written, list) else written
+        return OPTIONS[name].parse(written)
+    return tuple(map(OPTIONS[name].parse, written)) if isinstance(written, list) else written
 
 
 # ── beginning one ──
@@ -179,7 +179,7 @@ def _value(name: str, written: Any) -> Any:
 async def _begin(folder: Path, settings: Settings, now: datetime) -> Tonight:
     found = await keys_for(settings, now_s=now.timestamp())
     source = read_source(_snapshot_path(folder, settings.retry_failed)) if settings.retry_failed else None
-    options = options_of(settings, SNAPSHOT_KEYS)
+    options = options_of(settings, SNAPSHOT_OPTIONS)
     header = Header(
         id=new_id(folder, now),
         started_ms=int(now.timestamp() * 1000),

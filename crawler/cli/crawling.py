@@ -1,4 +1,4 @@
-"""Run one crawl for a command: put the rooms together, listen to signals, say how it went, choose the exit code."""
+"""Run one crawl for a command: put the parts together, listen to signals, say how it went, choose the exit code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from crawler.api.decoding import lines
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import MORE_MEMORY, within_limits
@@ -17,36 +18,35 @@ from crawler.cli.logs import configure_logging, log_event, say, tell_end
 from crawler.cli.naming import named_registries
 from crawler.cli.progress import Progress
 from crawler.cli.signals import EXIT_CODES, SIGNALS, run, stopping_on_signals
-from crawler.crawl import Crawl
-from crawler.credentials import find_keys
-from crawler.decoding import lines
-from crawler.errors import NcrawlError, UsageError
-from crawler.files import check_place, is_standard_output, write_file
-from crawler.groups import one_error
-from crawler.lifetime import ends_s, left_s
-from crawler.pacing import Pace
-from crawler.page_size import LARGEST
-from crawler.patterns import Patterns
-from crawler.plan import CrawlResult, Plan, Stop
-from crawler.report import is_complete, iso, manifest, run_id
-from crawler.settings import CRAWL_KEYS
-from crawler.sinks import FileSink, open_sink
+from crawler.cli.tables import tables
+from crawler.core.errors import NcrawlError, UsageError
+from crawler.core.lifetime import ends_s, left_s
+from crawler.core.patterns import Patterns
+from crawler.core.text import writable
+from crawler.engine.crawl import Crawl
+from crawler.engine.page_size import LARGEST
+from crawler.engine.spec import CrawlResult, CrawlSpec, StopReason
+from crawler.engine.task_groups import one_error
+from crawler.jobs.summary import is_complete, iso, manifest, run_id
+from crawler.output.files import check_place, is_standard_output, write_file
+from crawler.output.sinks import FileSink, open_sink
+from crawler.settings.credentials import find_keys
+from crawler.settings.loading import CRAWL_OPTIONS
 from crawler.snapshot.manifest import Run, StoredFile, dump
-from crawler.tables import tables
-from crawler.text import writable
-from crawler.transport import Transport, check_files, fetch_metadata, find_proxy, open_wire
-from crawler.turnstile import Turnstile
+from crawler.transport import Transport, check_files, fetch_metadata, find_proxy, open_client
+from crawler.transport.gcra import RateLimits
+from crawler.transport.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from crawler.credentials import FoundKeys
-    from crawler.model import ListingResult
-    from crawler.plan import NamedRegistry
-    from crawler.scheduling import Walk
-    from crawler.seams import Output
-    from crawler.settings import Settings
-    from crawler.sinks import Sink
+    from crawler.core.model import ListingResult
+    from crawler.engine.interfaces import Output
+    from crawler.engine.scheduler import ListingTask
+    from crawler.engine.spec import NamedRegistry
+    from crawler.output.sinks import Sink
+    from crawler.settings.credentials import FoundKeys
+    from crawler.settings.loading import Settings
 
 log = logging.getLogger("ncrawl")
 
@@ -61,12 +61,12 @@ class LineOutput:
         self._sink = sink
         self._registries = registries
 
-    async def take(self, walk: Walk, names: list[str], records: list[bytes]) -> None:
-        """Write the records of a walk."""
-        if (walk.registry is None) is self._registries:
-            await self._sink.write(lines(walk.prefix, records), len(names))
+    async def take(self, task: ListingTask, names: list[str], records: list[bytes]) -> None:
+        """Write the records of a task."""
+        if (task.registry is None) is self._registries:
+            await self._sink.write(lines(task.prefix, records), len(names))
 
-    async def end(self, walk: Walk, result: ListingResult) -> None:
+    async def end(self, task: ListingTask, result: ListingResult) -> None:
         """Nothing: a line does not wait for its listing's verdict."""
 
     async def flush(self) -> None:
@@ -98,7 +98,7 @@ def crawl_command(settings: Settings, *, images: bool) -> int:
 async def _crawl_to_sink(settings: Settings, *, images: bool) -> int:
     registries = named_registries(settings)
     found = await keys_for(settings, now_s=time.time())
-    return await crawl_to_sink(settings, make_plan(settings, found, registries, images=images), found)
+    return await crawl_to_sink(settings, crawl_spec(settings, found, registries, images=images), found)
 
 
 async def keys_for(settings: Settings, *, now_s: float) -> FoundKeys:
@@ -120,8 +120,8 @@ async def keys_for(settings: Settings, *, now_s: float) -> FoundKeys:
     return found if settings.account is None else replace(found, account=settings.account)
 
 
-async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int:
-    """Crawl the plan, stream its lines to ``settings.output``, report, and return the exit code.
+async def crawl_to_sink(settings: Settings, spec: CrawlSpec, found: FoundKeys) -> int:
+    """Crawl, stream the lines to ``settings.output``, report, and return the exit code.
 
     Raises:
         UsageError: output and summary are the same; nothing was requested.
@@ -132,22 +132,24 @@ async def crawl_to_sink(settings: Settings, plan: Plan, found: FoundKeys) -> int
         if settings.output == "-" and is_standard_output(settings.summary):
             raise UsageError("--summary leads to standard output, which is for data: name another file")
     started_ms = int(time.time() * 1000)
-    async with open_sink(settings.output, ends_s(plan.deadline_s)) as sink:
+    async with open_sink(settings.output, ends_s(spec.deadline_s)) as sink:
         sink.is_hashed = settings.summary is not None
-        result = await crawl(settings, plan, found, LineOutput(sink, registries=not plan.images))
+        result = await crawl(settings, spec, found, LineOutput(sink, registries=not spec.images))
         sink.is_whole = _replaces_output(result, sink)
         if result.stop is None:  # then the end waits for a slow reader as long as the lines did
-            sink.last_words_s = max(sink.last_words_s, left_s(plan.deadline_s))
+            sink.last_words_s = max(sink.last_words_s, left_s(spec.deadline_s))
     if isinstance(sink, FileSink) and not sink.is_whole:
         kept = f"what was had is in {sink.partial}" if sink.lines else "nothing was had"
         log.warning("%s is not replaced; %s", settings.output, kept)
-    report(settings, plan, result, started_ms=started_ms, files=[_stored(sink)])
+    report(settings, spec, result, started_ms=started_ms, files=[_stored(sink)])
     return exit_code(result)
 
 
-def make_plan(settings: Settings, found: FoundKeys, registries: list[NamedRegistry] | None, *, images: bool) -> Plan:
+def crawl_spec(
+    settings: Settings, found: FoundKeys, registries: list[NamedRegistry] | None, *, images: bool
+) -> CrawlSpec:
     """Return what to crawl."""
-    return Plan(
+    return CrawlSpec(
         account=found.account,
         regions=settings.region,
         registries=registries,
@@ -161,28 +163,28 @@ def make_plan(settings: Settings, found: FoundKeys, registries: list[NamedRegist
     )
 
 
-async def crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output) -> CrawlResult:
-    """Crawl the plan while signals are listened to and progress is shown.
+async def crawl(settings: Settings, spec: CrawlSpec, found: FoundKeys, output: Output) -> CrawlResult:
+    """Crawl while signals are listened to and progress is shown.
 
     Raises:
         NcrawlError: there is no memory left; what was written stays.
     """
     try:
-        return await _crawl(settings, plan, found, output)
+        return await _crawl(settings, spec, found, output)
     except (MemoryError, ExceptionGroup) as error:
         if isinstance(error, ExceptionGroup) and error.subgroup(MemoryError) is None:
             raise
         raise NcrawlError(f"out of memory in mid-run: {MORE_MEMORY}, or lower --concurrency") from None
 
 
-async def _crawl(settings: Settings, plan: Plan, found: FoundKeys, output: Output) -> CrawlResult:
+async def _crawl(settings: Settings, spec: CrawlSpec, found: FoundKeys, output: Output) -> CrawlResult:
     regions = [region.code for region in settings.region]
-    turnstile = Turnstile(Pace(settings.rate, settings.region_rate, regions), regions)
-    wire, why = open_wire(settings.gateway, trust_env=settings.trust_env)
-    log.info("%s", why, extra={"event": {"event": "WireTaken", "reason": why}})
-    plan = replace(plan, deadline_s=left_s(plan.deadline_s))
-    async with Transport(found.credentials, turnstile, wire) as transport:
-        one = Crawl(plan, transport, output, log_event)
+    rate_limiter = RateLimiter(RateLimits(settings.rate, settings.region_rate, regions), regions)
+    wire, why = open_client(settings.gateway, trust_env=settings.trust_env)
+    log.info("%s", why, extra={"event": {"event": "ClientTaken", "reason": why}})
+    spec = replace(spec, deadline_s=left_s(spec.deadline_s))
+    async with Transport(found.credentials, rate_limiter, wire) as transport:
+        one = Crawl(spec, transport, output, log_event)
         with stopping_on_signals(one), one_error():
             async with anyio.create_task_group() as beside:
                 beside.start_soon(Progress(one, is_shown=not settings.quiet and settings.log_format == "text").show)
@@ -202,16 +204,18 @@ def _stored(sink: Sink) -> StoredFile:
     return StoredFile(name=writable(sink.name), bytes=sink.bytes, sha256=sink.sha256, lines=sink.lines)
 
 
-def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: int, files: list[StoredFile]) -> None:
+def report(
+    settings: Settings, spec: CrawlSpec, result: CrawlResult, *, started_ms: int, files: list[StoredFile]
+) -> None:
     """Tell how the run went, on standard error, and write --summary."""
-    if plan.images:
+    if spec.images:
         tell_of_patterns(settings, result)
     if settings.summary is None and settings.log_format == "text":  # a record of each registry that nobody asked for
-        say(settings, tables(result, [region.code for region in plan.regions], images=plan.images))
+        say(settings, tables(result, [region.code for region in spec.regions], images=spec.images))
         return
     summary = manifest(
         result,
-        account=plan.account,
+        account=spec.account,
         run=Run(
             id=run_id(started_ms),
             started=iso(started_ms),
@@ -220,19 +224,19 @@ def report(settings: Settings, plan: Plan, result: CrawlResult, *, started_ms: i
         ),
         files=files,
     )
-    tell_end(settings, summary, tables(result, [region.code for region in plan.regions], images=plan.images))
+    tell_end(settings, summary, tables(result, [region.code for region in spec.regions], images=spec.images))
     if settings.summary is not None:
         write_file(settings.summary, dump(summary), patience_s=summary_patience_s(settings, result.stop))
 
 
-def summary_patience_s(settings: Settings, stop: Stop | None) -> float:
+def summary_patience_s(settings: Settings, stop: StopReason | None) -> float:
     """Return how long the reader of a named pipe as --summary is waited for: not after a signal."""
     return max(_SUMMARY_PATIENCE_S, 0.0 if stop in SIGNALS.values() else left_s(settings.deadline))
 
 
 def options_of(settings: Settings, more: Collection[str] = ()) -> dict[str, object]:
     """Return the settings of a crawl, and ``more`` of them, as JSON can hold them; keys are never settings."""
-    options = {name: _as_json(value) for name, value in asdict(settings).items() if name in (*CRAWL_KEYS, *more)}
+    options = {name: _as_json(value) for name, value in asdict(settings).items() if name in (*CRAWL_OPTIONS, *more)}
     options["region"] = [region.code for region in settings.region]
     for name in ("rate", "region_rate"):
         if options[name] == float("inf"):

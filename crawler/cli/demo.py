@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from crawler.cli.options import crawl_options, settings_from
-from crawler.settings import Settings
+from crawler.settings.loading import Settings
 
 OPTIONS = ("output", "summary", "concurrency", "page_size", "verify", "log_format", "verbose", "quiet")
 FILE = "demo.ndjson"
@@ -44,11 +44,11 @@ def command(**flags: Any) -> int:
 
 
 async def _demo(settings: Settings) -> int:
-    from crawler.cli.crawling import crawl_to_sink, make_plan  # noqa: PLC0415 - likewise
+    from crawler.cli.crawling import crawl_spec, crawl_to_sink  # noqa: PLC0415 - likewise
     from crawler.cli.logs import say  # noqa: PLC0415
-    from crawler.credentials import Credentials, FoundKeys  # noqa: PLC0415
-    from crawler.emulator import Emulator, EmulatorOptions  # noqa: PLC0415
-    from crawler.secret import KeyPair, Secret  # noqa: PLC0415
+    from crawler.core.secret import KeyPair, Secret  # noqa: PLC0415
+    from crawler.emulation import Emulator, EmulatorOptions  # noqa: PLC0415
+    from crawler.settings.credentials import Credentials, FoundKeys  # noqa: PLC0415
 
     world = EmulatorOptions(latency_ms=40, jitter_ms=20, faults={"503": 0.02, "reset": 0.01})
     async with Emulator(world) as emulator:
@@ -56,7 +56,7 @@ async def _demo(settings: Settings) -> int:
         found = FoundKeys(Credentials(keys), account="demo")
         settings = replace(settings, gateway=emulator.url, rate=inf)
         say(settings, f"Crawling an emulated account of {world.registries} registries in each of three regions…")
-        code = await crawl_to_sink(settings, make_plan(settings, found, None, images=True), found)
+        code = await crawl_to_sink(settings, crawl_spec(settings, found, None, images=True), found)
     if settings.output != "-":
         say(settings, f"\n{_first_line(settings.output)}")
         say(settings, "With your own keys: export NCLOUD_ACCESS_KEY_ID=… NCLOUD_SECRET_KEY=…; ncrawl images | head")

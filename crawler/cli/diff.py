@@ -10,11 +10,11 @@ import click
 import msgspec
 
 from crawler.cli.stdout import write_lines
-from crawler.snapshot.diff import CHANGES, diff
-from crawler.snapshot.latest import followed
-from crawler.snapshot.opening import open_side, relate
-from crawler.snapshot.witness import Witness
-from crawler.text import visible
+from crawler.core.text import visible
+from crawler.snapshot.comparing.diff import CHANGES, diff
+from crawler.snapshot.comparing.opening import open_side, relate
+from crawler.snapshot.folder.latest import followed
+from crawler.snapshot.reading.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

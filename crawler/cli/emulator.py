@@ -11,11 +11,11 @@ from typing import Any, get_args
 import anyio
 import click
 
-from crawler.emulator import Emulator, EmulatorOptions
-from crawler.emulator.ledger import NoStatistics
-from crawler.emulator.options import FAULTS, REGIONS, Count, Oversize, PastEnd, Sort
-from crawler.groups import one_error
-from crawler.sinks import open_sink
+from crawler.emulation import Emulator, EmulatorOptions
+from crawler.emulation.ledger import NoStatistics
+from crawler.emulation.options import FAULTS, REGIONS, Count, Oversize, PastEnd, Sort
+from crawler.engine.task_groups import one_error
+from crawler.output.sinks import open_sink
 
 _UNITS_MS = {"": 1, "ms": 1, "s": 1000, "m": 60_000}
 _DAY_MS = 24 * 60 * 60_000

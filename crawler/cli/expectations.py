@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from crawler.text import visible
+from crawler.core.text import visible
 
 if TYPE_CHECKING:
-    from crawler.model import ListingResult
-    from crawler.plan import CrawlResult
-    from crawler.settings import Settings
+    from crawler.core.model import ListingResult
+    from crawler.engine.spec import CrawlResult
+    from crawler.settings.loading import Settings
 
 log = logging.getLogger("ncrawl")
 

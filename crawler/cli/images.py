@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from crawler.cli.options import crawl_options, settings_from
-from crawler.settings import CRAWL_KEYS
+from crawler.settings.loading import CRAWL_OPTIONS
 
 
 @click.command(
@@ -25,7 +25,7 @@ Keys: NCLOUD_ACCESS_KEY_ID and NCLOUD_SECRET_KEY, ~/.ncloud/configure, or a serv
 Exit codes: 0 complete, 2 usage, 3 something is missing, 4 key, clock or quota,
             74 output, 75 locked, 129, 130 and 143 stopped""",
 )
-@crawl_options(*CRAWL_KEYS)
+@crawl_options(*CRAWL_OPTIONS)
 def command(**flags: Any) -> int:
     """Stream every image of the named registries, or of every registry there is, as NDJSON.
 

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from crawler.errors import UsageError
+from crawler.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from crawler.settings import Settings
+    from crawler.settings.loading import Settings
 
 log = logging.getLogger("ncrawl")
 

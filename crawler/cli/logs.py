@@ -12,7 +12,7 @@ import orjson
 from msgspec.structs import asdict
 
 from crawler.cli.streams import standard_error
-from crawler.events import (
+from crawler.core.events import (
     ClockCorrected,
     FieldOverridden,
     ListingEnded,
@@ -22,15 +22,15 @@ from crawler.events import (
     Throttled,
     TryFailed,
 )
-from crawler.model import Verdict
-from crawler.plan import Stop
-from crawler.report import iso
-from crawler.retrying import LONGEST_HOLD_S, SHORTEST_HOLD_S
-from crawler.text import visible
+from crawler.core.model import Verdict
+from crawler.core.text import visible
+from crawler.engine.retry_policy import LONGEST_HOLD_S, SHORTEST_HOLD_S
+from crawler.engine.spec import StopReason
+from crawler.jobs.summary import iso
 
 if TYPE_CHECKING:
-    from crawler.events import Event
-    from crawler.settings import Settings
+    from crawler.core.events import Event
+    from crawler.settings.loading import Settings
     from crawler.snapshot.manifest import Manifest
 
 log = logging.getLogger("ncrawl")
@@ -40,7 +40,7 @@ _LONGEST_COMPLAINT = 10_000
 WHOLE = {"longest": _LONGEST_COMPLAINT}
 """Extra of a record that is to be shown whole, because somebody may paste it."""
 _NOT_WORTH_A_WORD = (Verdict.COMPLETE, Verdict.UNVERIFIED, Verdict.GONE)
-_REFUSALS = (Stop.KEY_REFUSED.value, Stop.QUOTA.value)
+_REFUSALS = (StopReason.KEY_REFUSED.value, StopReason.QUOTA.value)
 
 
 class _TextFormatter(logging.Formatter):

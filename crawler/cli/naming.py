@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crawler.errors import ConfigurationError
-from crawler.lifetime import ends_s
-from crawler.patterns import Patterns
-from crawler.plan import NamedRegistry
-from crawler.registry_file import read_registry_file
+from crawler.core.errors import ConfigurationError
+from crawler.core.lifetime import ends_s
+from crawler.core.patterns import Patterns
+from crawler.engine.spec import NamedRegistry
+from crawler.settings.registry_file import read_registry_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from crawler.settings import Settings
+    from crawler.settings.loading import Settings
 
 _MOST_PROBLEMS = 20
 

@@ -12,45 +12,45 @@ import anyio.to_thread
 
 from crawler.cli.afterwards import clock_of, finish_earlier, retain, settle
 from crawler.cli.beginning import hint_to_go_on, take_up_or_begin
-from crawler.cli.crawling import check_surroundings, crawl, exit_code, make_plan, options_of, summary_patience_s
+from crawler.cli.crawling import check_surroundings, crawl, crawl_spec, exit_code, options_of, summary_patience_s
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import within_limits
 from crawler.cli.logs import WHOLE, configure_logging, say, tell_end
 from crawler.cli.signals import run
-from crawler.errors import OutputError, UsageError
-from crawler.files import check_place, write_file
-from crawler.model import Verdict
-from crawler.patterns import Patterns
-from crawler.plan import Stop
-from crawler.report import Extent, iso, manifest, taken_over
-from crawler.settings import SNAPSHOT_KEYS
-from crawler.snapshot.folder import check_folder, find_out
-from crawler.snapshot.lock import locked
+from crawler.cli.tables import tables
+from crawler.core.errors import OutputError, UsageError
+from crawler.core.model import Verdict
+from crawler.core.patterns import Patterns
+from crawler.core.text import visible, writable
+from crawler.engine.spec import StopReason
+from crawler.jobs.summary import Extent, iso, manifest, taken_over
+from crawler.output.files import check_place, write_file
+from crawler.settings.loading import SNAPSHOT_OPTIONS
+from crawler.snapshot.folder.abilities import check_folder, find_out
+from crawler.snapshot.folder.lock import locked
+from crawler.snapshot.folder.names import new_id, right_start_ms
 from crawler.snapshot.manifest import Run, dump
-from crawler.snapshot.names import new_id, right_start_ms
-from crawler.snapshot.publishing import assemble, publish
-from crawler.snapshot.recording import Recorder
-from crawler.snapshot.records import RegistryKey, parse_keys
-from crawler.snapshot.run import FINISHED
-from crawler.snapshot.runs import remove_superseded
-from crawler.tables import tables
-from crawler.text import visible, writable
+from crawler.snapshot.reading.records import RegistryKey, parse_keys
+from crawler.snapshot.unfinished.publishing import assemble, publish
+from crawler.snapshot.unfinished.run import FINISHED
+from crawler.snapshot.unfinished.runs import remove_superseded
+from crawler.snapshot.unfinished.writer import SnapshotWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from crawler.cli.beginning import Tonight
-    from crawler.plan import CrawlResult, Plan
-    from crawler.settings import Settings
-    from crawler.snapshot.journal import Part
+    from crawler.engine.spec import CrawlResult, CrawlSpec
+    from crawler.settings.loading import Settings
     from crawler.snapshot.manifest import Manifest, StoredFile
-    from crawler.snapshot.run import UnfinishedRun
+    from crawler.snapshot.unfinished.journal import Part
+    from crawler.snapshot.unfinished.run import UnfinishedRun
 
 log = logging.getLogger("ncrawl")
 
-_BY_ITSELF = (None, Stop.DEADLINE, Stop.KEY_REFUSED, Stop.QUOTA, Stop.PROXY)
+_BY_ITSELF = (None, StopReason.DEADLINE, StopReason.KEY_REFUSED, StopReason.QUOTA, StopReason.PROXY)
 """How a run ends that publishes what it has; what a signal ended goes on with --resume."""
 
 
@@ -103,7 +103,7 @@ def _find_out(folder: Path, settings: Settings) -> None:
 
 @dataclass(slots=True)
 class _Night:
-    """One run from its plan to its publication.
+    """One run from its beginning to its publication.
 
     Attributes:
         hint: what whoever interrupts it is told.
@@ -141,13 +141,13 @@ class _Night:
         return exit_code(result)
 
     async def _crawl(self) -> CrawlResult:
-        recorder = Recorder(self.run)
+        writer = SnapshotWriter(self.run)
         try:
-            result = await crawl(self.settings, self._plan(), self.tonight.found, recorder)
+            result = await crawl(self.settings, self._spec(), self.tonight.found, writer)
             if result.stop in _BY_ITSELF:
-                await recorder.end_the_rest([*result.discoveries, *result.registries])
+                await writer.end_the_rest([*result.discoveries, *result.registries])
         finally:
-            recorder.close()
+            writer.close()
         self.clock_offset_s = result.clock_offset_s
         self.is_clock_proven = any(one.pages for one in result.everything)
         self._follow_clock()
@@ -175,11 +175,11 @@ class _Night:
         """Return the time by this machine's clock as it was when the run began."""
         return round((self._epoch_s + time.monotonic()) * 1000)
 
-    def _plan(self) -> Plan:
+    def _spec(self) -> CrawlSpec:
         """Return the crawl of what is not finished yet."""
         finished = {key: part for key, part in self.run.parts.items() if part.result.verdict in FINISHED}
         return replace(
-            make_plan(self.settings, self.tonight.found, None, images=True),
+            crawl_spec(self.settings, self.tonight.found, None, images=True),
             known={region: self._names(part) for (region, registry), part in finished.items() if registry is None},
             finished={(region, registry) for region, registry in finished if registry is not None},
         )
@@ -228,7 +228,7 @@ class _Night:
             finished=iso(self._now_ms() + self.clock_offset_s * 1000),
             resumed=header.resumed,
             identity=header.identity,
-            options=options_of(self.settings, SNAPSHOT_KEYS),
+            options=options_of(self.settings, SNAPSHOT_OPTIONS),
             taken_over=taken_over(result, header.taken_from) if header.taken_from and extents else None,
         )
         return manifest(result, account=header.account, run=described, files=files, extents=extents)
@@ -268,7 +268,7 @@ class _Night:
         clock = clock_of(self._now_ms() / 1000, self.clock_offset_s, is_proven=self.is_clock_proven)
         retain(self.folder, self.settings, made=made.run.id, clock=clock)
 
-    def _summarize(self, made: Manifest, stop: Stop | None = None) -> None:
+    def _summarize(self, made: Manifest, stop: StopReason | None = None) -> None:
         if self.settings.summary is None:
             return
         try:

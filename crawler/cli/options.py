@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from crawler.keys import Shape, option_of, variable_of
-from crawler.settings import KEYS, Settings, load_settings
-from crawler.sources import SYSTEM_CONFIG, config_home
+from crawler.settings.loading import OPTIONS, Settings, load_settings
+from crawler.settings.options import Arity, option_of, variable_of
+from crawler.settings.sources import SYSTEM_CONFIG, config_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from crawler.keys import Key
+    from crawler.settings.options import Option
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
-_FORMS: dict[Shape, dict[str, Any]] = {
-    Shape.VALUE: {},
-    Shape.SWITCH: {"is_flag": True},
-    Shape.COUNT: {"count": True},
-    Shape.LIST: {"multiple": True},
+_FORMS: dict[Arity, dict[str, Any]] = {
+    Arity.VALUE: {},
+    Arity.SWITCH: {"is_flag": True},
+    Arity.COUNT: {"count": True},
+    Arity.LIST: {"multiple": True},
 }
 
 
@@ -36,7 +36,7 @@ def crawl_options(*names: str, **defaults: str) -> Callable[[_Function], _Functi
     Raises:
         KeyError: there is no such key.
     """
-    decorators = [_option(name, KEYS[name], defaults.get(name, KEYS[name].default)) for name in names or KEYS]
+    decorators = [_option(name, OPTIONS[name], defaults.get(name, OPTIONS[name].default)) for name in names or OPTIONS]
     decorators.append(
         click.option(
             "--config",
@@ -74,11 +74,11 @@ def settings_from(flags: Mapping[str, object]) -> Settings:
     return settings
 
 
-def _option(name: str, key: Key, default: str) -> Callable[[_Function], _Function]:
-    if key.shape is Shape.ARGUMENTS:
+def _option(name: str, key: Option, default: str) -> Callable[[_Function], _Function]:
+    if key.shape is Arity.ARGUMENTS:
         return click.argument(name, nargs=-1, metavar=f"[{key.metavar}]...")
     option = option_of(name)
-    spelling = f"{option}/--no-{option[2:]}" if key.shape is Shape.SWITCH else option
+    spelling = f"{option}/--no-{option[2:]}" if key.shape is Arity.SWITCH else option
     told = f"; default: {default}" if default else ""
     return click.option(
         *filter(None, (key.short, spelling)),

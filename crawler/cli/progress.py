@@ -12,7 +12,7 @@ import click
 from crawler.cli.streams import standard_error
 
 if TYPE_CHECKING:
-    from crawler.crawl import Crawl
+    from crawler.engine.crawl import Crawl
 
 EVERY_S = 0.5
 _CLEAR = "\r\x1b[K"

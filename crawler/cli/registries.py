@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from crawler.cli.options import crawl_options, settings_from
-from crawler.settings import CRAWL_KEYS
+from crawler.settings.loading import CRAWL_OPTIONS
 
 OF_IMAGES = ("registry", "registry_file", "exclude", "expect_gap")
 
@@ -19,7 +19,7 @@ Examples:
   ncrawl registries | jq -r '"\\(.region)/\\(.name)"'
   ncrawl registries --region jpn -o registries.ndjson""",
 )
-@crawl_options(*(name for name in CRAWL_KEYS if name not in OF_IMAGES))
+@crawl_options(*(name for name in CRAWL_OPTIONS if name not in OF_IMAGES))
 def command(**flags: Any) -> int:
     """Stream every registry of every selected region as NDJSON."""
     settings = settings_from(flags)

@@ -15,26 +15,30 @@ import anyio
 
 from crawler.cli.logs import WHOLE
 from crawler.cli.streams import standard_error
-from crawler.plan import Stop
+from crawler.engine.spec import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from types import FrameType
 
-    from crawler.crawl import Crawl
+    from crawler.engine.crawl import Crawl
 
 log = logging.getLogger("ncrawl")
 
 EXIT_CODES = {
-    Stop.INTERRUPTED: 130,
-    Stop.TERMINATED: 143,
-    Stop.HUNG_UP: 129,
-    Stop.DEADLINE: 3,
-    Stop.KEY_REFUSED: 4,
-    Stop.QUOTA: 4,
-    Stop.PROXY: 3,
+    StopReason.INTERRUPTED: 130,
+    StopReason.TERMINATED: 143,
+    StopReason.HUNG_UP: 129,
+    StopReason.DEADLINE: 3,
+    StopReason.KEY_REFUSED: 4,
+    StopReason.QUOTA: 4,
+    StopReason.PROXY: 3,
 }
-SIGNALS = {signal.SIGINT: Stop.INTERRUPTED, signal.SIGTERM: Stop.TERMINATED, signal.SIGHUP: Stop.HUNG_UP}
+SIGNALS = {
+    signal.SIGINT: StopReason.INTERRUPTED,
+    signal.SIGTERM: StopReason.TERMINATED,
+    signal.SIGHUP: StopReason.HUNG_UP,
+}
 _PASS_ON_EVERY_S = 0.25
 
 

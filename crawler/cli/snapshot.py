@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from crawler.cli.options import crawl_options, settings_from
-from crawler.errors import UsageError
-from crawler.settings import KEYS
+from crawler.core.errors import UsageError
+from crawler.settings.loading import OPTIONS
 
-OPTIONS = tuple(name for name in KEYS if name not in ("output", "registry", "registry_file"))
+FLAGS = tuple(name for name in OPTIONS if name not in ("output", "registry", "registry_file"))
 
 
 @click.command(
@@ -27,7 +27,7 @@ Exit codes: 0 complete, 2 usage, 3 something is missing, 4 key, clock or quota,
             74 cannot write, 75 another run holds DIR, 129, 130 and 143 stopped""",
 )
 @click.argument("folder", metavar="DIR")
-@crawl_options(*OPTIONS)
+@crawl_options(*FLAGS)
 def command(folder: str, **flags: Any) -> int:
     """Write a durable, verifiable snapshot of every registry below DIR.
 

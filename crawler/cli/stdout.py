@@ -6,10 +6,10 @@ import os
 from math import inf
 from typing import TYPE_CHECKING
 
-from crawler.errors import ClosedPipeError, OutputError
-from crawler.files import take_back_half_line
-from crawler.outlets import Outlet
-from crawler.text import escaped_for_terminal
+from crawler.core.errors import ClosedPipeError, OutputError
+from crawler.core.text import escaped_for_terminal
+from crawler.output.files import take_back_half_line
+from crawler.output.outlets import Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

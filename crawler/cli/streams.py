@@ -10,8 +10,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from crawler.errors import ClosedPipeError, OutputError
-from crawler.outlets import Outlet
+from crawler.core.errors import ClosedPipeError, OutputError
+from crawler.output.outlets import Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable

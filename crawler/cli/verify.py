@@ -10,10 +10,10 @@ import click
 import msgspec
 
 from crawler.cli.stdout import write_lines
-from crawler.snapshot.latest import followed
+from crawler.core.text import visible
+from crawler.snapshot.folder.latest import followed
 from crawler.snapshot.manifest import read
-from crawler.snapshot.verify import foreign_entries, verify
-from crawler.text import visible
+from crawler.snapshot.verifying.verify import foreign_entries, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""Snapshots on disk: what they say of themselves, how they are read back, proved and compared."""
+"""Snapshots: the run under way, the folder, the manifest, reading, verification, comparison."""

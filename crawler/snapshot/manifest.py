@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from crawler.errors import NcrawlError, UsageError
-from crawler.files import mode_of
-from crawler.model import Verdict
-from crawler.snapshot.reading import open_regular
+from crawler.core.errors import NcrawlError, UsageError
+from crawler.core.model import Verdict
+from crawler.output.files import mode_of
+from crawler.snapshot.reading.chunks import open_regular
 from crawler.snapshot.totals import Natural, Totals  # noqa: TC001 - msgspec looks at them
 
 if TYPE_CHECKING:

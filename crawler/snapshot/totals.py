@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import msgspec
 
-from crawler.model import Verdict
+from crawler.core.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

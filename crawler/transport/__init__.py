@@ -1,7 +1,8 @@
-"""Fetch the body of one page: paced, signed and counted on every attempt. The only room that imports aiohttp.
+"""Fetch the body of one page: paced, signed and counted on every attempt. The only package that imports aiohttp.
 
-An attempt passes the turnstile, is signed and goes out over a `Wire`, once; nothing below sends it again by itself.
-aiohttp's exceptions hold the request's headers and never leave this room: ours take their place, without a cause.
+An attempt passes the rate limiter, is signed and goes out over an `HttpClient`, once; nothing below sends it again by
+itself. aiohttp's exceptions hold the request's headers and never leave this package: ours take their place, without a
+cause.
 """
 
 from __future__ import annotations
@@ -9,28 +10,28 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
-from crawler.endpoints import request_target
-from crawler.errors import RequestError
-from crawler.signing import GatewayClock
+from crawler.api.endpoints import request_target
+from crawler.api.signing import GatewayClock
+from crawler.core.errors import RequestError
 from crawler.transport.attempt import Attempt
 from crawler.transport.bodies import MAX_BODY_BYTES, read_body
-from crawler.transport.direct import DirectWire, works_here
+from crawler.transport.clients import SLOWEST_BYTES_PER_S, StaleConnectionError, Timeouts
+from crawler.transport.direct import DirectClient, works_here
 from crawler.transport.failures import refuse, translate
 from crawler.transport.library import HttpProcessingError, aiohttp
 from crawler.transport.metadata import fetch_metadata
 from crawler.transport.proxies import find_proxy
-from crawler.transport.session import SessionWire
+from crawler.transport.session import SessionClient
 from crawler.transport.surroundings import check_files
-from crawler.transport.wires import SLOWEST_BYTES_PER_S, StaleConnectionError, Timeouts
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from crawler.credentials import Credentials
-    from crawler.errors import GatewayError
-    from crawler.model import PageRequest
-    from crawler.transport.wires import Wire
-    from crawler.turnstile import Turnstile
+    from crawler.core.errors import GatewayError
+    from crawler.core.model import PageRequest
+    from crawler.settings.credentials import Credentials
+    from crawler.transport.clients import HttpClient
+    from crawler.transport.rate_limiter import RateLimiter
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -40,7 +41,7 @@ __all__ = [
     "check_files",
     "fetch_metadata",
     "find_proxy",
-    "open_wire",
+    "open_client",
 ]
 
 
@@ -55,14 +56,14 @@ class Transport:
 
     Args:
         credentials: asked for keys at every attempt, after every wait.
-        turnstile: entered by every attempt.
-        wire: what attempts are sent over; closed in the end.
+        rate_limiter: entered by every attempt.
+        client: what attempts are sent over; closed in the end.
     """
 
-    def __init__(self, credentials: Credentials, turnstile: Turnstile, wire: Wire) -> None:
+    def __init__(self, credentials: Credentials, rate_limiter: RateLimiter, client: HttpClient) -> None:
         self._credentials = credentials
-        self._turnstile = turnstile
-        self._wire = wire
+        self._rate_limiter = rate_limiter
+        self._client = client
         self._clock = GatewayClock()
         self._epoch_s = time.time() - time.monotonic()  # a wall clock that jumps in mid-run changes no signature
 
@@ -72,7 +73,7 @@ class Transport:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._wire.close()
+        await self._client.close()
 
     @property
     def clock_offset_s(self) -> float:
@@ -85,11 +86,11 @@ class Transport:
 
     def send_back(self, region: str) -> None:
         """Send nothing of what waits for its turn in ``region``."""
-        self._turnstile.send_back(region)
+        self._rate_limiter.send_back(region)
 
     def refuse(self, pause_s: float) -> float:
         """Slow every request down: the gateway said that they come too fast. Return the new rate a second."""
-        return self._turnstile.refuse(pause_s)
+        return self._rate_limiter.refuse(pause_s)
 
     async def fetch(self, request: PageRequest, counter: Counter) -> bytes:
         """Return the whole decoded body of a 200 answer.
@@ -115,13 +116,13 @@ class Transport:
         raise failure
 
     async def _attempt(self, target: str, region: str, counter: Counter, *, fresh: bool) -> bytes:
-        await self._turnstile.enter(region)
+        await self._rate_limiter.enter(region)
         now_s = time.monotonic() + self._epoch_s + self._clock.offset_s  # keys expire by the provider's clock
         keys = self._credentials.peek(now_s) or await self._credentials.current(now_s)
-        attempt = Attempt(target, keys, self._clock, self._epoch_s, self._turnstile.writer(region))
+        attempt = Attempt(target, keys, self._clock, self._epoch_s, self._rate_limiter.writer(region))
         counter.requests += 1
         try:
-            answer = await self._wire.send(attempt, fresh=fresh)
+            answer = await self._client.send(attempt, fresh=fresh)
             try:
                 return await (read_body(answer) if answer.status == 200 else refuse(answer, attempt))
             finally:
@@ -130,8 +131,8 @@ class Transport:
             raise translate(error, attempt.secrets) from None
 
 
-def open_wire(origin: str, *, trust_env: bool) -> tuple[Wire, str]:
-    """Return the fastest wire to ``origin`` that works here, and a sentence that says which it is and why.
+def open_client(origin: str, *, trust_env: bool) -> tuple[HttpClient, str]:
+    """Return the fastest client to ``origin`` that works here, and a sentence that says which it is and why.
 
     Args:
         origin: scheme, host and port of the gateway.
@@ -144,8 +145,8 @@ def open_wire(origin: str, *, trust_env: bool) -> tuple[Wire, str]:
         proxy = find_proxy(origin)
         through = f"through the proxy {proxy.place}, which {proxy.variable} names" if proxy else "through no proxy"
         why = f"requests go by aiohttp's session, {through}: --trust-env"
-        return SessionWire(origin, proxy=proxy, trust_env=True), why
+        return SessionClient(origin, proxy=proxy, trust_env=True), why
     if not works_here():
         why = f"requests go by aiohttp's session: this is aiohttp {aiohttp.__version__}, whose inside is not known"
-        return SessionWire(origin), why
-    return DirectWire(origin), f"requests go over connections of aiohttp {aiohttp.__version__}, without its session"
+        return SessionClient(origin), why
+    return DirectClient(origin), f"requests go over connections of aiohttp {aiohttp.__version__}, without its session"

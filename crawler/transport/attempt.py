@@ -6,17 +6,17 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from crawler.signing import SIGNATURE_HEADER, sign
+from crawler.api.signing import SIGNATURE_HEADER, sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from crawler.secret import KeyPair
-    from crawler.signing import GatewayClock
+    from crawler.api.signing import GatewayClock
+    from crawler.core.secret import KeyPair
 
 
 class Attempt:
-    """Signed when a wire asks for its headers, which is after every wait that the wire can foresee.
+    """Signed when a client asks for its headers, which is after every wait that the client can foresee.
 
     Attributes:
         target: path and query.

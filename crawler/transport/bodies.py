@@ -5,12 +5,12 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from crawler.errors import ProtocolError, TooLargeError
+from crawler.core.errors import ProtocolError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
-    from crawler.transport.wires import Answer
+    from crawler.transport.clients import Answer
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 

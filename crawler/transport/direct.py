@@ -1,4 +1,4 @@
-"""aiohttp's connections and its parser without the session around them, as a wire.
+"""aiohttp's connections and its parser without the session around them, as a client.
 
 It leans on names that aiohttp does not document: `TCPConnector.connect`, and of a connection's `protocol`
 `set_response_params`, `read`, `should_close`, `is_connected` and `set_exception`. `works_here` tells whether this
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
+from crawler.transport.clients import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError, connector
 from crawler.transport.library import aiohttp
-from crawler.transport.wires import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError, connector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
     from crawler.transport.attempt import Attempt
-    from crawler.transport.wires import Timeouts
+    from crawler.transport.clients import Timeouts
 
 KEPT_ALIVE_S: Final = 15.0
 """A connection that was idle for longer is not used again: gateways close them."""
@@ -31,12 +31,12 @@ _TRIED_WITH = "3.14."
 
 
 def works_here() -> bool:
-    """Whether the inner names of this aiohttp are known to be what `DirectWire` takes them for."""
+    """Whether the inner names of this aiohttp are known to be what `DirectClient` takes them for."""
     return aiohttp.__version__.startswith(_TRIED_WITH)
 
 
-class DirectWire:
-    """Sends attempts over aiohttp's connections; see `Wire`.
+class DirectClient:
+    """Sends attempts over aiohttp's connections; see `HttpClient`.
 
     Mutable state: the kept connections, the last used on top, each with the time at which it fell idle; the answers
     under way, and the timer that looks every now and then which of them take too long: one for all, so that none pays.
@@ -60,7 +60,7 @@ class DirectWire:
         self._timer = self._loop.call_later(self._sweep_s, self._sweep)
 
     async def send(self, attempt: Attempt, *, fresh: bool) -> _DirectAnswer:
-        """Sign and send: see `Wire`."""
+        """Sign and send: see `HttpClient`."""
         kept = None if fresh else self._kept()
         connection = kept or await self._connect()
         answer = _DirectAnswer(self, connection, self._loop.time())
@@ -122,12 +122,12 @@ class DirectWire:
 class _DirectAnswer:
     """One request and its answer over one connection; see `Answer`."""
 
-    __slots__ = ("_bytes", "_connection", "_content", "_moved_s", "_started_s", "_wire", "headers", "status")
+    __slots__ = ("_bytes", "_client", "_connection", "_content", "_moved_s", "_started_s", "headers", "status")
 
-    def __init__(self, wire: DirectWire, connection: Connection, started_s: float) -> None:
+    def __init__(self, client: DirectClient, connection: Connection, started_s: float) -> None:
         self.status = 0
         self.headers: Mapping[str, str] = {}
-        self._wire = wire
+        self._client = client
         self._connection = connection
         self._content: aiohttp.StreamReader | None = None
         self._started_s = self._moved_s = started_s
@@ -166,10 +166,10 @@ class _DirectAnswer:
             self._connection.protocol.set_exception(error)
 
     def release(self) -> None:
-        self._wire.take_back(self, self._connection, may_keep=True)
+        self._client.take_back(self, self._connection, may_keep=True)
 
     def close(self) -> None:
-        self._wire.take_back(self, self._connection, may_keep=False)
+        self._client.take_back(self, self._connection, may_keep=False)
 
 
 def _is_usable(connection: Connection) -> bool:

@@ -9,12 +9,12 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NoReturn
 
-from crawler.decoding import decode_error, decode_request_id
-from crawler.errors import CertificateError, GatewayError, NetworkError, ProtocolError, RequestError, TimedOutError
-from crawler.pacing import LONGEST_PAUSE_S
-from crawler.secret import without_secrets
-from crawler.text import visible
+from crawler.api.decoding import decode_error, decode_request_id
+from crawler.core.errors import CertificateError, GatewayError, NetworkError, ProtocolError, RequestError, TimedOutError
+from crawler.core.secret import without_secrets
+from crawler.core.text import visible
 from crawler.transport.bodies import decoder, read_most
+from crawler.transport.gcra import LONGEST_PAUSE_S
 from crawler.transport.heads import IN_ITS_CHUNKS, Fault
 from crawler.transport.library import HttpProcessingError, aiohttp
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from crawler.transport.attempt import Attempt
-    from crawler.transport.wires import Answer
+    from crawler.transport.clients import Answer
 
 MAX_ERROR_BYTES = 64 * 1024
 MOST_QUOTED = 300
@@ -112,7 +112,7 @@ def translate(
     """Return our error for one of aiohttp's, in words that hold no header's value. The order matters: some are both.
 
     Args:
-        error: what a wire raised.
+        error: what a client raised.
         secrets: what the request held that must not be seen.
     """
     ours: RequestError

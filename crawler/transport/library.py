@@ -2,7 +2,7 @@
 
 While it is imported it looks at its environment. In debug mode its parser takes no bare line feed for a line's end, and
 no control character for a header's; that is wanted of a gateway's answers always (`protocol` mends what is harmless).
-And it reads the system's certificates for TLS contexts of its own, a third of its time: `wires.connector` makes the
+And it reads the system's certificates for TLS contexts of its own, a third of its time: `clients.connector` makes the
 context that is used, where there is TLS. Where somebody else imported aiohttp before, nothing changes.
 """
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from yarl import URL
 
-from crawler.errors import GatewayError, NetworkError, RequestError
+from crawler.core.errors import GatewayError, NetworkError, RequestError
 from crawler.transport.bodies import read_most
+from crawler.transport.clients import connector
 from crawler.transport.failures import MAX_ERROR_BYTES, translate
 from crawler.transport.library import aiohttp
-from crawler.transport.wires import connector
 
 METADATA_TIMEOUT_S = 1.0
 

@@ -14,13 +14,13 @@ from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
-from crawler.errors import NetworkError, ProxyError, UsageError
-from crawler.text import visible
+from crawler.core.errors import NetworkError, ProxyError, UsageError
+from crawler.core.text import visible
 from crawler.transport.failures import reason_of
 from crawler.transport.library import aiohttp
 
 if TYPE_CHECKING:
-    from crawler.errors import RequestError
+    from crawler.core.errors import RequestError
 
 LOGIN_WANTED = 407
 _SCHEMES = frozenset(("http", "https", "ws", "wss"))

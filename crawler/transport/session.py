@@ -1,4 +1,4 @@
-"""`session.get` as a wire: slower than the other, and made of nothing but what aiohttp documents."""
+"""`session.get` as a client: slower than the other, and made of nothing but what aiohttp documents."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
-from crawler.errors import NetworkError
+from crawler.core.errors import NetworkError
+from crawler.transport.clients import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError, connector
 from crawler.transport.library import aiohttp
 from crawler.transport.proxies import LOGIN_WANTED
-from crawler.transport.wires import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError, connector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crawler.errors import RequestError
+    from crawler.core.errors import RequestError
     from crawler.transport.attempt import Attempt
+    from crawler.transport.clients import Timeouts
     from crawler.transport.proxies import Proxy
-    from crawler.transport.wires import Timeouts
 
 _PROXY_UNREACHABLE = (aiohttp.ClientProxyConnectionError, aiohttp.ClientConnectorDNSError)
 
 
-class SessionWire:
-    """Sends attempts by `session.get`; see `Wire`.
+class SessionClient:
+    """Sends attempts by `session.get`; see `HttpClient`.
 
     Mutable state: two sessions, one that keeps its connections and one, made when it is needed, that never does: it is
     for attempts that are to go over a fresh one; and whether anything was answered.
@@ -66,7 +66,7 @@ class SessionWire:
         )
 
     async def send(self, attempt: Attempt, *, fresh: bool) -> _SessionAnswer:
-        """Sign and send: see `Wire`."""
+        """Sign and send: see `HttpClient`."""
         if fresh and self._fresh is None:
             self._fresh = self._session(keep=False)
         session = self._fresh if fresh and self._fresh else self._kept

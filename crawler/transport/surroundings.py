@@ -13,8 +13,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crawler.errors import UsageError
-from crawler.text import visible
+from crawler.core.errors import UsageError
+from crawler.core.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from faults import misdeeds as m
 from faults.server import PAGE_SIZE, REGIONS, Place
-from raw_server import answer, refusal
+from support.raw_server import answer, refusal
 
 if TYPE_CHECKING:
     from faults.server import Fault
@@ -257,69 +257,71 @@ INJECTED = sum(len(row.at) for row in ROWS)
 
 PROVED = {
     "N1": "tests/faults/test_network.py::test_no_connection_at_first, ::test_no_connection_at_all",
-    "N5": "tests/faults/test_network.py::test_no_connection_at_first; tests/test_transport.py::test_black_hole",
+    "N5": "tests/faults/test_network.py::test_no_connection_at_first; "
+    "tests/transport/test_transport.py::test_black_hole",
     "N6": "tests/faults/test_network.py::test_packets_get_lost",
     "N7": "tests/faults/test_network.py::test_latency",
     "N8": "tests/faults/test_network.py::test_narrow_link",
     "N11": "tests/faults/test_network.py::test_one_region_down_for_minutes, ::test_one_region_down_for_good",
     "N12": "tests/faults/test_network.py::test_name_resolution_flaps",
     "N13": "tests/faults/test_processes.py::test_out_of_file_descriptors",
-    "T1": "tests/faults/test_network.py::test_certificates; tests/test_transport.py::test_bad_certificates",
-    "T2": "tests/faults/test_network.py::test_certificates; tests/test_transport.py::test_bad_certificates",
-    "T3": "tests/faults/test_network.py::test_certificates; tests/test_transport.py::test_bad_certificates",
-    "T4": "tests/test_transport.py::test_old_tls_is_refused",
+    "T1": "tests/faults/test_network.py::test_certificates; tests/transport/test_transport.py::test_bad_certificates",
+    "T2": "tests/faults/test_network.py::test_certificates; tests/transport/test_transport.py::test_bad_certificates",
+    "T3": "tests/faults/test_network.py::test_certificates; tests/transport/test_transport.py::test_bad_certificates",
+    "T4": "tests/transport/test_transport.py::test_old_tls_is_refused",
     "T5": "tests/faults/test_account.py::test_configurations_that_are_refused",
     "T6": "tests/faults/test_network.py::test_hostile_environment; "
-    "tests/test_transport.py::test_proxies_and_netrc_are_ignored; "
+    "tests/transport/test_transport.py::test_proxies_and_netrc_are_ignored; "
     "tests/faults/test_proxies.py::test_what_a_proxy_says_is_permanent, ::test_addresses_that_cannot_be_used",
     "H6": "tests/faults/test_account.py::test_wrong_key_on_the_first_answer, ::test_key_that_the_gateway_does_not_know",
     "H8": "tests/faults/test_account.py::test_key_revoked",
-    "H14": "tests/test_heads.py::test_improper_heads, ::test_harmless_heads; "
+    "H14": "tests/transport/test_heads.py::test_improper_heads, ::test_harmless_heads; "
     "tests/faults/test_answers.py::test_an_answer_that_is_no_http_is_tried_twice",
-    "H12": "tests/test_transport.py::test_gzip_bomb_takes_no_memory",
-    "H16": "tests/faults/test_network.py::test_random_failures; tests/test_wire.py::test_wire",
+    "H12": "tests/transport/test_transport.py::test_gzip_bomb_takes_no_memory",
+    "H16": "tests/faults/test_network.py::test_random_failures; tests/transport/test_wire.py::test_wire",
     "H17": "tests/faults/test_network.py::test_total_outage",
     "P4": "tests/faults/test_account.py::test_odd_records_come_out_as_they_are",
     "P5": "tests/faults/test_account.py::test_odd_records_come_out_as_they_are",
-    "P6": "tests/faults/test_account.py::test_odd_records_come_out_as_they_are; tests/test_fuzz.py::test_fuzz",
-    "D1": "tests/test_listing.py; tests/test_crawl.py",
-    "D2": "tests/test_listing.py",
+    "P6": "tests/faults/test_account.py::test_odd_records_come_out_as_they_are; tests/project/test_fuzz.py::test_fuzz",
+    "D1": "tests/engine/test_listing.py; tests/engine/test_crawl.py",
+    "D2": "tests/engine/test_listing.py",
     "D4": "tests/faults/test_account.py::test_page_is_ignored, ::test_page_size_is_clamped, "
     "::test_page_size_is_refused",
-    "D6": "tests/test_crawl.py",
+    "D6": "tests/engine/test_crawl.py",
     "C1": "tests/faults/test_account.py::test_clock_that_is_off",
     "C2": "tests/faults/test_account.py::test_wall_clock_that_jumps",
-    "C3": "tests/test_transport.py::test_signed_after_the_wait; tests/test_wire.py::test_wire",
+    "C3": "tests/transport/test_transport.py::test_signed_after_the_wait; tests/transport/test_wire.py::test_wire",
     "C4": "tests/faults/test_account.py::test_absurd_date_corrects_nothing",
-    "F1": "tests/test_crash.py; tests/test_sinks.py",
-    "F2": "tests/test_crash.py; tests/test_snapshot.py",
-    "F3": "tests/test_crash.py::test_a_power_loss_at_any_call_costs_nothing, "
-    "::test_a_program_that_does_not_sync_is_caught; tests/test_run.py",
-    "F4": "tests/test_publishing.py; tests/test_cli.py",
-    "F5": "tests/test_run.py; tests/test_snapshot.py",
-    "F6": "tests/test_sinks.py; tests/test_cli.py; tests/test_outlets.py; "
-    "tests/test_ends.py::test_unread_output_and_a_signal, ::test_unread_output_and_the_deadline, "
+    "F1": "tests/jobs/test_crash.py; tests/output/test_sinks.py",
+    "F2": "tests/jobs/test_crash.py; tests/jobs/test_snapshot.py",
+    "F3": "tests/jobs/test_crash.py::test_a_power_loss_at_any_call_costs_nothing, "
+    "::test_a_program_that_does_not_sync_is_caught; tests/snapshot/unfinished/test_run.py",
+    "F4": "tests/snapshot/unfinished/test_publishing.py; tests/cli/test_cli.py",
+    "F5": "tests/snapshot/unfinished/test_run.py; tests/jobs/test_snapshot.py",
+    "F6": "tests/output/test_sinks.py; tests/cli/test_cli.py; tests/output/test_outlets.py; "
+    "tests/cli/test_ends.py::test_unread_output_and_a_signal, ::test_unread_output_and_the_deadline, "
     "::test_unread_standard_error",
-    "S1": "tests/test_cli.py; tests/test_ends.py::test_unread_standard_error_and_an_end, "
+    "S1": "tests/cli/test_cli.py; tests/cli/test_ends.py::test_unread_standard_error_and_an_end, "
     "::test_signal_to_a_pipe_without_another_side, ::test_signal_at_any_time",
     "S2": "tests/faults/test_processes.py::test_stopped_and_continued",
-    "S3": "tests/test_lock.py; tests/test_cli.py",
-    "S4": "tests/test_snapshot.py",
-    "S5": "tests/faults/test_processes.py::test_bug; tests/test_crawl.py",
+    "S3": "tests/snapshot/folder/test_lock.py; tests/cli/test_cli.py",
+    "S4": "tests/jobs/test_snapshot.py",
+    "S5": "tests/faults/test_processes.py::test_bug; tests/engine/test_crawl.py",
     "K1": "tests/faults/test_secrets.py::test_leak_is_caught, ::test_no_leak; "
     "tests/faults/test_account.py::test_gateway_that_echoes_the_request; "
-    "tests/faults/test_processes.py::test_keys_stay_in_the_process; tests/test_transport.py::test_errors_hold_no_key",
-    "K2": "tests/test_credentials.py; tests/test_cli.py",
-    "K3": "tests/test_credentials.py",
-    "K4": "tests/faults/test_account.py::test_configurations_that_are_refused; tests/test_credentials.py",
-    "K5": "tests/faults/test_account.py::test_configurations_that_are_refused; tests/test_settings.py",
+    "tests/faults/test_processes.py::test_keys_stay_in_the_process; "
+    "tests/transport/test_transport.py::test_errors_hold_no_key",
+    "K2": "tests/settings/test_credentials.py; tests/cli/test_cli.py",
+    "K3": "tests/settings/test_credentials.py",
+    "K4": "tests/faults/test_account.py::test_configurations_that_are_refused; tests/settings/test_credentials.py",
+    "K5": "tests/faults/test_account.py::test_configurations_that_are_refused; tests/settings/test_loading.py",
     "K6": "tests/faults/test_account.py::test_hostile_names_of_discovered_registries, "
     "::test_hostile_names_that_are_typed",
     "V1": "tests/faults/test_processes.py::test_terminal, ::test_log_to_a_terminal; "
     "tests/faults/test_account.py::test_message_is_one_line_and_harmless",
     "V2": "tests/faults/test_account.py::test_message_is_one_line_and_harmless",
 }
-"""Fault to the tests that prove it: those that need more than a spoilt answer, or are proved in a room of their own."""
+"""Fault to the tests that prove it: what needs more than a spoilt answer, or are proved in modules of their own."""
 
 NOT_RUN = {
     "N5": "a namespace with nftables as a black hole: a packet filter of the socket takes its place",

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from faults.server import ACCESS_KEY, SECRET_KEY
 from faults.timelapse import run
-from raw_server import RawServer
+from support.raw_server import RawServer
 
 from crawler.cli import crawling
 from crawler.cli.logs import configure_logging
-from crawler.settings import load_settings
+from crawler.settings.loading import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from faults.server import Gateway, World
 
-    from crawler.settings import Settings
+    from crawler.settings.loading import Settings
 
 USUAL = {"rate": "unlimited", "page_size": "10", "concurrency": "16", "deadline": "10m", "verbose": "2"}
 WHOLE = ("complete", "complete_with_drift")

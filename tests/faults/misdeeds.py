@@ -8,13 +8,13 @@ import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from raw_server import answer, in_pieces, refusal, then_close, then_reset
+from support.raw_server import answer, in_pieces, refusal, then_close, then_reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from faults.server import Fault, Right
-    from raw_server import Answer
+    from support.raw_server import Answer
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 ZIPPED = "Content-Encoding: gzip"

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from raw_server import Answer, RawServer, Request, answer, refusal
+from support.raw_server import Answer, RawServer, Request, answer, refusal
 
 if TYPE_CHECKING:
     import ssl

@@ -12,7 +12,7 @@ import pytest
 from faults import misdeeds
 from faults.harness import crawl, leaks, problems
 from faults.server import ACCESS_KEY, REGIONS, SECRET_KEY, Fault, Gateway, Place, Right, World, image
-from raw_server import answer, refusal
+from support.raw_server import answer, refusal
 
 from crawler.cli import run as run_program
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from raw_server import Answer
+    from support.raw_server import Answer
 
 USUAL_ATTEMPTS = 84
 HOUR_S, DAY_S = 3600, 86_400

@@ -9,13 +9,13 @@ import pytest
 from faults import misdeeds
 from faults.harness import crawl, problems
 from faults.server import Gateway, Place, Right
-from raw_server import answer
+from support.raw_server import answer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from faults.server import Fault
-    from raw_server import Answer
+    from support.raw_server import Answer
 
 
 def test_a_gateway_that_repeats_itself_is_healthy(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from faults.harness import Outcome, crawl, crawl_at, problems
 from faults.proxy import Proxy
 from faults.server import REGIONS, Gateway, Place, World
 from faults.timelapse import now_s, run
-from raw_server import RawServer
+from support.raw_server import RawServer
 
-from crawler.retrying import BUDGET_BEFORE_FIRST_ANSWER
+from crawler.engine.retry_policy import BUDGET_BEFORE_FIRST_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -30,15 +30,15 @@ PROGRAM = "import sys; from crawler.cli import run; sys.exit(run(sys.argv[1:]))"
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)); " + PROGRAM
 SOFTLY_LIMITED = LIMITED.replace("(20, 20)", "(20, resource.getrlimit(resource.RLIMIT_NOFILE)[1])")
 BROKEN = """
-import crawler.cli.crawling as room
-class Broken(room.LineOutput):
-    async def take(self, walk, names, records):
-        if walk.registry == "team-b":
+import crawler.cli.crawling as module
+class Broken(module.LineOutput):
+    async def take(self, task, names, records):
+        if task.registry == "team-b":
             raise ZeroDivisionError("a bug")
-        await super().take(walk, names, records)
-room.LineOutput = Broken
+        await super().take(task, names, records)
+module.LineOutput = Broken
 """
-IMPATIENT = "import crawler.sinks; crawler.sinks.LAST_WORDS_S = 0; "
+IMPATIENT = "import crawler.output.sinks; crawler.output.sinks.LAST_WORDS_S = 0; "
 DUMPABLE = """
 import atexit, ctypes, sys
 atexit.register(lambda: print("dumpable", ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), file=sys.stderr))
@@ -162,7 +162,7 @@ async def test_out_of_memory_in_mid_run() -> None:
 
 
 async def test_bug() -> None:
-    """A bug in one walk stops the run at once, with exit 1 and its own words; nothing else is hidden in it (S5, K1)."""
+    """A bug in one task stops the run at once, with exit 1 and its own words; nothing else is hidden in it (S5, K1)."""
     gateway = Gateway()
     async with gateway:
         code, out, err = await finish(await start(gateway.url, "-vv", code=BROKEN + PROGRAM))

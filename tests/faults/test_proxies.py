@@ -17,7 +17,7 @@ from faults.harness import crawl_at, problems
 from faults.server import ACCESS_KEY, REGIONS, SECRET_KEY, Gateway
 from faults.timelapse import run
 
-from crawler.errors import UsageError
+from crawler.core.errors import UsageError
 from crawler.transport import find_proxy
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ from faults import misdeeds
 from faults.harness import crawl, leaks
 from faults.server import ACCESS_KEY, SECRET_KEY, Fault, Gateway, Place
 
-from crawler import signing, transport
+from crawler import transport
+from crawler.api import signing
 from crawler.cli import crawling
-from crawler.credentials import FoundKeys
-from crawler.errors import NetworkError
+from crawler.core.errors import NetworkError
+from crawler.settings.credentials import FoundKeys
 from crawler.transport import attempt
-from crawler.transport.session import SessionWire
+from crawler.transport.session import SessionClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,19 +46,19 @@ def quote_errors_of_the_library(patch: Patch) -> None:
 
     patch.setattr(transport, "translate", leaking)
     patch.setattr(
-        crawling, "open_wire", lambda origin, *, trust_env: (SessionWire(origin, trust_env=trust_env), "by session")
+        crawling, "open_client", lambda origin, *, trust_env: (SessionClient(origin, trust_env=trust_env), "by session")
     )
 
 
 def log_keys_in_a_library(patch: Patch) -> None:
     """Let a library log the secret key, below the level that anybody looks at."""
-    right = crawling.make_plan
+    right = crawling.crawl_spec
 
     def leaking(*arguments: Any, **more: Any) -> Any:
         logging.getLogger("some.library").debug("connecting with %s", SECRET_KEY)
         return right(*arguments, **more)
 
-    patch.setattr(crawling, "make_plan", leaking)
+    patch.setattr(crawling, "crawl_spec", leaking)
 
 
 def tell_keys_in_the_summary(patch: Patch) -> None:
@@ -67,8 +68,8 @@ def tell_keys_in_the_summary(patch: Patch) -> None:
 
 def write_keys_into_lines(patch: Patch) -> None:
     """Write the access key as the account."""
-    right = crawling.make_plan
-    patch.setattr(crawling, "make_plan", lambda settings, found, *rest, **more: right(
+    right = crawling.crawl_spec
+    patch.setattr(crawling, "crawl_spec", lambda settings, found, *rest, **more: right(
         settings, FoundKeys(found.credentials, account=ACCESS_KEY), *rest, **more
     ))  # fmt: skip
 

@@ -1,0 +1,83 @@
+"""What happens in a crawl, as frozen records for an `Observer`: logging and progress are adapters of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from crawler.core.model import Verdict
+
+
+class TryFailed(Struct, frozen=True):
+    """A try of one page failed; ``pause_s`` until the next one, None if it is given up."""
+
+    region: str
+    registry: str | None
+    page: int
+    reason: str
+    pause_s: float | None
+
+
+class Throttled(Struct, frozen=True):
+    """The gateway said that requests come too fast; ``rate_per_s`` is the account's rate from now on."""
+
+    region: str
+    reason: str
+    rate_per_s: float
+
+
+class RegionHeld(Struct, frozen=True):
+    """A region seems to be out of order: it is asked nothing but a probe now and then."""
+
+    region: str
+    reason: str
+
+
+class RegionReleased(Struct, frozen=True):
+    """A held region answers again."""
+
+    region: str
+
+
+class ClockCorrected(Struct, frozen=True):
+    """Our clock differs from the gateway's by ``skew_s``; requests are signed with the gateway's time from now on."""
+
+    skew_s: float
+
+
+class ListingEnded(Struct, frozen=True):
+    """A listing has its verdict; ``registry`` None is the region's list; ``is_expected`` if it may well be a gap."""
+
+    region: str
+    registry: str | None
+    verdict: Verdict
+    reason: str | None
+    images: int
+    is_expected: bool = False
+
+
+class FieldOverridden(Struct, frozen=True):
+    """The gateway sent a field that has the name of one of ours; ours wins. Told once a run."""
+
+    region: str
+    registry: str | None
+
+
+class RunStopped(Struct, frozen=True):
+    """The crawl ends before its work is done."""
+
+    reason: str
+
+
+Event = (
+    TryFailed | Throttled | RegionHeld | RegionReleased | ClockCorrected | ListingEnded | FieldOverridden | RunStopped
+)
+
+
+class Observer(Protocol):
+    """Is told of events, in order, from the crawl's own task; must not block."""
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""

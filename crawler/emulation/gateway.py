@@ -1,0 +1,179 @@
+"""Decide the answer to a request, as the provider's gateway would, or as a fault has it. No await, no clock."""
+
+from __future__ import annotations
+
+import hmac
+import random
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote
+
+from crawler.api.signing import (
+    ACCESS_KEY_HEADER,
+    MAX_CLOCK_DIFFERENCE_MS,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    signature,
+)
+from crawler.emulation.faults import ENDINGS, REFUSALS, REPLACEMENTS, draw_fault
+from crawler.emulation.ledger import region_of
+from crawler.emulation.options import REGIONS
+from crawler.emulation.pages import Pages
+from crawler.emulation.wire import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crawler.emulation.ledger import Statistics
+    from crawler.emulation.options import EmulatorOptions, Fault
+    from crawler.emulation.wire import Answer, Request
+    from crawler.emulation.world import World
+
+_RATE_WINDOW_S = 1.0
+_MAX_DIGITS = 15  # more would be no page, no page size and no time
+_LISTS = {f"{region.base_path}/repositories": region.code for region in REGIONS}
+
+
+def _natural(text: str) -> int | None:
+    """Return a decimal number of ASCII digits, or None if it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None
+
+
+class Gateway:
+    """The gateway of one account.
+
+    Mutable state: the world behind ``_pages``, the requests let through (``_admitted`` in all, ``_recent_s`` when in
+    the last second), the random numbers, and the statistics.
+
+    Attributes:
+        access_key: made up, the same for the same seed.
+        secret_key: likewise.
+        denied: (region, registry) that answer 401/210.
+        gone: (region, registry) that are deleted when their images are asked for.
+        hidden: (region, registry) that are listed and answer 404/300.
+        next_loops: (region, registry) whose last page says that page 1 is next.
+    """
+
+    def __init__(self, options: EmulatorOptions, world: World, statistics: Statistics) -> None:
+        self.access_key = f"emulator-access-key-{options.seed}"
+        self.secret_key = f"emulator-secret-key-{options.seed}-of-no-account"
+        self._options = options
+        self._world = world
+        self._statistics = statistics
+        self._admitted = 0
+        self._recent_s: deque[float] = deque()
+        self._rng = random.Random(options.seed)  # noqa: S311 - faults and changes, not a secret
+        self._pages = Pages(options, world, self._rng)
+        self.denied, self.gone, self.next_loops, self.hidden = self._pick_registries()
+
+    def _pick_registries(self) -> Iterator[frozenset[tuple[str, str]]]:
+        """Yield three disjoint choices of registries, each with its number of every region."""
+        shuffled = {region: self._world.registry_names(region) for region in self._world.regions}
+        for names in shuffled.values():
+            self._rng.shuffle(names)
+        options = self._options
+        for how_many in (options.denied, options.gone, options.next_loop, options.hidden):
+            yield frozenset(
+                (region, names.pop()) for region, names in shuffled.items() for _ in range(min(how_many, len(names)))
+            )
+
+    def answer(self, request: Request, *, now_ms: int, now_s: float) -> Answer:
+        """Return the answer to a request.
+
+        Args:
+            request: as it arrived.
+            now_ms: the gateway's clock, milliseconds since 1970 (UTC).
+            now_s: monotonic clock, seconds: for the rate limit.
+        """
+        fault = draw_fault(self._options.faults, self._rng)
+        if fault is not None:
+            self._statistics.faults[fault] += 1
+        answer = self._replacement(fault) or self._decide(request, now_ms, now_s)
+        ending = ENDINGS.get(fault, Ending.WHOLE) if fault else Ending.WHOLE
+        delay_s = self._latency_s(request.target)
+        return replace(answer, delay_s=delay_s, ending=ending) if fault or delay_s else answer
+
+    def _replacement(self, fault: Fault | None) -> Answer | None:
+        if fault == "429":
+            return self._throttled()
+        return REPLACEMENTS.get(fault) if fault else None
+
+    def _decide(self, request: Request, now_ms: int, now_s: float) -> Answer:
+        if not self._is_authentic(request, now_ms):
+            self._statistics.bad_signatures += 1
+            return REFUSALS[200]
+        return self._limited(now_s) or self._served(request, now_ms)
+
+    def _is_authentic(self, request: Request, now_ms: int) -> bool:
+        timestamp = request.headers.get(TIMESTAMP_HEADER, "")
+        sent_ms = _natural(timestamp)
+        if sent_ms is None or abs(now_ms - sent_ms) > MAX_CLOCK_DIFFERENCE_MS:
+            return False
+        expected = signature(
+            request.method,
+            request.target,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            timestamp=timestamp,
+        )
+        given = request.headers.get(SIGNATURE_HEADER, "")
+        is_ours = request.headers.get(ACCESS_KEY_HEADER) == self.access_key
+        return is_ours and hmac.compare_digest(given.encode(), expected.encode())
+
+    def _limited(self, now_s: float) -> Answer | None:
+        """Count a request against the quota and the rate limit; return what refuses it."""
+        options, recent_s = self._options, self._recent_s
+        if options.quota is not None and self._admitted >= options.quota:
+            return REFUSALS[400]
+        if options.rate_limit is not None:
+            while recent_s and recent_s[0] <= now_s - _RATE_WINDOW_S:
+                recent_s.popleft()
+            if len(recent_s) >= options.rate_limit:
+                return self._throttled()
+            recent_s.append(now_s)
+        self._admitted += 1
+        return None
+
+    def _throttled(self) -> Answer:
+        retry_after = self._options.retry_after
+        headers = () if retry_after is None else (f"Retry-After: {retry_after}",)
+        return replace(REFUSALS[410], headers=headers)
+
+    def _served(self, request: Request, now_ms: int) -> Answer:
+        path, _, query = request.target.partition("?")
+        window = self._window(query)
+        if window is None or request.method != "GET":
+            return REFUSALS[100]
+        if path in _LISTS:
+            return self._pages.of_registries(_LISTS[path], *window)
+        folder, _, segment = path.rpartition("/")
+        where = _LISTS.get(folder, ""), unquote(segment)
+        if where in self.denied:
+            return REFUSALS[210]
+        if where in self.gone:
+            self._world.delete_registry(*where)
+        contents = self._world.contents(*where)
+        if contents is None or where in self.hidden:
+            return REFUSALS[300]
+        return self._pages.of_images(contents, *window, loops=where in self.next_loops, now_ms=now_ms)
+
+    def _window(self, query: str) -> tuple[int, int] | None:
+        """Return page number and page size that a query asks for; None if it cannot be served."""
+        asked = parse_qs(query, keep_blank_values=True)
+        page = _natural(asked.get("page", ["1"])[-1])
+        size = _natural(asked.get("pagesize", [str(self._options.default_page_size)])[-1])
+        if not page or not size:
+            return None
+        if size > self._options.max_page_size and self._options.oversize == "refuse":
+            return None
+        return page, min(size, self._options.max_page_size)
+
+    def _latency_s(self, target: str) -> float:
+        options = self._options
+        latency_ms = options.latency_ms
+        if options.region_latency_ms:
+            latency_ms = options.region_latency_ms.get(region_of(target) or "", latency_ms)
+        if options.jitter_ms:
+            latency_ms += self._rng.uniform(-options.jitter_ms, options.jitter_ms)
+        return max(0.0, latency_ms / 1000)

@@ -1,0 +1,128 @@
+"""The emulator as something to start and stop: one loopback port, the clocks, the books."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from crawler.core.errors import UsageError
+from crawler.emulation.gateway import Gateway
+from crawler.emulation.ledger import Statistics
+from crawler.emulation.options import EmulatorOptions
+from crawler.emulation.wire import Connection
+from crawler.emulation.world import World
+
+if TYPE_CHECKING:
+    from crawler.emulation.wire import Answer, Request
+
+HOST = "127.0.0.1"
+_CLOSE_TIMEOUT_S = 2
+_BACKLOG = 1024
+_TURNS_TO_ACCEPT = 4  # of the event loop: a server that closes meanwhile loses the socket (python/cpython#109564)
+
+
+class Emulator:
+    """Serves the API of an emulated account on loopback for as long as its context lasts.
+
+        async with Emulator(EmulatorOptions(registries=3, images=50)) as emulator:
+            print(emulator.url, emulator.access_key, emulator.secret_key)
+
+    Without ``statistics`` it keeps full books, which grow with the requests.
+
+    Mutable state: the open connections, and what the attributes refer to.
+
+    Attributes:
+        options: as given.
+        world: what the account holds now: the oracle.
+        gateway: which registries are denied, gone or loop.
+        statistics: what arrived and what became of it.
+        url: origin of the gateway; set on entering.
+    """
+
+    url: str
+
+    def __init__(self, options: EmulatorOptions | None = None, statistics: Statistics | None = None) -> None:
+        self.options = options or EmulatorOptions()
+        self.world = World(self.options.seed, self.options.registries, self.options.images, sort=self.options.sort)
+        self.statistics = statistics or Statistics()
+        self.gateway = Gateway(self.options, self.world, self.statistics)
+        self._connections: dict[Connection, asyncio.Future[None]] = {}
+        self._date = (0, "")
+
+    @property
+    def access_key(self) -> str:
+        """The account's access key: made up."""
+        return self.gateway.access_key
+
+    @property
+    def secret_key(self) -> str:
+        """The account's secret key: made up."""
+        return self.gateway.secret_key
+
+    async def __aenter__(self) -> Self:
+        """Listen.
+
+        Raises:
+            UsageError: the port cannot be had.
+        """
+        port = self.options.port
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(lambda: Connection(self), HOST, port, backlog=_BACKLOG)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise UsageError(
+                f"cannot listen on {HOST}:{port}: {reason}; choose another --port, or 0 for any free one"
+            ) from None
+        self.url = f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Reset every connection and wait until all are gone."""
+        with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
+            for _turn in range(_TURNS_TO_ACCEPT):
+                await asyncio.sleep(0)
+            self._server.close()
+            closed = list(self._connections.values())
+            for connection in list(self._connections):
+                connection.abort()
+            await asyncio.gather(*closed)
+            await self._server.wait_closed()
+
+    def opened(self, connection: Connection) -> None:
+        """Keep a connection, so that it can be closed in the end."""
+        self.statistics.connections += 1
+        self._connections[connection] = asyncio.get_running_loop().create_future()
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._connections.pop(connection).set_result(None)
+
+    def arrived(self, request: Request) -> None:
+        """Note a request."""
+        self.statistics.arrived(request.target, time.monotonic())
+
+    def answer(self, request: Request) -> Answer:
+        """Have the gateway decide the answer to a request."""
+        return self.gateway.answer(request, now_ms=round(self._now_s() * 1000), now_s=time.monotonic())
+
+    def left(self, status: int | None) -> None:
+        """Note the end of a request."""
+        self.statistics.left(status)
+
+    def headers(self) -> tuple[str, ...]:
+        """Return the Date of now by the gateway's clock, unless the gateway sends none."""
+        if not self.options.date_header:
+            return ()
+        second = int(self._now_s())
+        if self._date[0] != second:
+            self._date = (second, f"Date: {formatdate(second, usegmt=True)}")
+        return (self._date[1],)
+
+    def _now_s(self) -> float:
+        return time.time() + self.options.clock_skew_s

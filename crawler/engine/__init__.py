@@ -1,0 +1,1 @@
+"""The crawl: scheduler, listings and their passes, completeness check, retry policy; one task group."""

@@ -1,0 +1,284 @@
+"""The crawl: one task group, a fixed set of workers, and a task for every listing under way.
+
+A worker takes a page from the schedule, fetches it, feeds it to its task's listing and hands fresh records to the
+output. The two ways back, "next page" and "try again", both end in the schedule. The crawl is over when no region has
+anything left, or when it is stopped; then every listing gets its verdict all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from itertools import islice
+from math import inf
+from operator import le
+from typing import TYPE_CHECKING
+
+import anyio
+
+from crawler.api.decoding import IMAGE_FIELDS, REGISTRY_FIELDS, decode_page, line_prefix
+from crawler.core.errors import CredentialsError, InvalidRegistryNameError, RequestError
+from crawler.core.events import FieldOverridden, RunStopped
+from crawler.core.model import PageRequest, VerifyMode
+from crawler.core.text import writable
+from crawler.engine.failed_tries import FailedTries
+from crawler.engine.listing import Listing
+from crawler.engine.page_size import PageSize
+from crawler.engine.retry_policy import Action
+from crawler.engine.scheduler import ListingTask, PageTask, RegionQueue, Schedule
+from crawler.engine.spec import CrawlResult, StopReason, told_stop, without_wrong_regions
+from crawler.engine.task_groups import one_error
+from crawler.engine.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from crawler.core.events import Observer
+    from crawler.core.model import Page, Region
+    from crawler.engine.interfaces import Fetcher, Output
+    from crawler.engine.passes import Failure
+    from crawler.engine.spec import CrawlSpec
+
+FLUSH_EVERY_S = 0.25
+SETTLE_S = 1.0
+"""Back-ends that lag by less cannot hide what was pushed meanwhile from two passes that are so far apart."""
+
+
+class Crawl:
+    """One run. Mutable state: the schedule, the results so far, and the workers that wait for something to do."""
+
+    def __init__(self, spec: CrawlSpec, fetcher: Fetcher, output: Output, observe: Observer) -> None:
+        self._spec = spec
+        self._fetcher = fetcher
+        self._output = output
+        self._observe = observe
+        self._loop = asyncio.get_running_loop()
+        self._epoch_s = time.time() - self._loop.time()  # a wall clock that jumps in mid-run changes no duration
+        self._queues = {region.code: RegionQueue(region, self._begin) for region in spec.regions}
+        self._schedule = Schedule(spec.concurrency, list(self._queues.values()))
+        self._page_sizes = {region.code: _page_sizes(spec.page_size) for region in spec.regions}
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._scope = anyio.CancelScope()
+        self._verdicts = Verdicts(spec, observe, self._now_ms)
+        self._failed_tries = FailedTries(fetcher, observe, stop=self.stop, now_s=self._loop.time)
+        self._stop: StopReason | None = None
+        self._stop_reason: str | None = None
+        self._stop_told: str | None = None
+        self._warned_of_override = False
+        self._images = 0
+        self._excluded: dict[tuple[str, str], str] = {}
+        self._flushing = anyio.CancelScope()
+
+    async def run(self) -> CrawlResult:
+        """Crawl until everything has its verdict, or `stop` is called, or the deadline comes.
+
+        Raises:
+            OutputError: the output cannot be written.
+        """
+        self._fill()
+        with self._scope:
+            self._scope.deadline = anyio.current_time() + self._spec.deadline_s
+            with one_error():
+                await self._run_workers()
+            await self._output.flush()
+        if self._scope.cancelled_caught and self._stop is None:
+            self._note_stop(StopReason.DEADLINE, StopReason.DEADLINE.value)
+        for queue in self._queues.values():
+            self._verdicts.abandon(queue, self._stop, self._stop_reason or "")
+        results = self._verdicts.results
+        found, absent = without_wrong_regions([one for one in results if one.registry is not None], self._spec)
+        return CrawlResult(
+            registries=found,
+            discoveries=[result for result in results if result.registry is None],
+            stop=self._stop,
+            stop_reason=self._stop_reason,
+            stop_told=self._stop_told,
+            rate_per_s=self._failed_tries.rate_per_s,
+            clock_offset_s=self._fetcher.clock_offset_s,
+            beside=[*absent, *self._verdicts.beside],
+            excluded=self._excluded,
+            expected_gaps=self._spec.expected_gaps,
+        )
+
+    async def _run_workers(self) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(self._spec.concurrency):
+                group.start_soon(self._work)
+            with anyio.CancelScope() as self._flushing:
+                while True:
+                    await anyio.sleep(FLUSH_EVERY_S)
+                    await self._output.flush()
+
+    def stop(self, why: StopReason, reason: str | None = None) -> None:
+        """End the crawl now: no request is begun any more, what was had is kept."""
+        if self._stop is None:
+            self._note_stop(why, reason or why.value)
+            self._scope.cancel()
+
+    @property
+    def progress(self) -> tuple[int, int, int]:
+        """Listings with a verdict, listings under way or waiting, and images so far."""
+        under_way = sum(len(queue.tasks) + len(queue.waiting) for queue in self._queues.values())
+        return len(self._verdicts.results), under_way + self._verdicts.undecided, self._images
+
+    def _note_stop(self, why: StopReason, reason: str) -> None:
+        """Take down why the crawl stops, and say so: what a region lacked when the deadline came is the cause."""
+        cut_off = [queue for queue in self._queues.values() if why is StopReason.DEADLINE and not queue.is_finished]
+        told = told_stop(reason, {queue.region.code: queue.last_trouble for queue in cut_off})
+        self._stop, self._stop_reason, self._stop_told = why, reason, told
+        self._observe(RunStopped(told))
+
+    def _fill(self) -> None:
+        if self._spec.registries is not None:
+            for code, name in dict.fromkeys((named.region.code, named.name) for named in self._spec.registries):
+                self._queues[code].waiting.append(name)
+            return
+        for code, queue in self._queues.items():
+            if code in self._spec.known:
+                self._discovered(queue, self._spec.known[code])
+            else:
+                queue.waiting.append(None)
+
+    def _begin(self, region: Region, registry: str | None) -> ListingTask:
+        if registry is None:
+            prefix = line_prefix(REGISTRY_FIELDS, (self._spec.account, region.code))
+        else:
+            prefix = line_prefix(IMAGE_FIELDS, (self._spec.account, region.code, registry))
+        of_registries, of_images = self._page_sizes[region.code]
+        listing = Listing(of_registries if registry is None else of_images, self._spec.verify)
+        return ListingTask(region, registry, listing, prefix, started_ms=self._now_ms())
+
+    def _now_ms(self) -> int:
+        return int((self._epoch_s + self._loop.time()) * 1000)
+
+    # ── workers ──
+
+    async def _work(self) -> None:
+        while self._stop is None:
+            taken = self._schedule.take(self._loop.time())
+            if taken is not None:
+                self._wake_one()  # where there was one page there may be more
+                await self._try(*taken)
+            elif self._schedule.is_finished:
+                break
+            else:
+                await self._wait()
+        while self._idle:
+            self._wake_one()
+        self._flushing.cancel()
+
+    async def _wait(self) -> None:
+        """Wait until there may be something to do: an answer came, or a retry is due."""
+        place = self._loop.create_future()
+        self._idle.append(place)
+        if self._timer is not None:
+            self._timer.cancel()
+        due_s = self._schedule.next_due_s
+        self._timer = self._loop.call_at(due_s, self._wake_one) if due_s < inf else None
+        await place
+
+    def _wake_one(self) -> None:
+        if self._idle:
+            place = self._idle.popleft()
+            if not place.done():
+                place.set_result(None)
+
+    async def _try(self, queue: RegionQueue, job: PageTask) -> None:
+        task = job.task
+        request = PageRequest(task.region, task.registry, job.page, job.page_size)
+        ours = REGISTRY_FIELDS if task.registry is None else IMAGE_FIELDS
+        try:
+            page = decode_page(await self._fetcher.fetch(request, task), ours)
+        except RequestError as error:
+            await self._lost(queue, job, self._failed_tries.failed(queue, job, error))
+        except InvalidRegistryNameError as error:
+            await self._lost(queue, job, self._failed_tries.given_up(job, Action.GIVE_UP, str(error)))
+        except CredentialsError as error:
+            self.stop(StopReason.KEY_REFUSED, str(error))
+        else:
+            queue.proved = True
+            self._failed_tries.answered(queue)
+            if not job.is_probe:
+                await self._received(queue, job, page)
+        finally:
+            queue.in_flight -= 1
+
+    async def _received(self, queue: RegionQueue, job: PageTask, page: Page) -> None:
+        task = job.task
+        if page.overridden:
+            self._warn_of_override(task)
+        if job.page == 1 and len(page.names) > 1:
+            task.is_sorted = all(map(le, page.names, islice(page.names, 1, None)))
+        names, records = task.listing.receive(job.page, page)
+        if task.named is not None:
+            task.named.update(names)
+        elif names:
+            await self._fresh(queue, task, names, records=records)
+        await self._after_answer(queue, task)
+
+    async def _fresh(self, queue: RegionQueue, task: ListingTask, names: list[str], *, records: list[bytes]) -> None:
+        """Take in what no page held before; a registry is listed in its turn, whichever pass brought it to light."""
+        if task.registry is not None:
+            self._images += len(names)
+        elif self._spec.images:
+            self._discovered(queue, names)
+        await self._output.take(task, names, records)
+
+    async def _lost(self, queue: RegionQueue, job: PageTask, failure: Failure | None) -> None:
+        if failure is not None:
+            job.task.listing.fail(job.page, failure)
+            await self._after_answer(queue, job.task)
+
+    def _discovered(self, queue: RegionQueue, names: Iterable[str]) -> None:
+        region = queue.region.code
+        for name in map(writable, names):
+            if pattern := self._spec.excluded.match(region, name):
+                self._excluded[region, name] = pattern
+            elif (region, name) not in self._spec.finished:
+                queue.waiting.append(name)
+
+    async def _after_answer(self, queue: RegionQueue, task: ListingTask) -> None:
+        if task.listing.outcome is None:
+            self._go_on(queue, task)
+        elif task in queue.tasks:
+            queue.tasks.remove(task)
+            ended = self._verdicts.end(task)
+            if queue.is_finished and self._verdicts.is_undecided(queue.region.code):
+                self._read_list_again(queue)
+            for one, result in ended:
+                await self._output.end(one, result)
+
+    def _go_on(self, queue: RegionQueue, task: ListingTask) -> None:
+        """Let a task ask for more pages; a second look waits until a back-end that lags shows what the others show.
+
+        Only a list that is not in the order of its names can lack what was there throughout twice in a row, because it
+        was pushed in between.
+        """
+        is_second_look = task.listing.passes == 2 and not task.has_rested
+        if is_second_look and task.is_sorted is False:
+            task.has_rested = True
+            queue.enlist_at(task, self._loop.time() + SETTLE_S)
+        else:
+            queue.enlist(task)
+
+    def _read_list_again(self, queue: RegionQueue) -> None:
+        """Read a region's list of registries after the last 404 of its registries: what it still names is not gone."""
+        task = self._begin(queue.region, None)
+        of_registries, _ = self._page_sizes[queue.region.code]
+        task.listing = Listing(of_registries, VerifyMode.ALWAYS)  # one back-end may lag behind
+        task.named = set()
+        queue.add(task)
+        queue.enlist(task)
+
+    def _warn_of_override(self, task: ListingTask) -> None:
+        if not self._warned_of_override:
+            self._warned_of_override = True
+            self._observe(FieldOverridden(task.region.code, task.registry))
+
+
+def _page_sizes(ask: int) -> tuple[PageSize, PageSize]:
+    """Return what is known of a region's page sizes: for its list of registries, and for lists of images."""
+    of_registries = PageSize(ask)
+    return of_registries, PageSize(ask, of_registries)

@@ -1,0 +1,1 @@
+"""What the program does, callable from anywhere: no argv, no signals, no standard streams."""

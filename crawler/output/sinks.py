@@ -1,0 +1,270 @@
+"""Where lines go: standard output or a file, plain or compressed. Whole lines, back-pressure, nothing half-written.
+
+A file is written under another name beside it (``NAME.partial``, locked) and renamed once it is whole. Standard output
+is written without blocking, so that a reader that sleeps slows the crawl down and a signal still gets through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+from contextlib import suppress
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from crawler.core.errors import ClosedPipeError, LockedError, OutputError
+from crawler.core.text import escaped_for_terminal
+from crawler.output.compression import Plain, compressor
+from crawler.output.files import create_anew, means_folder, open_own, sync_folder, take_back_half_line, writing
+from crawler.output.outlets import PAUSE_S, Outlet, open_outlet
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from crawler.output.compression import Compressor
+
+LUMP_BYTES = 256 * 1024
+"""Lines are collected up to this size before they are written."""
+LAST_WORDS_S = 1.0
+"""How long a stopped run tries to get its last whole lines out to a slow reader."""
+
+
+class _ForTerminal:
+    """Whole lines in, whole lines out, with nothing in them that could steer a terminal."""
+
+    def compress(self, data: bytes) -> bytes:
+        return escaped_for_terminal(data)
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class Sink:
+    """Collects whole lines and writes them in lumps.
+
+    Attributes:
+        name: path as the user gave it; ``-`` is standard output.
+        lines: whole lines taken.
+        bytes: bytes written.
+        is_hashed: unset, before anything is written, where nobody will ask for the SHA-256: it costs 14 µs a page.
+        is_whole: set when nothing is to come any more; an interrupted run leaves it False.
+        last_words_s: how long its end may take to get out.
+
+    Mutable state: the lump being collected, and the lock that lets one lump be written at a time.
+    """
+
+    def __init__(self, name: str, fd: int, compress: Compressor) -> None:
+        self.name = name
+        self.lines = 0
+        self.bytes = 0
+        self.is_hashed = True
+        self.is_whole = False
+        self.last_words_s = LAST_WORDS_S
+        self._fd = fd
+        self._compressor = compress
+        self._lump: list[bytes] = []
+        self._lump_bytes = 0
+        self._unwritten = memoryview(b"")
+        self._lock = asyncio.Lock()
+        self._sha256 = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the bytes written, in hexadecimal."""
+        return self._sha256.hexdigest()
+
+    async def write(self, lines: bytes, count: int) -> None:
+        """Take whole lines; wait while too much is unwritten.
+
+        Raises:
+            OutputError: they cannot be written; a ClosedPipeError if the reader went away.
+        """
+        self._lump.append(lines)
+        self._lump_bytes += len(lines)
+        self.lines += count
+        if self._lump_bytes >= LUMP_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was collected so far."""
+        async with self._lock:
+            await self._drain()
+            if self._lump:
+                lump, self._lump, self._lump_bytes = b"".join(self._lump), [], 0
+                self._unwritten = memoryview(self._compressor.compress(lump))
+                await self._drain()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if not isinstance(exc, OutputError):
+                await self._end()
+            if self.is_whole and exc is None:
+                self._publish()
+            elif not self.lines:
+                self._discard()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        os.close(self._fd)
+
+    async def _end(self) -> None:
+        """Write what is left, and the end of a compressed stream, whoever was cancelled."""
+        with anyio.move_on_after(self.last_words_s, shield=True) as last_words:
+            await self.flush()
+            self._unwritten = memoryview(self._compressor.flush())
+            await self._drain()
+        if last_words.cancelled_caught:
+            self._forget_unwritten()
+            if self.is_whole:
+                raise OutputError(self.name, TimeoutError("nobody read it in time"))
+
+    def _forget_unwritten(self) -> None:
+        """Count no line that did not get out; in a compressed stream nobody can tell which did."""
+        if isinstance(self._compressor, Plain):
+            self.lines -= bytes(self._unwritten).count(b"\n") + b"".join(self._lump).count(b"\n")
+
+    def _publish(self) -> None:
+        """Give what is whole its name."""
+
+    def _discard(self) -> None:
+        """Leave no trace of a run that had nothing."""
+
+    async def _drain(self) -> None:
+        """Write the lump under way; what a cancelled call left over goes first next time, so lines stay whole."""
+        while self._unwritten:
+            try:
+                written = await self._write_some(self._unwritten)
+            except BrokenPipeError as error:
+                raise ClosedPipeError(self.name, error) from None
+            except OSError as error:
+                if isinstance(self._compressor, Plain):
+                    lump = bytes(self._unwritten.obj)
+                    take_back_half_line(self._fd, lump[: len(lump) - len(self._unwritten)])
+                raise OutputError(self.name, error) from None
+            if self.is_hashed:
+                self._sha256.update(self._unwritten[:written])
+            self.bytes += written
+            self._unwritten = self._unwritten[written:]
+
+    async def _write_some(self, data: memoryview) -> int:
+        return os.write(self._fd, data)
+
+
+class StreamSink(Sink):
+    """Standard output, or a path that is no regular file (a pipe, a device)."""
+
+    def __init__(self, name: str, outlet: Outlet, compress: Compressor) -> None:
+        super().__init__(name, outlet.fd, compress)
+        self._outlet = outlet
+
+    async def _write_some(self, data: memoryview) -> int:
+        while not (written := self._outlet.take(data)):
+            watched = self._outlet.watch()
+            await (anyio.sleep(PAUSE_S) if watched is None else anyio.wait_readable(watched))
+        return written
+
+    def _close(self) -> None:
+        self._outlet.close()
+
+
+class FileSink(Sink):
+    """A regular file, which appears under its name only when it is whole.
+
+    Attributes:
+        partial: where its lines are until then, and stay if the run is interrupted.
+    """
+
+    def __init__(self, name: str) -> None:
+        with writing(name):  # a current directory that is gone
+            self._path = Path(os.path.realpath(name))
+        self.partial = self._path.with_name(self._path.name + ".partial")
+        super().__init__(name, _open_partial(name, self.partial), compressor(name))
+
+    def _publish(self) -> None:
+        with writing(self.name):
+            os.fsync(self._fd)
+            self.partial.replace(self._path)
+        sync_folder(self._path.parent)
+
+    def _discard(self) -> None:
+        with suppress(OSError):
+            self.partial.unlink()
+
+
+def open_sink(name: str, until_s: float = inf) -> StreamSink | FileSink:
+    """Open where the lines of a run go, before its first request.
+
+    Args:
+        name: path, or ``-`` for standard output.
+        until_s: monotonic time by which a named pipe has to have a reader.
+
+    Raises:
+        OutputError: it cannot be written.
+        LockedError: another run writes it.
+    """
+    if name == "-":
+        return StreamSink("standard output", Outlet(os.dup(1)), _ForTerminal() if os.isatty(1) else Plain())
+    try:
+        mode = Path(name).stat().st_mode
+    except FileNotFoundError:
+        return FileSink(name)
+    except OSError as error:
+        raise OutputError(name, error) from None
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return FileSink(name)
+    compress = compressor(name)
+    with writing(name):
+        return StreamSink(name, open_outlet(name, until_s, holds_lines=isinstance(compress, Plain)), compress)
+
+
+def _open_partial(name: str, partial: Path) -> int:
+    with writing(name):
+        if means_folder(name):
+            raise IsADirectoryError(errno.EISDIR, "")
+        fd = _locked(name, partial, open_own(partial, os.O_WRONLY))
+        if _is_ours_alone(fd):
+            os.ftruncate(fd, 0)
+            return fd
+        try:
+            return _locked(name, partial, create_anew(partial))
+        finally:
+            os.close(fd)
+
+
+def _is_ours_alone(fd: int) -> bool:
+    """Whether nobody else reads what is written there: no other name leads to it, and no other user owns it."""
+    status = os.fstat(fd)
+    return status.st_nlink == 1 and status.st_uid == os.geteuid()
+
+
+def _locked(name: str, partial: Path, fd: int) -> int:
+    try:
+        _lock(name, partial, fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _lock(name: str, partial: Path, fd: int) -> None:
+    """Lock what was opened; it must still be ``partial`` then, and not what another run has published meanwhile."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(fd), partial.lstat()):
+            return
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    raise LockedError(f"another run is writing {name}: wait for it, or choose another --output")

@@ -1,0 +1,298 @@
+"""Flags, environment, TOML and defaults → one frozen Settings; every problem reported at once.
+
+A field of Settings with its Option is all there is to a setting: its option, help, variable ``NCRAWL_<KEY>`` and
+the key in the TOML file follow from it. Cheap to import, because ``--help`` does.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field, fields
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from crawler.api.endpoints import ZONES
+from crawler.core.errors import ConfigurationError
+from crawler.core.lifetime import ends_s
+from crawler.core.model import Region, VerifyMode
+from crawler.core.patterns import has_region, parse_pattern
+from crawler.settings.options import (
+    AUTO,
+    Arity,
+    Option,
+    one_of,
+    outside,
+    parse_accept,
+    parse_account,
+    parse_duration,
+    parse_file,
+    parse_page_size,
+    parse_rate,
+    parse_registry,
+    parse_switch,
+    parse_text,
+    parsed,
+    shown,
+    whole_number,
+)
+from crawler.settings.origin import parse_gateway
+from crawler.settings.output_path import parse_output
+from crawler.settings.sources import CONFIG_NAME, SYSTEM_CONFIG, Notes, read_config, unknown_keys, written_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crawler.settings.options import RawValue
+    from crawler.settings.origin import Origin
+
+_FILES = ("output", "summary", "registry_file")
+_ALL_CODES = tuple(dict.fromkeys(region.code for zone in ZONES.values() for region in zone.regions))
+_ZONE_OF_HOST = {urlsplit(zone.gateway).hostname: name for name, zone in ZONES.items()}
+_T = TypeVar("_T")
+
+
+def _option(value: _T, key: Option) -> _T:
+    """Return a dataclass field with its default and its metadata; typed as the default, as ``field()`` itself is."""
+    made: Any = field(default=value, metadata={"key": key})
+    return made  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is to do. Made by ``load_settings``; a direct call sets typed values and checks nothing.
+
+    Attributes:
+        account: first field of every line; None leaves it to the keys.
+        gateway: origin without a trailing slash.
+        region: the regions to crawl, of one zone.
+        registry: ``name`` or ``region/name``; empty means every registry there is, unless a file names some.
+        registry_file: where more registries stand, one a line; ``-`` is standard input.
+        exclude: patterns of registries whose images are not listed.
+        expect_gap: patterns of registries that are tried, but may fail without a fault of the run.
+        output: path; ``-`` is standard output.
+        rate: requests a second over all regions; infinity is unlimited.
+        region_rate: the same for each region.
+        deadline: seconds from the start.
+        resume_within: seconds, by this machine's clock.
+        given: names of the keys that somebody set, wherever; the others have their defaults.
+    """
+
+    profile: str | None = _option(
+        None, Option(parse_text, "Section of ~/.ncloud/configure to take the keys from.", metavar="NAME")
+    )
+    account: str | None = _option(
+        None, Option(parse_account, "First field of every line.", "the profile's name, or default", "NAME")
+    )
+    zone: str = _option(
+        "public",
+        Option(one_of(*ZONES), "Installation of the provider.", "as the gateway says, else public", "public|gov"),
+    )
+    gateway: str = _option(
+        ZONES["public"].gateway,
+        Option(parse_gateway, "Origin of the API; https, or http on loopback.", "the zone's", "URL"),
+    )
+    allow_gateway: bool = _option(
+        False,
+        Option(parse_switch, "Sign requests to a host not the provider's.", "false", types=(bool,), shape=Arity.SWITCH),
+    )
+    trust_env: bool = _option(
+        False,
+        Option(parse_switch, "Heed proxy variables and .netrc.", "false", types=(bool,), shape=Arity.SWITCH),
+    )
+    region: tuple[Region, ...] = _option(
+        ZONES["public"].regions,
+        Option(parse_text, "Region to crawl; repeatable, or kr,sgn.", "all of the zone's", "R", shape=Arity.LIST),
+    )
+    registry: tuple[str, ...] = _option(
+        (), Option(parse_registry, "Registries to list.", "every one there is", "REGISTRY", shape=Arity.ARGUMENTS)
+    )
+    registry_file: str | None = _option(
+        None, Option(parse_text, "More registries, one a line; - is standard input.", metavar="FILE")
+    )
+    exclude: tuple[str, ...] = _option(
+        (),
+        Option(
+            parse_pattern, "Registries not to list, region/name with *; repeatable.", "", "PATTERN", shape=Arity.LIST
+        ),
+    )
+    expect_gap: tuple[str, ...] = _option(
+        (), Option(parse_pattern, "Registries known to be unreadable; repeatable.", "", "PATTERN", shape=Arity.LIST)
+    )
+    output: str = _option(
+        "-", Option(parse_output, "File to write; - is standard output; .gz, .zst compress.", "-", "PATH", "-o")
+    )
+    rate: float = _option(
+        50.0,
+        Option(parse_rate, "Requests a second, over all regions, or unlimited.", "50", "N", types=(int, float, str)),
+    )
+    region_rate: float = _option(
+        math.inf,
+        Option(parse_rate, "Requests a second for each region.", "unlimited", "N", types=(int, float, str)),
+    )
+    concurrency: int = _option(
+        64, Option(whole_number(1, 1024), "Requests in flight at most, 1 to 1024.", "64", "N", types=(int,))
+    )
+    page_size: int | str = _option(
+        AUTO,
+        Option(
+            parse_page_size, "Records a page: auto, the most that is given, or N.", AUTO, "auto|N", types=(int, str)
+        ),
+    )
+    verify: VerifyMode = _option(  # noqa: RUF009 - makes a field
+        VerifyMode.AUTO,
+        Option(one_of(*VerifyMode), "How much is proved; never looks only once.", "auto", "auto|always|never"),
+    )
+    deadline: float = _option(
+        3600.0, Option(parse_duration, "Stop cleanly by then: 90s, 30m, 1h30m, 1d.", "1h", "DURATION")
+    )
+    summary: str | None = _option(None, Option(parse_file, "File for the run's result as JSON.", metavar="FILE"))
+    log_format: str = _option(
+        "text", Option(one_of("text", "json"), "Form of the log on standard error.", "text", "text|json")
+    )
+    verbose: int = _option(
+        0, Option(whole_number(0, 2), "Log more; twice for still more.", "0", None, "-v", (int,), Arity.COUNT)
+    )
+    quiet: bool = _option(
+        False,
+        Option(parse_switch, "Log errors only.", "false", None, "-q", (bool,), Arity.SWITCH),
+    )
+
+    compress: str = _option(
+        "none", Option(one_of("none", "gzip", "zstd"), "How to pack the data files.", "none", "none|gzip|zstd")
+    )
+    accept: str = _option(
+        "complete",
+        Option(
+            parse_accept, "What `latest` may point to: complete, partial, or so many missing: 5%.", "complete", "POLICY"
+        ),
+    )
+    resume: bool = _option(
+        False,
+        Option(parse_switch, "Take the newest unfinished run up again.", "false", None, "", (bool,), Arity.SWITCH),
+    )
+    resume_within: float = _option(
+        43_200.0, Option(parse_duration, "Take up only what began within it.", "12h", "DURATION")
+    )
+    retry_failed: str | None = _option(
+        None, Option(parse_file, "Fetch only what this snapshot lacks, and copy the rest.", metavar="SNAPSHOT")
+    )
+    keep: int | None = _option(
+        None, Option(whole_number(1, 100_000), "Keep the newest N snapshots, remove others.", "", "N", types=(int,))
+    )
+    keep_days: int | None = _option(
+        None, Option(whole_number(1, 100_000), "Keep the snapshots of N days, remove others.", "", "N", types=(int,))
+    )
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+
+SNAPSHOT_OPTIONS = ("compress", "accept", "resume", "resume_within", "retry_failed", "keep", "keep_days")
+"""Keys that only `ncrawl snapshot` has."""
+
+OPTIONS: dict[str, Option] = {each.name: each.metadata["key"] for each in fields(Settings) if "key" in each.metadata}
+CRAWL_OPTIONS = tuple(name for name in OPTIONS if name not in SNAPSHOT_OPTIONS)
+
+
+def load_settings(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    cwd: Path,
+    config_home: Path | None,
+    system_config: Path = SYSTEM_CONFIG,
+    warnings: list[str] | None = None,
+) -> Settings:
+    """Return the settings: flag before ``NCRAWL_<KEY>`` before TOML file before default.
+
+    Only the value that takes effect is looked at, but unknown keys are always errors. An empty variable is not set.
+
+    Args:
+        flags: what the command line gave, by key; None and () are "not given". ``config`` names the file.
+        environ: the environment.
+        cwd: what a relative ``config`` starts from; no file is looked for there.
+        config_home: where ``ncrawl/ncrawl.toml`` is looked for; None where there is no such place.
+        system_config: the file that is read after that.
+        warnings: takes a sentence for everything that is odd and no error.
+
+    Raises:
+        ConfigurationError: with a sentence for every problem: key, place, value and what would be right.
+    """
+    notes = Notes(warnings=[] if warnings is None else warnings)
+    problems = notes.problems
+    usual = [config_home / "ncrawl" / CONFIG_NAME] if config_home else []
+    path, table = read_config(
+        flags,
+        environ,
+        cwd=cwd,
+        usual=[*usual, system_config],
+        until_s=ends_s(_deadline_s(flags, environ)),
+        notes=notes,
+    )
+    problems += unknown_keys(OPTIONS, environ, table, path=path)
+    written = written_settings(OPTIONS, flags, environ, table, path=path)
+    values = {
+        name: value for name, found in written.items() if (value := parsed(OPTIONS[name], found, problems)) is not None
+    }
+    if not {"zone", "gateway"} & (written.keys() - values.keys()):
+        _settle_gateway(values, written, problems)
+        _settle_regions(values, written, problems)
+    _find_contradictions(values, written, problems)
+    if problems:
+        raise ConfigurationError(problems)
+    return Settings(**values, given=frozenset(written))
+
+
+def _deadline_s(flags: Mapping[str, object], environ: Mapping[str, str]) -> float:
+    """Return the deadline that is known before the file is read: a pipe in its place is waited for no longer."""
+    key = OPTIONS["deadline"]
+    written = written_settings({"deadline": key}, flags, environ, {}, path=Path())
+    found: float | None = parsed(key, written["deadline"], []) if written else None
+    return Settings().deadline if found is None else found
+
+
+def _settle_gateway(values: dict[str, Any], written: Mapping[str, RawValue], problems: list[str]) -> None:
+    """Let gateway and zone follow from each other; only the provider's hosts get signed requests."""
+    origin: Origin | None = values.pop("gateway", None)
+    if origin is None:
+        values["gateway"] = ZONES[values.setdefault("zone", "public")].gateway
+        return
+    place, zone = written["gateway"].place, _ZONE_OF_HOST.get(origin.host)
+    if zone is None and not origin.is_loopback and not values.get("allow_gateway"):
+        problems.append(f"{place}: {origin} is not the provider's: check it, or add --allow-gateway to trust it")
+    if zone is not None and values.get("zone", zone) != zone:
+        problems.append(f"{place}: {origin} is of zone {zone}, but {written['zone'].place} says {values['zone']}")
+    values.setdefault("zone", zone or "public")
+    values["gateway"] = str(origin)
+
+
+def _settle_regions(values: dict[str, Any], written: Mapping[str, RawValue], problems: list[str]) -> None:
+    """Turn region codes into regions of the zone."""
+    known = {region.code: region for region in ZONES[values["zone"]].regions}
+    codes = values.get("region") or tuple(known)
+    if strangers := [code for code in codes if code not in known]:
+        hint = f"no region of zone {values['zone']}: give {', '.join(known)}"
+        problems += (f"{written['region'].place}: {shown(code)} is {hint}" for code in strangers)
+        return
+    values["region"] = tuple(known[code] for code in codes)
+    if "registry" in values:
+        problems += outside(values["region"], written["registry"].place, values["registry"])
+    for name in ("exclude", "expect_gap"):  # a file may be for several zones, and a run for some regions
+        strangers = [text for text in values.get(name, ()) if not has_region(text, _ALL_CODES)]
+        hint = f"is of no region that there is: {', '.join(_ALL_CODES)}"
+        problems += (f"{written[name].place}: {shown(text)} {hint}" for text in strangers)
+
+
+def _find_contradictions(values: Mapping[str, Any], written: Mapping[str, RawValue], problems: list[str]) -> None:
+    """Note what cannot be meant together."""
+    if values.get("quiet") and values.get("verbose"):
+        problems.append(f"{written['quiet'].place} and {written['verbose'].place} contradict each other: drop one")
+    try:
+        files = {name: os.path.realpath(values[name]) for name in _FILES if values.get(name, "-") != "-"}
+    except OSError as error:
+        problems.append(f"the current directory cannot be found: {error.strerror}: change to one that is there")
+        return
+    for one, other in combinations(files, 2):
+        if files[one] == files[other]:
+            problems.append(f"{written[one].place} and {written[other].place} name the same file: give two")

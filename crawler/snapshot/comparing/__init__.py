@@ -1,0 +1,1 @@
+"""Tell what changed between two snapshots, and what nobody can know."""

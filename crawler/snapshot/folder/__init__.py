@@ -1,0 +1,1 @@
+"""The folder that holds snapshots: what it can do, its lock, `latest`, retention, remains."""

@@ -1,0 +1,1 @@
+"""Read what a snapshot holds: chunks of files, packed or not, their lines and records."""

@@ -1,0 +1,297 @@
+"""Lines to keys and fields, and files of image records to sorted streams.
+
+Keys compare as texts, by code point: that is the order of their UTF-8 bytes, also with lone surrogates in them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import re
+import tempfile
+from contextlib import ExitStack
+from itertools import chain, islice, tee
+from operator import lt
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
+
+import msgspec
+
+from crawler.api.decoding import line_prefix
+from crawler.api.nesting import MAX_DEPTH, nests_deeper
+from crawler.core.errors import OutputError
+from crawler.snapshot.reading.chunks import UnreadableError, stored_lumps, whole_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import IO
+
+RUN_BYTES = 32 * 1024 * 1024
+RUN_LUMP_BYTES = 64 * 1024  # one of each run is in memory at once
+
+
+class DisorderError(UnreadableError):
+    """A data file that is not sorted, or that holds an image twice."""
+
+
+class BadLineError(ValueError):
+    """A line that is no record; ``index`` counts the lines before it in its lump."""
+
+    def __init__(self, problem: str, index: int) -> None:
+        self.problem = problem
+        self.index = index
+        super().__init__(problem)
+
+
+class ImageKey(msgspec.Struct, frozen=True, order=True, gc=False):
+    """What identifies a line of images.ndjson, and sorts it."""
+
+    account: str
+    region: str
+    registry: str
+    name: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Account, region and registry."""
+        return self.account, self.region, self.registry
+
+
+class RegistryKey(msgspec.Struct, frozen=True, order=True, gc=False):
+    """What identifies a line of registries.ndjson, and sorts it."""
+
+    account: str
+    region: str
+    name: str
+
+
+Key = TypeVar("Key", bound=ImageKey | RegistryKey)
+Record: TypeAlias = tuple[ImageKey, bytes]  # an image's key, and its line without the newline
+
+
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_BLANK = re.compile(r"[ \t\r\n]*")
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+# For lone surrogates, which JSON allows and msgspec refuses. float() takes any number of digits, int() does not.
+_TOLERANT = json.JSONDecoder(parse_int=float, parse_constant=_refuse)
+
+
+def parse_key(line: bytes, kind: type[Key]) -> Key:
+    """Find out which record a line holds.
+
+    Raises:
+        ValueError: it is not one JSON object in UTF-8, lacks a field of ``kind``, or nests too deep.
+    """
+    text = line.decode()  # msgspec does not look at the UTF-8 of what it skips
+    try:
+        key = _parse_key(line, text, kind)
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
+    if nests_deeper(line):
+        raise ValueError(_TOO_DEEP)
+    return key
+
+
+def _parse_key(line: bytes, text: str, kind: type[Key]) -> Key:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except ValueError:
+        if not _SURROGATE.search(line):
+            raise
+    return _parse_key_tolerantly(text, kind)
+
+
+def _parse_key_tolerantly(text: str, kind: type[Key]) -> Key:
+    found = _TOLERANT.decode(text)
+    if isinstance(found, dict):
+        found = {name: found[name] for name in kind.__struct_fields__ if name in found}
+    return msgspec.convert(found, kind)
+
+
+def parse_keys(lump: bytes, kind: type[Key]) -> list[Key]:
+    """Find out which records the lines of a lump hold: one key a line, as fast as can be.
+
+    Raises:
+        BadLineError: some line is no record.
+    """
+    try:
+        keys = msgspec.json.Decoder(kind).decode_lines(lump)
+        if not lump.isascii():
+            lump.decode()
+    except (ValueError, RecursionError):
+        return _parse_keys_singly(lump, kind)
+    # JSON has no raw newline in its strings, so "}\n{" stands between two records and nowhere else.
+    is_whole = len(keys) == lump.count(b"\n") == lump.count(b"}\n{") + 1 and lump.endswith(b"}\n")
+    if is_whole and not _may_nest_deep(lump, len(keys)):
+        return keys
+    return _parse_keys_singly(lump, kind)
+
+
+def _may_nest_deep(lump: bytes, lines: int) -> bool:
+    """Whether some line of a lump nests too deep; tells that none does at the cost of counting, if most are flat."""
+    more_brackets = lump.count(b"{") + lump.count(b"[") - lines
+    return more_brackets >= MAX_DEPTH and any(map(nests_deeper, lump.split(b"\n")))
+
+
+def _parse_keys_singly(lump: bytes, kind: type[Key]) -> list[Key]:
+    keys: list[Key] = []
+    for line in lump.removesuffix(b"\n").split(b"\n"):
+        try:
+            keys.append(parse_key(line, kind))
+        except ValueError as error:
+            raise BadLineError(str(error), len(keys)) from error
+    return keys
+
+
+def encode_text(text: str) -> bytes:
+    """Encode a text as JSON: UTF-8 as it is, and lone surrogates, which UTF-8 does not have, as escapes."""
+    try:
+        return msgspec.json.encode(text)
+    except UnicodeEncodeError:
+        return json.dumps(text).encode()
+
+
+def line_start(key: ImageKey | RegistryKey) -> bytes:
+    """Return what a record's line begins with, to the letter: our own fields, which are all of the key but the name."""
+    return line_prefix(key.__struct_fields__[:-1], msgspec.structs.astuple(key)[:-1])
+
+
+def parse_fields(line: bytes) -> dict[str, msgspec.Raw]:
+    """Split a record that has a key into name and exact text of each field; of two with one name the last counts."""
+    try:
+        return _FIELDS.decode(line)
+    except msgspec.DecodeError:
+        return dict(_scan_fields(line.decode()))
+
+
+def _scan_fields(text: str) -> Iterator[tuple[str, msgspec.Raw]]:
+    at = _after_blank(text, text.index("{") + 1)
+    while text[at] != "}":
+        name, at = _TOLERANT.raw_decode(text, at)
+        begin = _after_blank(text, text.index(":", at) + 1)
+        _, end = _TOLERANT.raw_decode(text, begin)
+        yield name, msgspec.Raw(text[begin:end].encode())
+        at = _after_blank(text, end)
+        at = _after_blank(text, at + 1) if text[at] == "," else at
+
+
+def _after_blank(text: str, at: int) -> int:
+    match = _BLANK.match(text, at)
+    assert match
+    return match.end()
+
+
+def are_increasing(keys: Iterable[Key]) -> bool:
+    """Tell whether keys are sorted and none is there twice."""
+    these, following = tee(keys)
+    return all(map(lt, these, islice(following, 1, None)))
+
+
+def ordered_records(lumps: Iterable[bytes], path: Path) -> Iterator[Record]:
+    """Yield the image records of the sorted lumps of a file.
+
+    Raises:
+        DisorderError: they are not sorted, or an image is there twice.
+        UnreadableError: a line is no image record.
+    """
+    return chain.from_iterable(ordered_batches(lumps, path, None))
+
+
+def ordered_batches(
+    lumps: Iterable[bytes], path: Path, place: tuple[str, str, str] | None
+) -> Iterator[Iterable[Record]]:
+    """Yield the image records of sorted lumps, a lump at a time.
+
+    Args:
+        lumps: the uncompressed bytes of a file, or of a part of it.
+        path: of the file, for errors.
+        place: account, region and registry of all of them; None if they may be of any.
+
+    Raises:
+        DisorderError: they are not sorted, an image is there twice, or is of another registry.
+        UnreadableError: a line is no image record.
+    """
+    last: list[ImageKey] = []
+    for lump, keys in _keyed_lumps(lumps, path):
+        if not are_increasing(last + keys):
+            raise DisorderError(path, "its images are not sorted, or one is there twice")
+        if place and not keys[0].place == keys[-1].place == place:  # and so all between: they are sorted
+            raise DisorderError(path, "an image is of another registry")
+        yield _records(lump, keys)
+        last = keys[-1:]
+
+
+def _keyed_lumps(lumps: Iterable[bytes], path: Path) -> Iterator[tuple[bytes, list[ImageKey]]]:
+    lines = 0
+    for lump in whole_lines(lumps, path):
+        try:
+            keys = parse_keys(lump, ImageKey)
+        except BadLineError as error:
+            line = lines + error.index + 1
+            raise UnreadableError(path, f"line {line:,} is no image record: {error.problem}") from error
+        yield lump, keys
+        lines += len(keys)
+
+
+def _records(lump: bytes, keys: list[ImageKey]) -> Iterable[Record]:
+    return zip(keys, lump.split(b"\n"), strict=False)  # nothing follows the last newline
+
+
+def sorted_records(lumps: Iterable[bytes], path: Path) -> Iterator[Record]:
+    """Yield the image records of lumps in any order, sorted, after all have been read: a pipe cannot be read twice.
+
+    Runs of `RUN_BYTES` are sorted in memory, kept in temporary files and merged: O(n log n), memory O(runs).
+
+    Raises:
+        DisorderError: an image is there twice.
+        UnreadableError: a line is no image record.
+        OutputError: the temporary files cannot be written.
+    """
+    with ExitStack() as stack:
+        runs = [stack.enter_context(_stored_run(run)) for run in _sorted_runs(lumps, path)]
+        yield from _each_once(heapq.merge(*(_read_run(run, path) for run in runs)), path)
+
+
+def _each_once(records: Iterable[Record], path: Path) -> Iterator[Record]:
+    """Let sorted records pass unless one is there twice."""
+    last = None
+    for record in records:
+        if record[0] == last:
+            raise DisorderError(path, f"image {last.region}/{last.registry}/{last.name} is there twice")
+        yield record
+        last = record[0]
+
+
+def _sorted_runs(lumps: Iterable[bytes], path: Path) -> Iterator[list[Record]]:
+    """Yield runs, each of which is looked through for what is there twice: what unpacks to much repeats itself."""
+    run: list[Record] = []
+    size = 0
+    for lump, keys in _keyed_lumps(lumps, path):
+        run.extend(_records(lump, keys))
+        size += len(lump)
+        if size >= RUN_BYTES:
+            yield list(_each_once(sorted(run), path))
+            run, size = [], 0
+    yield list(_each_once(sorted(run), path))
+
+
+def _stored_run(run: list[Record]) -> IO[bytes]:
+    try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        file.writelines(line + b"\n" for _, line in run)
+        file.seek(0)
+    except OSError as error:
+        raise OutputError(tempfile.gettempdir(), error) from error
+    return file
+
+
+def _read_run(file: IO[bytes], path: Path) -> Iterator[Record]:
+    for lump, keys in _keyed_lumps(stored_lumps(file, None, RUN_LUMP_BYTES), path):
+        yield from _records(lump, keys)

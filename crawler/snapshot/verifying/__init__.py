@@ -1,0 +1,1 @@
+"""Prove a snapshot whole, or name what is wrong with it."""

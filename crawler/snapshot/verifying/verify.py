@@ -1,0 +1,181 @@
+"""Prove a snapshot whole, or say what is wrong with it by file, registry and line.
+
+A file of images is read once, in lumps, to prove it; only if that fails is it read again, line by line, to say why.
+Memory does not grow with the files: what is strictly sorted is unique.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from typing import TYPE_CHECKING
+
+from crawler.core.text import writable
+from crawler.snapshot.manifest import (
+    IMAGES,
+    MANIFEST,
+    REGISTRIES,
+    ManifestError,
+    load,
+    read_bytes,
+    salvage,
+)
+from crawler.snapshot.reading.chunks import (
+    UnreadableError,
+    lump_bytes,
+    open_regular,
+    stored_lumps,
+    unpacked,
+    whole_lines,
+)
+from crawler.snapshot.reading.records import BadLineError, ImageKey, are_increasing, line_start, parse_keys
+from crawler.snapshot.verifying.contradictions import contradictions
+from crawler.snapshot.verifying.diagnosis import Finding, explain_images, explain_registries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import IO
+
+    from crawler.snapshot.manifest import Manifest, RegistryRecord, StoredFile
+
+
+def verify(folder: Path) -> Iterator[Finding]:
+    """Re-read all of a snapshot and yield whatever is wrong; nothing, if it is whole.
+
+    Raises:
+        UsageError: the folder is no snapshot, or one of another format.
+    """
+    data = read_bytes(folder)
+    manifest: Manifest | None
+    try:
+        manifest = load(data)
+    except ManifestError as error:
+        yield Finding(file=MANIFEST, problem=str(error))
+        manifest = salvage(data)
+    if manifest is None:
+        return
+    for registry, problem in contradictions(manifest):
+        yield Finding(file=MANIFEST, registry=registry, problem=problem)
+    if images := manifest.stored_file(IMAGES):
+        yield from _verify_images(folder / images.name, images, manifest)
+    if registries := manifest.stored_file(REGISTRIES):
+        yield from _verify_registries(folder / registries.name, registries, manifest)
+
+
+def foreign_entries(folder: Path) -> list[str]:
+    """Return what is in a snapshot's folder and is not of it, such as a file server's own: no damage, but to be told.
+
+    Raises:
+        UsageError: the folder cannot be read.
+    """
+    manifest = salvage(read_bytes(folder))
+    if manifest is None:
+        return []
+    known = {MANIFEST, *(file.name for file in manifest.files)}
+    try:
+        return sorted(writable(path.name) for path in folder.iterdir() if path.name not in known)
+    except OSError as error:
+        raise UnreadableError(folder, f"cannot be read: {error.strerror}") from error
+
+
+class _Tape:
+    """A stored file that is read once, from front to back, and measured on the way."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file = file
+        self._lump_bytes = lump_bytes(path)
+        self._digest = hashlib.sha256()
+        self.position = 0
+
+    def take(self, length: int | None) -> Iterator[bytes]:
+        """Yield the next ``length`` bytes, or all that are left."""
+        for lump in stored_lumps(self._file, length, self._lump_bytes):
+            self._digest.update(lump)
+            self.position += len(lump)
+            yield lump
+
+    def skip(self, length: int | None) -> None:
+        """Measure the next ``length`` bytes, or all that are left, without looking at them."""
+        deque(self.take(length), maxlen=0)
+
+    def differences(self, stored: StoredFile) -> Iterator[Finding]:
+        """Compare what was measured of the whole file with what the manifest says."""
+        if self.position != stored.bytes:
+            problem = f"is {self.position} bytes long, not {stored.bytes}"
+            yield Finding(file=stored.name, problem=problem)
+        if self._digest.hexdigest() != stored.sha256:
+            yield Finding(file=stored.name, problem="does not have the SHA-256 of the manifest")
+
+
+def _verify_images(path: Path, stored: StoredFile, manifest: Manifest) -> Iterator[Finding]:
+    try:
+        tape, suspects = _prove(path, manifest.registries)
+    except UnreadableError as error:
+        yield Finding(file=path.name, problem=error.problem)
+        return
+    findings = list(tape.differences(stored))
+    yield from findings
+    is_moved = tape.position != stored.bytes
+    if not suspects and not is_moved:
+        return
+    for finding in explain_images(path, manifest.registries, is_moved=is_moved):
+        findings = [finding]
+        yield finding
+    if not findings:
+        problem = f"{len(suspects)} from here on have no offset, length or sha256 that fits their lines"
+        yield Finding(file=MANIFEST, registry=suspects[0].label, problem=problem)
+
+
+def _verify_registries(path: Path, stored: StoredFile, manifest: Manifest) -> Iterator[Finding]:
+    try:
+        tape, _ = _prove(path, ())
+    except UnreadableError as error:
+        yield Finding(file=path.name, problem=error.problem)
+        return
+    yield from tape.differences(stored)
+    yield from explain_registries(path, stored.lines, manifest)
+
+
+def _prove(path: Path, registries: Iterable[RegistryRecord]) -> tuple[_Tape, list[RegistryRecord]]:
+    """Read a file once; return its measures, and those of the registries in it with which anything is wrong."""
+    try:
+        with open_regular(path) as file:
+            tape = _Tape(file, path)
+            suspects = [registry for registry in registries if not _is_proven(tape, registry, path)]
+            tape.skip(None)
+    except OSError as error:
+        raise UnreadableError(path, f"cannot be read: {error.strerror}") from error
+    return tape, suspects
+
+
+def _is_proven(tape: _Tape, registry: RegistryRecord, path: Path) -> bool:
+    """Read the next registry from the tape and tell whether nothing at all is wrong with it."""
+    end = tape.position + (registry.length or 0)
+    proven = _are_lines_of(registry, unpacked(tape.take(registry.length or 0), path), path)
+    tape.skip(end - tape.position)  # what a damaged frame left unread
+    return proven
+
+
+def _are_lines_of(registry: RegistryRecord, lumps: Iterable[bytes], path: Path) -> bool:
+    digest = hashlib.sha256()
+    start = line_start(ImageKey(*registry.place, ""))
+    lines, last = 0, list[ImageKey]()
+    try:
+        for lump in whole_lines(lumps, path):
+            keys = parse_keys(lump, ImageKey)
+            if not (_do_begin_with(start, lump, len(keys)) and are_increasing(last + keys)):
+                return False
+            if not keys[0].place == keys[-1].place == registry.place:  # and so all between: they are sorted
+                return False
+            digest.update(lump)
+            lines, last = lines + len(keys), keys[-1:]
+            if lines > registry.images:  # what is packed may go on for gigabytes
+                return False
+    except (UnreadableError, BadLineError):
+        return False
+    return lines == registry.images and digest.hexdigest() == registry.sha256
+
+
+def _do_begin_with(start: bytes, lump: bytes, lines: int) -> bool:
+    return lump.startswith(start) and lump.count(b"\n" + start) == lines - 1 and lump.endswith(b"\n")

@@ -1,0 +1,193 @@
+"""Logs: one line an event, as text or JSON, at the level that it deserves, and never steered from outside."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import TYPE_CHECKING, Any, get_args
+
+import pytest
+
+from crawler.cli.logs import complain, configure_logging, log_event, say, tell_end
+from crawler.core.events import Event, FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
+from crawler.core.model import Verdict
+from crawler.engine.spec import StopReason
+from crawler.settings.loading import Settings
+from crawler.snapshot.manifest import Manifest, Run, Tool
+from crawler.snapshot.totals import Totals, VerdictCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HOSTILE = "\x1b[2J\u202eeno\r\nncrawl: error: forged\x00"
+EVENTS: list[Event] = [
+    TryFailed("kr", "team-a", 2, "500/900 Unexpected Error", 1.25),
+    TryFailed("kr", None, 1, "timed out", None),
+    Throttled("sgn", "429/410 Throttle Limited", 25.0),
+    ListingEnded("jpn", "team-b", Verdict.COMPLETE, None, 12),
+    ListingEnded("jpn", "team-c", Verdict.INCOMPLETE, "page 3: reset", 7),
+    FieldOverridden("kr", "team-a"),
+    RunStopped("stopped by SIGINT"),
+]
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Log into a text: give settings and something that logs; get what was written."""
+    log = logging.getLogger("ncrawl")
+    before = log.handlers, log.propagate, log.level
+
+    def collect(act: Callable[[], object], **settings: Any) -> str:
+        stream = io.StringIO()
+        monkeypatch.setattr("sys.stderr", stream)
+        configure_logging(Settings(**settings))
+        act()
+        return stream.getvalue()
+
+    yield collect
+    log.handlers, log.propagate = before[:2]
+    log.setLevel(before[2])
+
+
+def log_all() -> None:
+    for event in EVENTS:
+        log_event(event)
+
+
+def test_text(logged: Callable[..., str]) -> None:
+    """At -vv everything is told, in words that say what, where, and what comes next."""
+    assert logged(log_all, verbose=2).splitlines() == [
+        "ncrawl: info: kr/team-a: page 2: 500/900 Unexpected Error; again in 1.2 s",
+        "ncrawl: debug: kr, list of registries: page 1 is given up: timed out",
+        "ncrawl: info: sgn: 429/410 Throttle Limited; slowing down to 25.0 requests a second",
+        "ncrawl: debug: jpn/team-b: complete, 12 found",
+        "ncrawl: info: jpn/team-c: incomplete, 7 found: page 3: reset",
+        "ncrawl: warning: kr/team-a sent account, region or registry in a record; ours take their place",
+        "ncrawl: warning: stopping: stopped by SIGINT",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"), [({}, 2), ({"verbose": 1}, 5), ({"verbose": 2}, 7), ({"quiet": True}, 0)]
+)
+def test_levels(logged: Callable[..., str], settings: dict[str, Any], lines: int) -> None:
+    """Usually what the user has to know, with -v what went wrong on the way, with -vv everything, with -q nothing."""
+    assert len(logged(log_all, **settings).splitlines()) == lines
+
+
+@pytest.mark.parametrize("stop", [StopReason.KEY_REFUSED, StopReason.QUOTA])
+def test_a_refusal_is_an_error(logged: Callable[..., str], stop: StopReason) -> None:
+    """What ends with exit 4 is told with -q too: nothing that repeats by itself will mend it."""
+    reason = f"{stop.value}: 401/200 Authentication Failed"
+    assert logged(lambda: log_event(RunStopped(reason)), quiet=True) == f"ncrawl: error: stopping: {reason}\n"
+
+
+def test_json_tells_what_is_missing(logged: Callable[..., str]) -> None:
+    """No table follows JSON lines, so each registry that is not complete is told there, with its reason."""
+    told = [json.loads(line) for line in logged(log_all, log_format="json").splitlines()]
+    endings = [(line["level"], line["registry"], line["reason"]) for line in told if line["event"] == "ListingEnded"]
+    assert endings == [("warning", "team-c", "page 3: reset")]
+
+
+def test_json(logged: Callable[..., str]) -> None:
+    """Each line is an object with time, level, message and the event's own fields."""
+    lines = [json.loads(line) for line in logged(log_all, verbose=2, log_format="json").splitlines()]
+    assert [line["event"] for line in lines] == [type(event).__name__ for event in EVENTS]
+    assert lines[0] == {
+        "time": lines[0]["time"],
+        "level": "info",
+        "message": "kr/team-a: page 2: 500/900 Unexpected Error; again in 1.2 s",
+        "event": "TryFailed",
+        "region": "kr",
+        "registry": "team-a",
+        "page": 2,
+        "reason": "500/900 Unexpected Error",
+        "pause_s": 1.25,
+    }
+    assert lines[0]["time"].endswith("Z")
+    assert lines[4]["verdict"] == "incomplete"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize(
+    "event",
+    [
+        TryFailed("kr", HOSTILE, 2, HOSTILE, 1.0),
+        ListingEnded("kr", "\ud800", Verdict.FAILED, HOSTILE, 0),
+        ListingEnded("kr", "x" * 100_000, Verdict.FAILED, "y" * 100_000, 0),
+        RunStopped(HOSTILE),
+    ],
+    ids=["try", "half a pair", "long", "stop"],
+)
+def test_hostile_text_stays_one_visible_line(logged: Callable[..., str], event: Event, log_format: str) -> None:
+    """No name and no message of a server's forges a line, steers a terminal or floods a log (V1, V2)."""
+    text = logged(lambda: log_event(event), verbose=2, log_format=log_format)
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    assert text[:-1].isprintable()
+    assert len(text) < 2000
+    if log_format == "json":
+        json.loads(text)
+
+
+def test_every_event_can_be_told(logged: Callable[..., str]) -> None:
+    """No kind of event is without words."""
+
+    def log_each() -> None:
+        for kind in get_args(Event):
+            values: dict[str, Any] = {"region": "kr", "reason": "why", "verdict": Verdict.COMPLETE}
+            values |= {"page": 1, "rate_per_s": 1.0, "skew_s": 2.0, "images": 0}
+            log_event(kind(**{name: values.get(name) for name in kind.__struct_fields__}))
+
+    assert len(logged(log_each, verbose=2).splitlines()) == len(get_args(Event))
+
+
+@pytest.mark.parametrize(("verdict", "level"), [("complete", "info"), ("incomplete", "warning")])
+def test_end_of_a_run(logged: Callable[..., str], verdict: Any, level: str) -> None:
+    """A collector of JSON lines is told how the run ended, at whatever level it listens; people get tables."""
+    totals = Totals(
+        registries=VerdictCounts(complete=2), images=1500, pages=3, requests=4, retries=0, throttled=0, bytes=9
+    )
+    whole = Manifest(
+        tool=Tool(name="ncrawl", version="0"),
+        run=Run(id="x", started="", finished=""),
+        verdict=verdict,
+        totals=totals,
+        files=(),
+        registries=(),
+        regions=(),
+    )
+    as_json = Settings(log_format="json")
+    line = json.loads(logged(lambda: tell_end(as_json, whole, "a table"), log_format="json"))
+    assert (line["event"], line["level"], line["message"]) == ("RunEnded", level, f"{verdict}, 1,500 images")
+    assert line["totals"]["registries"]["complete"] == 2
+    assert logged(lambda: tell_end(Settings(), whole, "a table")) == "a table\n"
+    for quiet in (Settings(log_format="json", quiet=True), Settings(quiet=True)):
+        assert logged(lambda quiet=quiet: tell_end(quiet, whole, "a table")) == ""
+
+
+def test_what_is_said_to_people_is_lines_of_json_too(logged: Callable[..., str]) -> None:
+    """Where a collector reads standard error, each line of it is an object; --quiet says nothing."""
+    text = "holds one image a line:\n\n{}\n"
+    assert logged(lambda: say(Settings(), text)) == f"{text}\n"
+    lines = logged(lambda: say(Settings(log_format="json"), text), log_format="json").splitlines()
+    assert [json.loads(line)["message"] for line in lines] == ["holds one image a line:", "{}"]
+    assert logged(lambda: say(Settings(quiet=True), text)) == ""
+
+
+def test_complaints_are_visible(logged: Callable[..., str]) -> None:
+    """A path with controls in its name does not steer the terminal that is told of it (V1)."""
+    text = logged(lambda: complain("a\x1b[31m\u202eb\rc: No such file"))
+    assert text == "ncrawl: a\\x1b[31m\\u202eb\\rc: No such file\n"
+
+
+def test_complaints(logged: Callable[..., str]) -> None:
+    """The last words of a run that fails: a line each, in the form of the logs, also with -q."""
+    text = logged(lambda: complain("one\ntwo"), quiet=True)
+    assert text == "ncrawl: one\nncrawl: two\n"
+    lines = logged(lambda: complain("one\ntwo"), quiet=True, log_format="json").splitlines()
+    assert [(json.loads(line)["level"], json.loads(line)["message"]) for line in lines] == [
+        ("error", "one"),
+        ("error", "two"),
+    ]

@@ -1,0 +1,110 @@
+"""The files in config/ that users copy: every option they use exists, and the real tools accept them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from crawler.cli import COMMANDS, cli
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config"
+
+
+def command_lines() -> list[list[str]]:
+    """Return the arguments of every call of ncrawl in config/, comments left out."""
+    service = re.findall(r"^ExecStart=\S+/ncrawl (.*)$", (CONFIG / "ncrawl.service").read_text(), re.MULTILINE)
+    cron = re.findall(r"^\d.*/bin/ncrawl (.*?) \|\|", (CONFIG / "ncrawl.cron").read_text(), re.MULTILINE)
+    job = re.findall(r"args: \[(.*)\]", (CONFIG / "ncrawl-cronjob.yaml").read_text())
+    calls = [shlex.split(line) for line in service + cron] + [[word.strip(' "') for word in job[0].split(",")]]
+    assert len(calls) == 3
+    return calls
+
+
+def parse(arguments: list[str]) -> click.Context:
+    """Parse a command line as the program would, without running it."""
+    context = click.Context(cli)
+    command = cli.get_command(context, arguments[0])
+    assert command is not None
+    return command.make_context(arguments[0], arguments[1:])
+
+
+@pytest.mark.parametrize("arguments", command_lines())
+def test_every_option_exists(arguments: list[str]) -> None:
+    """The service, the cron line and the Kubernetes job call a command with options and a folder that it takes."""
+    assert parse(arguments).params["resume"] is True
+
+
+def test_options_of_the_readme_exist() -> None:
+    """Every `ncrawl …` line in README.md's code blocks parses, and every option in its table exists."""
+    text = (ROOT / "README.md").read_text()
+    blocks = "\n".join(re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    lines = re.findall(r"^ncrawl (.+?)(?:\s+#.*|\s*\|.*|\s*>.*)?$", blocks, re.MULTILINE)
+    assert len(lines) >= 8
+    for line in lines:
+        parse(shlex.split(line))
+    table = set(re.findall(r"^\| `.*?(--[a-z-]+)", text, re.MULTILINE))
+    known = {name for command in COMMANDS for name in options_of(command)}
+    assert table <= known
+
+
+def options_of(name: str) -> set[str]:
+    """Return the long options of a command."""
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+
+
+def test_the_readme_names_every_option_of_a_crawl() -> None:
+    """No option of `images` or `snapshot` is missing from README.md."""
+    text = (ROOT / "README.md").read_text()
+    assert {option for option in options_of("images") | options_of("snapshot") if f"`{option}" not in text} == set()
+
+
+def test_the_service_looks_for_settings_where_it_may() -> None:
+    """ProtectHome= closes /home, and a settings file that may be there but cannot be read draws a warning."""
+    service = dict(re.findall(r"^(\w+)=(.*)$", (CONFIG / "ncrawl.service").read_text(), re.MULTILINE))
+    assert service["ProtectHome"] == "yes"
+    assert service["Environment"] == f"HOME=/var/lib/{service['StateDirectory']}"
+
+
+def test_the_job_needs_no_entry_point() -> None:
+    """Kubernetes runs `ncrawl`, whatever the image runs by itself."""
+    assert re.search(
+        r"^ +command: \[ncrawl\]\n +args: \[snapshot,", (CONFIG / "ncrawl-cronjob.yaml").read_text(), re.MULTILINE
+    )
+
+
+def test_the_job_gets_no_variables_of_services() -> None:
+    """A service called ncrawl in the namespace would put NCRAWL_SERVICE_HOST and more into the job's environment."""
+    job = (CONFIG / "ncrawl-cronjob.yaml").read_text()
+    assert re.search(r"^ {10}enableServiceLinks: false\b", job, re.MULTILINE)
+    assert re.search(r"^ {10}restartPolicy: ", job, re.MULTILINE), "it is a field of the pod, as this one is"
+
+
+def test_every_night_has_the_same_options() -> None:
+    """Whether systemd, cron or Kubernetes begins it: options of the log and the folder aside."""
+    nights = [[word for word in line if word not in ("--log-format", "json", "-q")] for line in command_lines()]
+    assert nights[0][2:] == nights[1][2:] == nights[2][2:]
+
+
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    """`systemd-analyze verify` finds nothing wrong with service and timer."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("not run: systemd-analyze is not here")
+    program = Path(sys.executable).with_name("ncrawl")
+    service = (CONFIG / "ncrawl.service").read_text().replace("/opt/ncrawl/bin/ncrawl", str(program))
+    (tmp_path / "ncrawl.service").write_text(service)
+    shutil.copy(CONFIG / "ncrawl.timer", tmp_path)
+    units = [str(tmp_path / "ncrawl.service"), str(tmp_path / "ncrawl.timer")]
+    answer = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    complaints = [line for line in answer.stderr.splitlines() if "ncrawl" in line]
+    assert complaints == []
+    assert answer.returncode == 0

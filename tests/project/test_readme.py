@@ -1,0 +1,279 @@
+"""README.md's commands do what they say: each is read from the file itself and run as it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import zstandard
+
+from crawler.emulation import Emulator, EmulatorOptions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+YEAR_MS = 31_536_000_000
+HELD_ELSEWHERE = ("ncrawl/0",)  # what runs the tests, and the demo, which test_demo.py runs
+
+
+def blocks() -> dict[str, str]:
+    """Return README.md's blocks of commands, by their heading and place below it."""
+    found: dict[str, str] = {}
+    parts = (ROOT / "README.md").read_text().split("```\n")
+    heading, number = "", 0
+    for text, block in zip(parts[::2], parts[1::2], strict=False):
+        if headings := re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+            heading, number = headings[-1], 0
+        found[f"{heading}/{number}"] = block
+        number += 1
+    return found
+
+
+def recipe(begins: str) -> str:
+    """Return the recipe whose comment begins so."""
+    (found,) = [one for one in blocks()["Recipes/0"].split("\n\n") if one.startswith(f"# {begins}")]
+    return found
+
+
+def commands(block: str) -> list[str]:
+    """Return the commands of a block, a line each; those that only show where secrets go are left out."""
+    return [line for line in block.splitlines() if line and not re.search(r"^#|=…", line)]
+
+
+class Shell:
+    """Runs what a user would paste, in a folder of its own, with the program on PATH."""
+
+    def __init__(self, home: Path, **environ: str) -> None:
+        self.home = home
+        kept = {name: value for name, value in os.environ.items() if name.startswith("COV")}
+        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        self.environ = kept | {"PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8"} | environ
+
+    async def start(self, text: str) -> asyncio.subprocess.Process:
+        """Start it."""
+        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return await asyncio.create_subprocess_exec("bash", "-c", text, cwd=self.home, env=self.environ, **pipes)
+
+    async def __call__(self, text: str) -> str:
+        """Run it to its end and return standard output; it must succeed."""
+        async with asyncio.timeout(60):
+            process = await self.start(text)
+            out, err = await process.communicate()
+        assert process.returncode == 0, f"{text}\n{err.decode()}"
+        return out.decode()
+
+
+@pytest.fixture
+async def account(tmp_path: Path) -> AsyncIterator[Shell]:
+    """A shell with the keys of an emulated account."""
+    async with Emulator(EmulatorOptions(registries=3, images=60)) as emulator:
+        keys = {"NCLOUD_ACCESS_KEY_ID": emulator.access_key, "NCLOUD_SECRET_KEY": emulator.secret_key}
+        yield Shell(tmp_path, NCRAWL_GATEWAY=emulator.url, **keys)
+
+
+def needs(*programs: str) -> None:
+    """Skip the test where a program is not to be had."""
+    for program in programs:
+        if shutil.which(program, path=f"{BIN}{os.pathsep}{os.environ['PATH']}") is None:
+            pytest.skip(f"not run: {program} is not here")
+
+
+def write_records(path: Path, *records: dict[str, Any]) -> None:
+    """Write records as a crawl does; what is not given is missing."""
+    lines = [json.dumps({"account": "default", "region": "kr", "registry": "team-a"} | record) for record in records]
+    data = "".join(f"{line}\n" for line in lines).encode()
+    path.write_bytes(zstandard.ZstdCompressor().compress(data) if path.suffix == ".zst" else data)
+
+
+def test_every_block_is_held() -> None:
+    """A block that no test runs is not added without a word."""
+    here = Path(__file__).read_text()
+    assert [name for name in blocks() if f'"{name}"' not in here] == []
+    assert len(blocks()["Recipes/0"].split("\n\n")) == len(re.findall(r'\(recipe\("\w', here))
+
+
+def test_targets_exist() -> None:
+    """Every `make …` that README.md and ARCHITECTURE.md name is one."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = (ROOT / "README.md").read_text() + (ROOT / "ARCHITECTURE.md").read_text()
+    named = set(re.findall(r"(?:`|^\$ |^)make ([a-z-]+)", text, re.MULTILINE))
+    assert named >= {"demo", "test"}
+    assert named <= targets
+
+
+def test_figures_of_the_benchmark() -> None:
+    """What README.md says of speed and memory stands in RESULTS.md, and is of the commit that it names."""
+    (said,) = re.findall(r"^- \*\*Fast\.\*\*.*?\n(?=- )", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    results = (ROOT / "benchmarks/RESULTS.md").read_text()
+    assert re.findall(r"`make bench` at ([0-9a-f]{7})\b", said) == re.findall(r" UTC, commit ([0-9a-f]{7})", results)
+    ratios, megabytes = re.findall(r"\d+\.\d\d", said), re.findall(r"(\d+) MB", said)
+    assert len(ratios) >= 4
+    assert len(megabytes) >= 2
+    assert [one for one in ratios if f"| {one} (" not in re.sub(" +", " ", results)] == []
+    assert [one for one in megabytes if not re.search(rf"\| +{one} \|$", results, re.MULTILINE)] == []
+
+
+def test_figures_of_the_faults() -> None:
+    """README.md and the table in ARCHITECTURE.md tell of one and the same run."""
+    pattern = (
+        r"Of (\d+)\s+runs under injected faults \(`make faults` at ([0-9a-f]{7})\) (\d+) ended complete, (\d+) said"
+    )
+    (said,) = re.findall(pattern, (ROOT / "README.md").read_text())
+    table = (ROOT / "ARCHITECTURE.md").read_text()
+    (measured,) = re.findall(r"^### Measured, .*, by `make faults` at ([0-9a-f]{7})$", table, re.MULTILINE)
+    (runs,), ended = (re.findall(rf"^\| {row} \| (\d+)", table, re.MULTILINE) for row in ("injected runs", "… .*"))
+    assert said == (runs, measured, *ended)
+
+
+async def test_the_demo_prints_what_is_shown(tmp_path: Path) -> None:
+    """Regions, registries and images of the table, and the line that is shown; requests and seconds may differ."""
+    shown = blocks()["ncrawl/1"]
+    shell = Shell(tmp_path)
+    text = await shell("ncrawl demo --output demo.ndjson 2>&1")
+    rows = re.findall(r"^(?:kr|sgn|jpn) +\d+ +\d+ +[\d,]+", shown, re.MULTILINE)
+    assert len(rows) == 3
+    assert all(re.search(" +".join(row.split()), text) for row in rows)
+    assert "demo.ndjson holds one image a line" in text
+    (line,) = re.findall(r"^(\{.*?)…\}$", shown, re.MULTILINE)
+    assert any(each.startswith(line) for each in (tmp_path / "demo.ndjson").read_text().splitlines())
+
+
+async def test_install(tmp_path: Path) -> None:
+    """A clone can be installed and gives the command; what comes from the network is left out, and so is pipx."""
+    first, second = commands(blocks()["Install/0"])
+    assert second.startswith("pipx install .")
+    offline = "--quiet --no-deps --no-index --no-build-isolation --disable-pip-version-check"
+    pip, _, arguments = first.partition(" #")[0].partition(" ")
+    assert pip == "pip"
+    shell = Shell(tmp_path, PYTHONPATH=str(tmp_path / "here"))
+    await shell(f"cd {ROOT} && {sys.executable} -m pip {arguments} {offline} --target {tmp_path / 'here'}")
+    assert (await shell("here/bin/ncrawl --version")).startswith("ncrawl ")
+
+
+async def test_first_real_crawl(account: Shell, tmp_path: Path) -> None:
+    """Each line of it runs, one after the other, and the recipes take what it leaves."""
+    needs("jq", "duckdb")
+    names = (await account("ncrawl registries -q --region kr | jq -r .name")).split()
+    for command in commands(blocks()["The first real crawl/0"]):
+        assert command.startswith("ncrawl ")
+        await account(command.replace("team-a", names[0]).replace("team-b", names[1]))
+    images = (tmp_path / "images.ndjson").read_bytes()
+    assert images.count(b"\n") == 60
+    packed = (tmp_path / "images.ndjson.zst").read_bytes()
+    assert sorted(zstandard.ZstdDecompressor().decompressobj().decompress(packed).splitlines()) == sorted(
+        images.splitlines()
+    )
+    assert json.loads((tmp_path / "run.json").read_bytes())["totals"]["images"] == 60
+    for one in blocks()["Recipes/0"].split("\n\n"):
+        await account(one)
+
+
+async def test_every_night(account: Shell, tmp_path: Path) -> None:
+    """Its commands run one after the other, and leave what the tree shows."""
+    first, *others = commands(blocks()["Every night/1"])
+    await account(first.replace("/var/lib/ncrawl", str(tmp_path)))
+    (name,) = (await account("ls -d 2*T*Z")).split()
+    tree = re.findall(r"^ {2,}([a-z.]+)", blocks()["Every night/0"], re.MULTILINE)
+    assert sorted(tree) == sorted([*os.listdir(tmp_path / name), "latest"])  # noqa: PTH208
+    assert (tmp_path / "latest").exists()
+    for command in others:
+        assert command.startswith("ncrawl ")
+        await account(command.replace("20261122T020000Z", name).replace("/var/lib/ncrawl", str(tmp_path)))
+
+
+async def test_emulator(tmp_path: Path) -> None:
+    """It starts with the switches that are shown, and what it prints, pasted, leads a crawl to it."""
+    (command,) = commands(blocks()["The emulator/0"])
+    shell = Shell(tmp_path)
+    process = await shell.start("exec " + command.replace("--port 8080", "--port 0"))
+    try:
+        assert process.stdout
+        async with asyncio.timeout(60):
+            greeting = b"".join([await process.stdout.readline() for _ in range(5)]).decode()
+        assert "Paste these lines" in greeting
+        assert (await shell(f"{greeting}\nncrawl registries -q --region kr --rate unlimited | wc -l")).strip() == "300"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+
+
+async def test_recipe_of_the_largest_registries(tmp_path: Path) -> None:
+    """Ten of twelve, most images first; records with nothing but their name count like others."""
+    counts = {f"registry-{number:02}": number for number in range(1, 13)}
+    records = [{"registry": name, "name": f"{n}"} for name, number in counts.items() for n in range(number)]
+    write_records(tmp_path / "images.ndjson", *records, {"registry": "registry-12", "name": None})
+    needs("jq")
+    told = await Shell(tmp_path)(recipe("the ten registries with the most images"))
+    expected = [["13", "kr/registry-12"], *([str(n), f"kr/registry-{n:02}"] for n in range(11, 2, -1))]
+    assert [line.split() for line in told.splitlines()] == expected
+
+
+async def test_recipe_of_stale_images(tmp_path: Path) -> None:
+    """Only those that say so are old and never pulled: absent, null or odd is not oldest, nor never."""
+    needs("jq")
+    odd: tuple[Any, ...] = (None, False, "2001", "0", "", [], {})
+    now_ms = int(time.time() * 1000)
+    old, young = now_ms - YEAR_MS - 3_600_000, now_ms - YEAR_MS + 3_600_000
+    write_records(
+        tmp_path / "images.ndjson",
+        {"name": "old", "pull_count": 0, "last_updated": old},
+        {"name": "old, in fractions", "pull_count": 0.0, "last_updated": old + 0.5},
+        {"name": "young", "pull_count": 0, "last_updated": young},
+        {"name": "pulled", "pull_count": 1, "last_updated": old},
+        *({"name": f"dated {one!r}", "pull_count": 0, "last_updated": one} for one in odd),
+        *({"name": f"pulled {one!r}", "pull_count": one, "last_updated": old} for one in odd),
+        {"name": "without a date", "pull_count": 0},
+        {"name": "without a count", "last_updated": old},
+        {"name": "with a name only"},
+    )
+    told = await Shell(tmp_path)(recipe("images that nobody pulled"))
+    expected = [{"region": "kr", "registry": "team-a", "name": name} for name in ("old", "old, in fractions")]
+    assert [json.loads(line) for line in told.splitlines()] == expected
+
+
+async def test_recipe_of_what_is_missing(tmp_path: Path) -> None:
+    """Registries and lists of registries, each with its reason, if it has one."""
+    needs("jq")
+    verdicts = ("complete", "complete_with_drift", "unverified", "incomplete", "denied", "gone", "failed")
+    registries: list[dict[str, Any]] = [
+        {"region": "kr", "registry": one, "verdict": one, "reason": f"why {one}"} for one in verdicts
+    ]
+    registries += [{"region": "kr", "registry": "x", "verdict": "failed", "reason": None}]
+    registries += [{"region": "kr", "registry": "y", "verdict": "failed"}]
+    regions: list[dict[str, Any]] = [{"region": "kr", "verdict": "complete", "reason": None, "registries": 9}]
+    regions += [{"region": "sgn", "verdict": "failed", "reason": "down", "registries": 0}]
+    (tmp_path / "run.json").write_text(json.dumps({"registries": registries, "regions": regions}))
+    told = await Shell(tmp_path)(recipe("what is not complete"))
+    assert told.splitlines() == [
+        *(f"kr/{one}: {one}: why {one}" for one in verdicts[2:]),
+        "kr/x: failed: no reason given",
+        "kr/y: failed: no reason given",
+        "sgn/(its list of registries): failed: down",
+    ]
+
+
+async def test_recipe_in_sql(tmp_path: Path) -> None:
+    """Odd counts of pulls, and those beyond 64 bits, stop nothing; a registry without any has no sum."""
+    needs("duckdb")
+    odd: list[Any] = [None, "many", [], {"a": 1}, 2**64, 5, 1e300]
+    write_records(
+        tmp_path / "images.ndjson.zst",
+        *({"name": str(number), "pull_count": value} for number, value in enumerate(odd)),
+        {"name": "missing"},
+        {"registry": "team-b", "name": "a", "last_updated": {"odd": []}},
+    )
+    (tmp_path / ".duckdbrc").write_text(".mode csv\n")
+    told = await Shell(tmp_path)(recipe("the first one in SQL"))
+    assert told.split() == ["region,registry,images,pulls", f"kr,team-a,8,{2**64 + 5}", "kr,team-b,1,NULL"]

@@ -1,0 +1,196 @@
+"""Writes small valid snapshots, by the letter of the contract, without the code that publishes real ones."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections import Counter
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+import zstandard
+
+from crawler.core.model import Verdict
+from crawler.snapshot.manifest import (
+    IMAGES,
+    MANIFEST,
+    REGISTRIES,
+    ExcludedRegistry,
+    Manifest,
+    RegionRecord,
+    RegistryRecord,
+    Run,
+    StoredFile,
+    Tool,
+    dump,
+    read,
+)
+from crawler.snapshot.reading.records import ImageKey, RegistryKey, line_start
+from crawler.snapshot.totals import Totals, VerdictCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+Place: TypeAlias = tuple[str, str, str]
+Contents: TypeAlias = "Mapping[Place, Iterable[bytes]]"
+"""Account, region and registry to the API's records of its images, sorted by name."""
+
+_TIME = "2026-11-23T02:00:00Z"
+
+
+def pack(data: bytes, suffix: str) -> bytes:
+    """Compress into one member or frame."""
+    if suffix == ".gz":
+        return gzip.compress(data, mtime=0)
+    return zstandard.ZstdCompressor().compress(data) if suffix else data
+
+
+def unpack(data: bytes, suffix: str) -> bytes:
+    """Decompress all members or frames."""
+    if suffix == ".gz":
+        return gzip.decompress(data)
+    if suffix == ".zst":
+        with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as reader:
+            return reader.read()
+    return data
+
+
+def image(name: str, **fields: object) -> bytes:
+    """Encode an image as the API sends it."""
+    return msgspec.json.encode({"can_edit": True, "description": None, "name": name, "pull_count": 0} | fields)
+
+
+def image_line(place: Place, record: bytes) -> bytes:
+    """Put our fields in front of a record."""
+    return line_start(ImageKey(*place, "")) + record[1:] + b"\n"
+
+
+def make_snapshot(
+    folder: Path,
+    contents: Contents,
+    *,
+    suffix: str = "",
+    verdicts: Mapping[Place, Verdict] | None = None,
+    regions: Mapping[str, Verdict] | None = None,
+    excluded: Mapping[Place, str] | None = None,
+) -> Path:
+    """Write a snapshot and return its folder.
+
+    Args:
+        folder: where to; created.
+        contents: what is in it.
+        suffix: "", ".gz" or ".zst".
+        verdicts: of registries that are not complete; they may be missing from ``contents``.
+        regions: verdicts of regions; those of the registries are complete by default.
+        excluded: registries that were found and not listed, and by which pattern.
+    """
+    excluded = excluded or {}
+    verdicts, regions = verdicts or {}, regions or {}
+    places = sorted({*contents, *verdicts})
+    folder.mkdir(parents=True)
+    records = []
+    with (folder / (IMAGES + suffix)).open("wb") as file:
+        for place in places:
+            lines = [image_line(place, record) for record in contents.get(place, ())]
+            packed = pack(b"".join(lines), suffix) if lines else b""
+            records.append(_record(place, verdicts.get(place), lines, file.tell(), len(packed)))
+            file.write(packed)
+    known = sorted({*places, *excluded})
+    lines = [_registry_line(place) for place in known]
+    (folder / (REGISTRIES + suffix)).write_bytes(pack(b"".join(lines), suffix))
+    found = Counter(region for _, region, _ in known)
+    region_records = tuple(
+        RegionRecord(region=region, verdict=verdict, reason=None, registries=found[region])
+        for region, verdict in sorted((dict.fromkeys(found, Verdict.COMPLETE) | dict(regions)).items())
+    )
+    files = (
+        _stored(folder / (IMAGES + suffix), sum(record.images for record in records)),
+        _stored(folder / (REGISTRIES + suffix), len(lines)),
+    )
+    made = msgspec.structs.replace(
+        _manifest(files, tuple(records), region_records),
+        excluded=tuple(
+            ExcludedRegistry(account=account, region=region, registry=registry, pattern=pattern)
+            for (account, region, registry), pattern in sorted(excluded.items())
+        ),
+    )
+    (folder / MANIFEST).write_bytes(dump(made))
+    return folder
+
+
+def as_format_1(folder: Path) -> Path:
+    """Write the manifest of a snapshot anew as it was in format 1, sealed by the rule that is told to users."""
+    old = msgspec.json.decode((folder / MANIFEST).read_bytes())
+    old["format"] = 1
+    for keys, names in ((old, ("excluded", "expected_gaps", "checksum")), (old["totals"], ("seconds", "regions"))):
+        for name in names:
+            del keys[name]
+    del old["totals"]["registries"]["unverified"]
+    sealed = msgspec.json.format(msgspec.json.encode(old | {"checksum": ""}), indent=2) + b"\n"
+    digest = hashlib.sha256(sealed).hexdigest().encode()
+    (folder / MANIFEST).write_bytes(sealed.replace(b'"checksum": ""', b'"checksum": "%b"' % digest))
+    return folder
+
+
+def reseal(snapshot: Path, change: Callable[[Manifest], Manifest]) -> Path:
+    """Write a manifest with something changed and the right checksum; return the snapshot."""
+    (snapshot / MANIFEST).write_bytes(dump(change(read(snapshot))))
+    return snapshot
+
+
+def _registry_line(place: Place) -> bytes:
+    account, region, name = place
+    record = msgspec.json.encode({"name": name, "status": 0})
+    return line_start(RegistryKey(account, region, "")) + record[1:] + b"\n"
+
+
+def _record(place: Place, verdict: Verdict | None, lines: list[bytes], offset: int, length: int) -> RegistryRecord:
+    account, region, registry = place
+    return RegistryRecord(
+        account=account,
+        region=region,
+        registry=registry,
+        verdict=verdict or Verdict.COMPLETE,
+        reason=None,
+        images=len(lines),
+        count=len(lines),
+        pages=1,
+        passes=1,
+        requests=1,
+        offset=offset,
+        length=length,
+        sha256=hashlib.sha256(b"".join(lines)).hexdigest(),
+        started=_TIME,
+        finished=_TIME,
+    )
+
+
+def _stored(path: Path, lines: int) -> StoredFile:
+    data = path.read_bytes()
+    return StoredFile(name=path.name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), lines=lines)
+
+
+def _manifest(
+    files: tuple[StoredFile, ...], registries: tuple[RegistryRecord, ...], regions: tuple[RegionRecord, ...]
+) -> Manifest:
+    whole = all(record.verdict.is_whole for record in (*registries, *regions))  # type: ignore[attr-defined]
+    totals = Totals(
+        registries=VerdictCounts.of(registries),
+        images=files[0].lines,
+        pages=len(registries) + len(regions),
+        requests=len(registries) + len(regions),
+        retries=0,
+        throttled=0,
+        bytes=0,
+    )
+    return Manifest(
+        tool=Tool(name="ncrawl", version="0.1.0"),
+        run=Run(id="20261123T020000Z", started=_TIME, finished=_TIME, options={"page_size": 100}),
+        verdict="complete" if whole else "incomplete",
+        totals=totals,
+        files=files,
+        registries=registries,
+        regions=regions,
+        observed={"page_size": {"kr": 100}},
+    )

@@ -33,7 +33,7 @@ PARTS = {
     "listing": ("engine/listing", "engine/passes", "engine/proof", "engine/sightings"),
     "crawl and schedule": ("engine/", "core/events", "core/model"),
     "transport and rate limiter": ("transport/",),
-    "signing": ("api/signing", "api/endpoints", "settings/credentials", "core/secret"),
+    "signing": ("api/signing", "api/zones", "settings/credentials", "core/secret"),
     "sinks": ("output/sinks", "output/compression"),
     "spooling and sorting": ("snapshot/unfinished/spool", "snapshot/unfinished/writer"),
     "committing": ("snapshot/unfinished/run",),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crawler.api.endpoints import ZONES
+from crawler.api.zones import ZONES
 from crawler.cli.crawling import keys_for, options_of
 from crawler.cli.logs import WHOLE
 from crawler.core.errors import UsageError

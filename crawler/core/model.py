@@ -38,10 +38,17 @@ class VerifyMode(StrEnum):
 
 
 class Region(Struct, frozen=True):
-    """One region of a zone: its code, as users write it, and the base path of its API."""
+    """One region of a zone.
+
+    Attributes:
+        code: as users write it.
+        base_path: of version 2 of its API, behind the zone's gateway.
+        own_gateway: origin of version 3, which has a host a region; None where there is no version 3.
+    """
 
     code: str
     base_path: str
+    own_gateway: str | None = None
 
 
 class PageRequest(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
-from crawler.api.endpoints import ZONES
+from crawler.api.zones import ZONES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

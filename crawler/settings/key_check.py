@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from crawler.api.endpoints import ZONES
+from crawler.api.zones import ZONES
 from crawler.core.errors import CredentialsError
 from crawler.core.secret import KeyPair, Secret
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _PRINTABLE_ASCII = re.compile(r"[!-~]+")
-_ENDINGS = {"public": ".ntruss.com", "gov": ".gov-ntruss.com", "fin": ".fin-ntruss.com"}
+_ENDINGS = {zone.name: "." + ".".join(zone.gateway.rsplit(".", 2)[1:]) for zone in ZONES.values()}
 _QUOTES = "\"'"
 
 
@@ -50,8 +50,7 @@ def hint_at_zone(place: str, url: str, zone: str) -> str | None:
     other = next((name for name, ending in _ENDINGS.items() if host.endswith(ending)), zone)
     if other == zone:
         return None
-    hint = f": --zone {other}?" if other in ZONES else ""
-    return f"{place} is of the {other} zone, but the crawl is of the {zone} one{hint}"
+    return f"{place} is of the {other} zone, but the crawl is of the {zone} one: --zone {other}?"
 
 
 def _host(url: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from crawler.api.endpoints import ZONES
+from crawler.api.zones import ZONES
 from crawler.core.errors import ConfigurationError
 from crawler.core.lifetime import ends_s
 from crawler.core.model import Region, VerifyMode
@@ -88,7 +88,7 @@ class Settings:
     )
     zone: str = _option(
         "public",
-        Option(one_of(*ZONES), "Installation of the provider.", "as the gateway says, else public", "public|gov"),
+        Option(one_of(*ZONES), "Installation of the provider.", "as the gateway says, else public", "public|gov|fin"),
     )
     gateway: str = _option(
         ZONES["public"].gateway,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from crawler.api.endpoints import check_registry_name
+from crawler.api.zones import check_registry_name
 from crawler.core.errors import InvalidRegistryNameError
 
 if TYPE_CHECKING:

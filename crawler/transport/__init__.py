@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
-from crawler.api.endpoints import request_target
 from crawler.api.signing import GatewayClock
+from crawler.api.zones import request_target
 from crawler.core.errors import RequestError
 from crawler.transport.attempt import Attempt
 from crawler.transport.bodies import MAX_BODY_BYTES, read_body

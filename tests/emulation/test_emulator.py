@@ -23,8 +23,8 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.api.endpoints import check_registry_name
 from crawler.api.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from crawler.api.zones import check_registry_name
 from crawler.cli import run
 from crawler.cli.emulator import command
 from crawler.core.errors import UsageError

@@ -19,7 +19,7 @@ from support.mended_aioresponses import MendedResponse
 from support.raw_server import RawServer, answer, in_pieces, page, refusal
 
 from crawler.api.decoding import lines
-from crawler.api.endpoints import ZONES
+from crawler.api.zones import ZONES
 from crawler.core.errors import CredentialsError, GatewayError, NcrawlError, NetworkError, OutputError, PageError
 from crawler.core.events import FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
 from crawler.core.model import Verdict, VerifyMode

@@ -196,7 +196,11 @@ async def test_gov_keys_for_a_public_crawl(home: Path) -> None:
             "is of the gov zone, but the crawl is of the public one: --zone gov?",
         ),
         ("ncloud.apigw.gov-ntruss.com:443", "public", "is of the gov zone"),
-        ("https://fin-ncloud.apigw.fin-ntruss.com", "public", "is of the fin zone, but the crawl is of the public one"),
+        (
+            "https://fin-ncloud.apigw.fin-ntruss.com",
+            "public",
+            "is of the fin zone, but the crawl is of the public one: --",
+        ),
         ("https://hush@relay.example", "public", None),
         ("https://gov-ntruss.com.example", "public", None),
         ("https://[hush", "public", None),

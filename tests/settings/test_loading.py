@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.api.endpoints import ZONES
+from crawler.api.zones import ZONES
 from crawler.cli.options import crawl_options, settings_from
 from crawler.core.errors import ConfigurationError
 from crawler.core.model import VerifyMode
@@ -540,7 +540,7 @@ def test_registry_file_is_read_tolerantly(tmp_path: Path) -> None:
 def test_registry_file_from_standard_input() -> None:
     """``-`` reads standard input; a closed one is an error, not a traceback."""
     code = (
-        "from crawler.api.endpoints import ZONES\n"
+        "from crawler.api.zones import ZONES\n"
         "from crawler.settings.registry_file import *\n"
         "try: print(read_registry_file('-', ZONES['gov'].regions))\n"
         "except ConfigurationError as error: print(error)"

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.raw_server import RawServer, answer, in_pieces, page, then_close
 
-from crawler.api.endpoints import ZONES
+from crawler.api.zones import ZONES
 from crawler.core.errors import NetworkError, ProtocolError, RequestError
 from crawler.core.model import PageRequest
 from crawler.core.secret import KeyPair, Secret

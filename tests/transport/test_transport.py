@@ -37,7 +37,7 @@ from hypothesis import strategies as st
 from support.raw_server import RawServer, answer, in_pieces, page, refusal, then_close, then_reset, zipped
 
 from crawler.api.decoding import IMAGE_FIELDS, decode_page
-from crawler.api.endpoints import ZONES
+from crawler.api.zones import ZONES
 from crawler.core.errors import (
     CertificateError,
     CredentialsError,

@@ -1,6 +1,6 @@
-"""Zone, region and registry to request target: the only place that builds a path.
+"""The provider's installations, the regions of each, and where each answers; and what a registry may be called.
 
-Source: the provider's API overview (Container Registry, API v2).
+Source: the provider's API overview (Container Registry, API v2 and v3). A region more is a line here.
 """
 
 from __future__ import annotations
@@ -8,25 +8,41 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from crawler.core.errors import InvalidRegistryNameError
 from crawler.core.model import Region
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from crawler.core.model import PageRequest
 
 MAX_REGISTRY_NAME = 255
 _REGISTRY_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
+LARGEST_PAGES: Final[Mapping[str, int | None]] = {"v2": None, "v3": 1000}
+"""The versions of the API, and the most records a page that each takes; None where no document says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A separate installation of the provider: its gateway and the regions behind it."""
+    """A separate installation of the provider.
+
+    Attributes:
+        gateway: what all its regions stand behind in version 2.
+        regions: those that there are.
+    """
 
     name: str
     gateway: str
     regions: tuple[Region, ...]
+
+    def gateways(self, api: str) -> dict[str, str]:
+        """Return where each region answers in a version of the API, by its code; none where the zone has no such."""
+        if api == "v2":
+            return {region.code: self.gateway for region in self.regions}
+        return {region.code: region.own_gateway for region in self.regions if region.own_gateway}
 
 
 ZONES = {
@@ -36,9 +52,9 @@ ZONES = {
             "public",
             "https://ncr.apigw.ntruss.com",
             (
-                Region("kr", "/ncr/api/v2"),
-                Region("sgn", "/ncr/sgn-api/v2"),
-                Region("jpn", "/ncr/jpn-api/v2"),
+                Region("kr", "/ncr/api/v2", "https://kr-ncr.apigw.ntruss.com"),
+                Region("sgn", "/ncr/sgn-api/v2", "https://sg-ncr.apigw.ntruss.com"),
+                Region("jpn", "/ncr/jpn-api/v2", "https://jp-ncr.apigw.ntruss.com"),
             ),
         ),
         Zone(
@@ -46,6 +62,7 @@ ZONES = {
             "https://gov-ncr.apigw.gov-ntruss.com",
             (Region("kr", "/ncr/kr/v2"), Region("krs", "/ncr/krs/v2")),
         ),
+        Zone("fin", "https://ncr.apigw.fin-ntruss.com", (Region("fkr", "/ncr/api/v2"),)),
     )
 }
 

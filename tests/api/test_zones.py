@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.api.endpoints import MAX_REGISTRY_NAME, ZONES, check_registry_name, request_target
+from crawler.api.zones import MAX_REGISTRY_NAME, ZONES, check_registry_name, request_target
 from crawler.core.errors import InvalidRegistryNameError
 from crawler.core.model import PageRequest, Region
 
@@ -72,6 +72,7 @@ HOSTILE = [
         ("public", "https://ncr.apigw.ntruss.com", "jpn", "/ncr/jpn-api/v2"),
         ("gov", "https://gov-ncr.apigw.gov-ntruss.com", "kr", "/ncr/kr/v2"),
         ("gov", "https://gov-ncr.apigw.gov-ntruss.com", "krs", "/ncr/krs/v2"),
+        ("fin", "https://ncr.apigw.fin-ntruss.com", "fkr", "/ncr/api/v2"),
     ],
 )
 def test_endpoints_of_the_api_page(zone: str, gateway: str, region: str, path: str) -> None:
@@ -91,6 +92,7 @@ def test_there_are_no_other_regions() -> None:
         ("public", "jpn"),
         ("gov", "kr"),
         ("gov", "krs"),
+        ("fin", "fkr"),
     }
 
 

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 FRAME = re.compile(r"(?P<function>.*) \((?P<file>[^()]*?)(:\d+)?\)$")
 PARTS = {
-    "decoding": ("api/decoding",),
+    "decoding": ("api/records", "api/v2", "api/v3", "api/surrogates", "api/nesting"),
     "listing": ("engine/listing", "engine/passes", "engine/proof", "engine/sightings"),
     "crawl and schedule": ("engine/", "core/events", "core/model"),
     "transport and rate limiter": ("transport/",),
-    "signing": ("api/signing", "api/zones", "settings/credentials", "core/secret"),
+    "signing": ("api/signing", "api/zones", "api/paths", "settings/credentials", "core/secret"),
     "sinks": ("output/sinks", "output/compression"),
     "spooling and sorting": ("snapshot/unfinished/spool", "snapshot/unfinished/writer"),
     "committing": ("snapshot/unfinished/run",),

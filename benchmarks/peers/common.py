@@ -59,15 +59,12 @@ def by_orjson(body: bytes, registry: str) -> tuple[int | None, bytes]:
 
 def by_ncrawl(body: bytes, registry: str) -> tuple[int | None, bytes]:
     """Return the same by ncrawl's own functions: like for like in all but HTTP, verdicts and uniqueness."""
-    from crawler.api.decoding import (  # noqa: PLC0415 - only this way needs ncrawl
-        IMAGE_FIELDS,
-        decode_page,
-        line_prefix,
-        lines,
-    )
+    from crawler.api.collections import IMAGES  # noqa: PLC0415 - only this way needs ncrawl
+    from crawler.api.records import line_prefix, lines  # noqa: PLC0415 - likewise
+    from crawler.api.v2 import V2  # noqa: PLC0415 - likewise
 
-    page = decode_page(body, IMAGE_FIELDS)
-    return page.next, lines(line_prefix(IMAGE_FIELDS, ("default", "kr", registry)), page.records)
+    page = V2.decode(body, IMAGES, 1)
+    return page.next, lines(line_prefix(IMAGES.fields, ("default", "kr", registry)), page.records)
 
 
 def names_of(body: bytes) -> tuple[int | None, list[str]]:

@@ -16,8 +16,6 @@ from crawler.core.model import Region
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crawler.core.model import PageRequest
-
 MAX_REGISTRY_NAME = 255
 _REGISTRY_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
@@ -80,17 +78,3 @@ def check_registry_name(name: str) -> str:
     if len(name) > MAX_REGISTRY_NAME or ".." in name or not _REGISTRY_NAME.fullmatch(name):
         raise InvalidRegistryNameError(name)
     return name
-
-
-def request_target(request: PageRequest) -> str:
-    """Return path and query for a page: ASCII, exactly the bytes that go onto the wire and are signed.
-
-    Raises:
-        InvalidRegistryNameError: the registry's name is not on the allow-list.
-    """
-    path = f"{request.region.base_path}/repositories"
-    if request.registry is not None:
-        path += f"/{check_registry_name(request.registry)}"
-    if request.page_size is None:
-        return f"{path}?page={request.page}"
-    return f"{path}?page={request.page}&pagesize={request.page_size}"

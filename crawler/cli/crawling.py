@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from crawler.api.decoding import lines
+from crawler.api.records import lines
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import MORE_MEMORY, within_limits
@@ -33,7 +33,7 @@ from crawler.output.sinks import FileSink, open_sink
 from crawler.settings.credentials import find_keys
 from crawler.settings.loading import CRAWL_OPTIONS
 from crawler.snapshot.manifest import Run, StoredFile, dump
-from crawler.transport import Transport, check_files, fetch_metadata, find_proxy, open_client
+from crawler.transport import Transport, check_files, fetch_metadata, find_proxy, open_clients
 from crawler.transport.gcra import RateLimits
 from crawler.transport.rate_limiter import RateLimiter
 
@@ -180,10 +180,10 @@ async def crawl(settings: Settings, spec: CrawlSpec, found: FoundKeys, output: O
 async def _crawl(settings: Settings, spec: CrawlSpec, found: FoundKeys, output: Output) -> CrawlResult:
     regions = [region.code for region in settings.region]
     rate_limiter = RateLimiter(RateLimits(settings.rate, settings.region_rate, regions), regions)
-    wire, why = open_client(settings.gateway, trust_env=settings.trust_env)
+    clients, why = open_clients(dict.fromkeys(regions, settings.gateway), trust_env=settings.trust_env)
     log.info("%s", why, extra={"event": {"event": "ClientTaken", "reason": why}})
     spec = replace(spec, deadline_s=left_s(spec.deadline_s))
-    async with Transport(found.credentials, rate_limiter, wire) as transport:
+    async with Transport(found.credentials, rate_limiter, clients, dialect=spec.dialect) as transport:
         one = Crawl(spec, transport, output, log_event)
         with stopping_on_signals(one), one_error():
             async with anyio.create_task_group() as beside:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from crawler.api.decoding import IMAGE_FIELDS, REGISTRY_FIELDS, decode_page, line_prefix
+from crawler.api.collections import IMAGES, REGISTRIES
+from crawler.api.records import line_prefix
 from crawler.core.errors import CredentialsError, InvalidRegistryNameError, RequestError
 from crawler.core.events import FieldOverridden, RunStopped
 from crawler.core.model import PageRequest, VerifyMode
@@ -62,7 +63,7 @@ class Crawl:
         self._timer: asyncio.TimerHandle | None = None
         self._scope = anyio.CancelScope()
         self._verdicts = Verdicts(spec, observe, self._now_ms)
-        self._failed_tries = FailedTries(fetcher, observe, stop=self.stop, now_s=self._loop.time)
+        self._failed_tries = FailedTries(fetcher, observe, dialect=spec.dialect, stop=self.stop, now_s=self._loop.time)
         self._stop: StopReason | None = None
         self._stop_reason: str | None = None
         self._stop_told: str | None = None
@@ -143,9 +144,9 @@ class Crawl:
 
     def _begin(self, region: Region, registry: str | None) -> ListingTask:
         if registry is None:
-            prefix = line_prefix(REGISTRY_FIELDS, (self._spec.account, region.code))
+            prefix = line_prefix(REGISTRIES.fields, (self._spec.account, region.code))
         else:
-            prefix = line_prefix(IMAGE_FIELDS, (self._spec.account, region.code, registry))
+            prefix = line_prefix(IMAGES.fields, (self._spec.account, region.code, registry))
         of_registries, of_images = self._page_sizes[region.code]
         listing = Listing(of_registries if registry is None else of_images, self._spec.verify)
         return ListingTask(region, registry, listing, prefix, started_ms=self._now_ms())
@@ -188,9 +189,10 @@ class Crawl:
     async def _try(self, queue: RegionQueue, job: PageTask) -> None:
         task = job.task
         request = PageRequest(task.region, task.registry, job.page, job.page_size)
-        ours = REGISTRY_FIELDS if task.registry is None else IMAGE_FIELDS
+        collection = REGISTRIES if task.registry is None else IMAGES
         try:
-            page = decode_page(await self._fetcher.fetch(request, task), ours)
+            body = await self._fetcher.fetch(request, task)
+            page = self._spec.dialect.decode(body, collection, job.page)
         except RequestError as error:
             await self._lost(queue, job, self._failed_tries.failed(queue, job, error))
         except InvalidRegistryNameError as error:

@@ -10,20 +10,18 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from crawler.api.signing import hint_at_clocks
-from crawler.core.errors import GatewayError, NotSentError, TooLargeError
+from crawler.core.errors import GatewayError, NotSentError, ProxyError
 from crawler.core.events import ClockCorrected, RegionHeld, RegionReleased, Throttled, TryFailed
 from crawler.engine.page_size import SMALL
 from crawler.engine.passes import Failure
 from crawler.engine.retry_policy import (
-    FAILURE_KINDS,
     MAX_TRIES,
     TRIES_AT_A_SIZE,
     Action,
-    classify,
+    called_for,
     is_improper,
-    is_outage,
-    may_be_too_heavy,
     pause_s,
+    rule_for,
 )
 from crawler.engine.size_search import has_asked_for_less
 from crawler.engine.spec import StopReason
@@ -31,9 +29,11 @@ from crawler.engine.spec import StopReason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from crawler.api.dialect import Dialect
     from crawler.core.errors import RequestError
     from crawler.core.events import Observer
     from crawler.engine.interfaces import Fetcher
+    from crawler.engine.retry_policy import Rule
     from crawler.engine.scheduler import PageTask, RegionQueue
 
 
@@ -43,6 +43,7 @@ class FailedTries:
     Args:
         fetcher: slows down, and sends back what waits for its turn in a region that is held.
         observe: is told.
+        dialect: knows what the gateway's errors mean.
         stop: ends the crawl.
         now_s: the clock of the schedule, monotonic seconds.
 
@@ -55,12 +56,14 @@ class FailedTries:
         fetcher: Fetcher,
         observe: Observer,
         *,
+        dialect: Dialect,
         stop: Callable[[StopReason, str], None],
         now_s: Callable[[], float],
     ) -> None:
         self.rate_per_s = inf
         self._fetcher = fetcher
         self._observe = observe
+        self._dialect = dialect
         self._stop = stop
         self._now_s = now_s
         self._warned_of_clock = False
@@ -75,20 +78,17 @@ class FailedTries:
         if isinstance(error, NotSentError):
             queue.retry_at(job, self._now_s())
             return None
-        if _may_be_for_its_size(queue, job, error) and queue.search.must_wait(job, queue.tasks):
+        rule = rule_for(error, self._dialect)
+        if _may_be_for_its_size(queue, job, rule) and queue.search.must_wait(job, queue.tasks):
             self._put_off(queue, job, error)
             return None
-        action = _called_for(queue, job, error)
+        action = _called_for(queue, job, rule, error=error)
         job.was_improper = job.was_improper or is_improper(error)
-        job.task.throttled += action is Action.SLOW_DOWN
-        self._count_against(queue, job, error)
-        if action is Action.STOP_KEY and isinstance(error, GatewayError):
-            self._key_refused(queue, job, error)
-        elif action is Action.STOP_QUOTA:
-            self._stop(StopReason.QUOTA, f"{StopReason.QUOTA.value}: {error}")
-        elif action is Action.STOP_PROXY:
-            self._stop(StopReason.PROXY, str(error))
-        elif action is Action.SLOW_DOWN or (action is Action.RETRY and _has_tries_left(queue, job)):
+        job.task.throttled += action.value.slows_down
+        self._count_against(queue, job, error, is_outage=rule.is_outage)
+        if action.value.stop is not None:
+            self._stop_unless_mended(queue, job, error, why=action.value.stop)
+        elif action.value.slows_down or (action.value.is_retried and _has_tries_left(queue, job)):
             self._try_again(queue, job, action, error=error)
         else:
             queue.proved = queue.proved or (isinstance(error, GatewayError) and action is not Action.BAD_REQUEST)
@@ -108,11 +108,11 @@ class FailedTries:
             return None
         self._observe(TryFailed(job.task.region.code, job.task.registry, job.page, reason, None))
         tried = f"{reason} ({job.tries + 1} tries)" if job.tries else reason
-        return Failure(FAILURE_KINDS[action], tried)
+        return Failure(action.value.failure, tried)
 
-    def _count_against(self, queue: RegionQueue, job: PageTask, error: RequestError) -> None:
+    def _count_against(self, queue: RegionQueue, job: PageTask, error: RequestError, *, is_outage: bool) -> None:
         """Let the region's health know of a failure: an outage's, or an answer all the same."""
-        if not is_outage(error):
+        if not is_outage:
             self.answered(queue)
             return
         asked_s = error.retry_after_s or 0.0
@@ -120,13 +120,17 @@ class FailedTries:
             self._observe(RegionHeld(queue.region.code, str(error)))
             self._fetcher.send_back(queue.region.code)
 
-    def _key_refused(self, queue: RegionQueue, job: PageTask, error: GatewayError) -> None:
-        """Stop, unless the clock was why: then try with the right one, which is said once."""
-        if not self._fetcher.clock_explains(error):
-            self._stop(
-                StopReason.KEY_REFUSED, f"{StopReason.KEY_REFUSED.value}: {error}{hint_at_clocks(error.clock_skew_s)}"
-            )
-            return
+    def _stop_unless_mended(self, queue: RegionQueue, job: PageTask, error: RequestError, *, why: StopReason) -> None:
+        """Stop, unless it is a refused key and the clock was why: then try with the right one, which is said once."""
+        if why is StopReason.KEY_REFUSED and isinstance(error, GatewayError):
+            if self._fetcher.clock_explains(error):
+                self._try_with_right_clock(queue, job)
+                return
+            self._stop(why, f"{why.value}: {error}{hint_at_clocks(error.clock_skew_s)}")
+        else:
+            self._stop(why, str(error) if isinstance(error, ProxyError) else f"{why.value}: {error}")
+
+    def _try_with_right_clock(self, queue: RegionQueue, job: PageTask) -> None:
         if not self._warned_of_clock:
             self._warned_of_clock = True
             self._observe(ClockCorrected(self._fetcher.clock_offset_s))
@@ -135,24 +139,24 @@ class FailedTries:
 
     def _try_again(self, queue: RegionQueue, job: PageTask, action: Action, *, error: RequestError) -> None:
         queue.trouble = str(error)
-        if action is Action.SLOW_DOWN:
+        if action.value.slows_down:
             self.rate_per_s = self._fetcher.refuse(error.retry_after_s or 0.0)
             self._observe(Throttled(queue.region.code, str(error), self.rate_per_s))
         if job.is_probe:
             return
-        job.tries += action is Action.RETRY and not queue.health.is_held
+        job.tries += not (action.value.slows_down or queue.health.is_held)
         job.task.retries += 1
         job.task.trouble = queue.trouble
         wait_s = pause_s(action, job.tries, _chance(), asked_s=error.retry_after_s)
-        if action is Action.RETRY:
+        if not action.value.slows_down:
             self._observe(TryFailed(queue.region.code, job.task.registry, job.page, str(error), wait_s))
         queue.retry_at(job, self._now_s() + wait_s)
 
 
-def _called_for(queue: RegionQueue, job: PageTask, error: RequestError) -> Action:
+def _called_for(queue: RegionQueue, job: PageTask, rule: Rule, *, error: RequestError) -> Action:
     """Return what an error calls for, where a page that keeps failing may be to blame for its size."""
-    action = classify(error, tries=job.tries, was_improper=job.was_improper)
-    if action is not Action.RETRY or queue.health.is_held or job.is_probe or not may_be_too_heavy(error):
+    action = called_for(rule, tries=job.tries, is_improper_again=job.was_improper and is_improper(error))
+    if action is not Action.RETRY or queue.health.is_held or job.is_probe or not rule.is_of_weight:
         return action
     if job.page == 1 and job.task.listing.may_ask_for_less:
         at_a_size = 1 if has_asked_for_less(job) else TRIES_AT_A_SIZE
@@ -161,10 +165,10 @@ def _called_for(queue: RegionQueue, job: PageTask, error: RequestError) -> Actio
     return Action.TOO_HEAVY if is_large and job.page > 1 and not _has_tries_left(queue, job) else action
 
 
-def _may_be_for_its_size(queue: RegionQueue, job: PageTask, error: RequestError) -> bool:
+def _may_be_for_its_size(queue: RegionQueue, job: PageTask, rule: Rule) -> bool:
     """Whether a large first page failed, in a way in which one that is too large fails."""
     is_first = job.page == 1 and not (job.is_probe or queue.health.is_held) and job.task.listing.may_ask_for_less
-    return is_first and (may_be_too_heavy(error) or isinstance(error, TooLargeError))
+    return is_first and (rule.is_of_weight or rule.action is Action.TOO_LARGE)
 
 
 def _has_tries_left(queue: RegionQueue, job: PageTask) -> bool:

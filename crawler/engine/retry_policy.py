@@ -1,27 +1,31 @@
 """What a failed try calls for: an action, a pause before the next try, a hold of the whole region. Pure.
 
-A try is request, whole body, decoding and schema. The statuses and codes are the provider's error table; one HTTP
-status carries several codes, so both count.
+A try is request, whole body, decoding and schema. What statuses and codes mean only `api` knows.
 """
 
 from __future__ import annotations
 
-from enum import Enum, auto
-from typing import TYPE_CHECKING
+from enum import Enum, unique
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from crawler.api.meanings import Meaning
 from crawler.core.errors import (
     CertificateError,
     GatewayError,
     NetworkError,
     ProtocolError,
     ProxyError,
+    RequestError,
     TimedOutError,
     TooLargeError,
 )
 from crawler.engine.passes import FailureKind
+from crawler.engine.spec import StopReason
 
 if TYPE_CHECKING:
-    from crawler.core.errors import RequestError
+    from collections.abc import Mapping
+
+    from crawler.api.dialect import Dialect
 
 MAX_TRIES = 10
 TRIES_AT_A_SIZE = 2
@@ -44,69 +48,95 @@ SHORTEST_HOLD_S = 5.0
 LONGEST_HOLD_S = 30.0
 
 
+class Consequence(NamedTuple):
+    """What follows from an action.
+
+    Attributes:
+        is_retried: its page is asked for once more after a pause, MAX_TRIES times at most.
+        slows_down: at a lower rate, and it counts as no try.
+        stop: the whole crawl ends.
+        failure: what a listing is told if its page is given up.
+    """
+
+    is_retried: bool = False
+    slows_down: bool = False
+    stop: StopReason | None = None
+    failure: FailureKind = FailureKind.LOST
+
+
+@unique
 class Action(Enum):
-    """What to do about a failed try."""
+    """What to do about a failed try. All that follows from an action stands here, and nowhere else."""
 
-    RETRY = auto()  # transient: once more after a pause, MAX_TRIES at most
-    SLOW_DOWN = auto()  # throttled: no failure; once more after a pause, at a lower rate
-    GIVE_UP = auto()  # permanent for this page, whatever else goes on
-    BAD_REQUEST = auto()
-    TOO_LARGE = auto()  # permanent for this size of page
-    TOO_HEAVY = auto()  # transient by itself, but it comes again and the page is large: less may be had
-    DENIED = auto()
-    NOT_FOUND = auto()
-    STOP_KEY = auto()  # permanent for the account: the key or the clock
-    STOP_QUOTA = auto()
-    STOP_PROXY = auto()  # permanent for the run: nothing gets through
+    RETRY = Consequence(is_retried=True)  # transient
+    SLOW_DOWN = Consequence(is_retried=True, slows_down=True)  # throttled: no failure
+    GIVE_UP = Consequence()  # permanent for this page, whatever else goes on
+    BAD_REQUEST = Consequence(failure=FailureKind.BAD_REQUEST)
+    TOO_LARGE = Consequence(failure=FailureKind.TOO_LARGE)  # permanent for this size of page
+    TOO_HEAVY = Consequence(failure=FailureKind.TOO_HEAVY)  # transient, but it comes again and the page is large
+    DENIED = Consequence(failure=FailureKind.DENIED)
+    NOT_FOUND = Consequence(failure=FailureKind.NOT_FOUND)
+    STOP_KEY = Consequence(stop=StopReason.KEY_REFUSED)  # permanent for the account: the key or the clock
+    STOP_QUOTA = Consequence(stop=StopReason.QUOTA)
+    STOP_PROXY = Consequence(stop=StopReason.PROXY)  # permanent for the run: nothing gets through
 
 
-FAILURE_KINDS = {
-    Action.RETRY: FailureKind.LOST,
-    Action.GIVE_UP: FailureKind.LOST,
-    Action.BAD_REQUEST: FailureKind.BAD_REQUEST,
-    Action.TOO_LARGE: FailureKind.TOO_LARGE,
-    Action.TOO_HEAVY: FailureKind.TOO_HEAVY,
-    Action.DENIED: FailureKind.DENIED,
-    Action.NOT_FOUND: FailureKind.NOT_FOUND,
+class Rule(NamedTuple):
+    """What an error calls for.
+
+    Attributes:
+        action: what to do.
+        at_first: what to do instead while it has come but once, where it is believed only when it comes again.
+        is_outage: the region as a whole may be out of order: no answer, or a server's own failure.
+        is_of_weight: a page that is more than the gateway can do fails so.
+    """
+
+    action: Action
+    at_first: Action | None = None
+    is_outage: bool = False
+    is_of_weight: bool = False
+
+
+_RULES: Final[Mapping[object, Rule]] = {
+    Meaning.THROTTLED: Rule(Action.SLOW_DOWN),
+    Meaning.QUOTA: Rule(Action.STOP_QUOTA),
+    Meaning.UNAUTHENTIC: Rule(Action.STOP_KEY),
+    Meaning.DENIED: Rule(Action.DENIED),
+    Meaning.NOT_FOUND: Rule(Action.NOT_FOUND),
+    Meaning.UNROUTED: Rule(Action.NOT_FOUND, at_first=Action.RETRY),  # or a registry would be lost by some proxy
+    Meaning.BAD_REQUEST: Rule(Action.BAD_REQUEST),
+    Meaning.PERMANENT: Rule(Action.GIVE_UP),
+    Meaning.PASSING: Rule(Action.RETRY),
+    Meaning.OUT_OF_ORDER: Rule(Action.RETRY, is_outage=True),
+    Meaning.OVERTAXED: Rule(Action.RETRY, is_outage=True, is_of_weight=True),
+    RequestError: Rule(Action.RETRY),
+    NetworkError: Rule(Action.RETRY, is_outage=True),
+    TimedOutError: Rule(Action.RETRY, is_outage=True, is_of_weight=True),
+    CertificateError: Rule(Action.GIVE_UP),
+    ProxyError: Rule(Action.STOP_PROXY),
+    TooLargeError: Rule(Action.TOO_LARGE, at_first=Action.RETRY),
 }
-"""What a listing is told when a page is given up."""
-
-_BY_STATUS_AND_CODE = {
-    (401, "210"): Action.DENIED,
-    (429, "400"): Action.STOP_QUOTA,
-}
-_BY_STATUS = {
-    400: Action.BAD_REQUEST,
-    401: Action.STOP_KEY,
-    403: Action.DENIED,
-    404: Action.NOT_FOUND,
-    408: Action.RETRY,
-    425: Action.RETRY,
-    429: Action.SLOW_DOWN,
-}
+"""What an answer calls for by its meaning, and what a try without one by its type."""
 
 
-def classify(error: RequestError, *, tries: int = 0, was_improper: bool = False) -> Action:
-    """Return what ``error`` calls for: by its type first, then by (status, errorCode), then by status.
+def rule_for(error: RequestError, dialect: Dialect) -> Rule:
+    """Return what ``error`` calls for: an answer by what it means in a version of the API, else by its type."""
+    if isinstance(error, GatewayError):
+        return _RULES[dialect.meaning(error.status, error.code)]
+    return next(_RULES[kind] for kind in type(error).__mro__ if kind in _RULES)
 
-    Three are believed only when they come again: a 404 without a code, which may be some proxy's and would cost a
-    registry, a body that is too large, and an answer that is not proper HTTP.
+
+def called_for(rule: Rule, *, tries: int = 0, is_improper_again: bool = False) -> Action:
+    """Return what to do about an error.
 
     Args:
-        error: what a try ended in.
+        rule: what it calls for.
         tries: tries of the page that failed before.
-        was_improper: the answer to one of them was not proper HTTP.
+        is_improper_again: it is an answer that was not proper HTTP, and not the first one.
     """
-    if isinstance(error, ProxyError):
-        return Action.STOP_PROXY
-    if isinstance(error, CertificateError) or (was_improper and is_improper(error)):
+    if is_improper_again:
         return Action.GIVE_UP
-    if isinstance(error, TooLargeError):
-        return Action.TOO_LARGE if tries else Action.RETRY
-    if not isinstance(error, GatewayError) or (error.status == 404 and not error.code and not tries):
-        return Action.RETRY
-    action = _BY_STATUS_AND_CODE.get((error.status, error.code or "")) or _BY_STATUS.get(error.status)
-    return action or (Action.GIVE_UP if 300 <= error.status < 500 else Action.RETRY)
+    return rule.action if tries or rule.at_first is None else rule.at_first
 
 
 def pause_s(action: Action, tries: int, chance: float, *, asked_s: float | None = None) -> float:
@@ -119,23 +149,13 @@ def pause_s(action: Action, tries: int, chance: float, *, asked_s: float | None 
         asked_s: the gateway's Retry-After, already within bounds; no try is made before it is over.
     """
     longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(tries, 30))
-    least = THROTTLED_PAUSE_S if action is Action.SLOW_DOWN else 0.0
+    least = THROTTLED_PAUSE_S if action.value.slows_down else 0.0
     return max(least, asked_s or 0.0) + chance * longest
 
 
 def is_improper(error: RequestError) -> bool:
     """Whether an error says that an answer was not proper HTTP."""
     return isinstance(error, ProtocolError) and error.is_improper
-
-
-def is_outage(error: RequestError) -> bool:
-    """Whether an error says that the region as a whole may be out of order: no answer, or a server's own failure."""
-    return isinstance(error, NetworkError) or (isinstance(error, GatewayError) and error.status >= 500)
-
-
-def may_be_too_heavy(error: RequestError) -> bool:
-    """Whether a page that is more than the gateway can do fails so: no answer in time, 500, 504."""
-    return isinstance(error, TimedOutError) or (isinstance(error, GatewayError) and error.status in (500, 504))
 
 
 class CircuitBreaker:

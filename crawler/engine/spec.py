@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from crawler.api.dialect import DIALECTS
 from crawler.core.model import Verdict
 from crawler.core.patterns import Patterns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from crawler.api.dialect import Dialect
     from crawler.core.model import ListingResult, Region, VerifyMode
 
 
@@ -55,6 +57,7 @@ class CrawlSpec:
         finished: (region, registry) that an earlier run listed already.
         excluded: registries that are not listed although they are there.
         expected_gaps: registries whose failure is nobody's fault.
+        dialect: the version of the API.
     """
 
     account: str
@@ -69,6 +72,7 @@ class CrawlSpec:
     finished: Collection[tuple[str, str]] = frozenset()
     excluded: Patterns = field(default_factory=Patterns)
     expected_gaps: Patterns = field(default_factory=Patterns)
+    dialect: Dialect = DIALECTS["v2"]
 
 
 @dataclass(frozen=True, slots=True)

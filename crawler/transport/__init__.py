@@ -1,8 +1,8 @@
 """Fetch the body of one page: paced, signed and counted on every attempt. The only package that imports aiohttp.
 
-An attempt passes the rate limiter, is signed and goes out over an `HttpClient`, once; nothing below sends it again by
-itself. aiohttp's exceptions hold the request's headers and never leave this package: ours take their place, without a
-cause.
+An attempt passes the rate limiter, is signed and goes out over the `HttpClient` of its region, once; nothing below
+sends it again by itself. aiohttp's exceptions hold the request's headers and never leave its clients: ours take their
+place, without a cause.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
+from crawler.api.dialect import DIALECTS
 from crawler.api.signing import GatewayClock
-from crawler.api.zones import request_target
 from crawler.core.errors import RequestError
 from crawler.transport.attempt import Attempt
 from crawler.transport.bodies import MAX_BODY_BYTES, read_body
 from crawler.transport.clients import SLOWEST_BYTES_PER_S, StaleConnectionError, Timeouts
-from crawler.transport.direct import DirectClient, works_here
-from crawler.transport.failures import refuse, translate
-from crawler.transport.library import HttpProcessingError, aiohttp
 from crawler.transport.metadata import fetch_metadata
+from crawler.transport.opening import open_clients
 from crawler.transport.proxies import find_proxy
-from crawler.transport.session import SessionClient
+from crawler.transport.refusals import refuse
 from crawler.transport.surroundings import check_files
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
+    from crawler.api.dialect import Dialect
     from crawler.core.errors import GatewayError
     from crawler.core.model import PageRequest
     from crawler.settings.credentials import Credentials
@@ -41,7 +41,7 @@ __all__ = [
     "check_files",
     "fetch_metadata",
     "find_proxy",
-    "open_client",
+    "open_clients",
 ]
 
 
@@ -52,18 +52,27 @@ class Counter(Protocol):
 
 
 class Transport:
-    """Sends page requests to one gateway.
+    """Sends page requests to the gateways of one account.
 
     Args:
         credentials: asked for keys at every attempt, after every wait.
         rate_limiter: entered by every attempt.
-        client: what attempts are sent over; closed in the end.
+        clients: what attempts are sent over, by the region's code; closed in the end.
+        dialect: the version of the API.
     """
 
-    def __init__(self, credentials: Credentials, rate_limiter: RateLimiter, client: HttpClient) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        rate_limiter: RateLimiter,
+        clients: Mapping[str, HttpClient],
+        *,
+        dialect: Dialect = DIALECTS["v2"],
+    ) -> None:
         self._credentials = credentials
         self._rate_limiter = rate_limiter
-        self._client = client
+        self._clients = clients
+        self._dialect = dialect
         self._clock = GatewayClock()
         self._epoch_s = time.time() - time.monotonic()  # a wall clock that jumps in mid-run changes no signature
 
@@ -73,7 +82,8 @@ class Transport:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._client.close()
+        for client in set(self._clients.values()):
+            await client.close()
 
     @property
     def clock_offset_s(self) -> float:
@@ -103,7 +113,7 @@ class Transport:
             TooLargeError: a body above MAX_BODY_BYTES.
             CredentialsError: the keys ran out and could not be renewed.
         """
-        target, region = request_target(request), request.region.code
+        target, region = self._dialect.target(request), request.region.code
         failure: RequestError
         try:
             try:
@@ -121,32 +131,8 @@ class Transport:
         keys = self._credentials.peek(now_s) or await self._credentials.current(now_s)
         attempt = Attempt(target, keys, self._clock, self._epoch_s, self._rate_limiter.writer(region))
         counter.requests += 1
+        answer = await self._clients[region].send(attempt, fresh=fresh)
         try:
-            answer = await self._client.send(attempt, fresh=fresh)
-            try:
-                return await (read_body(answer) if answer.status == 200 else refuse(answer, attempt))
-            finally:
-                answer.release()
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            raise translate(error, attempt.secrets) from None
-
-
-def open_client(origin: str, *, trust_env: bool) -> tuple[HttpClient, str]:
-    """Return the fastest client to ``origin`` that works here, and a sentence that says which it is and why.
-
-    Args:
-        origin: scheme, host and port of the gateway.
-        trust_env: use the proxy variables and .netrc of the environment: proxies are left to `session.get`.
-
-    Raises:
-        UsageError: the environment names a proxy that cannot be used.
-    """
-    if trust_env:
-        proxy = find_proxy(origin)
-        through = f"through the proxy {proxy.place}, which {proxy.variable} names" if proxy else "through no proxy"
-        why = f"requests go by aiohttp's session, {through}: --trust-env"
-        return SessionClient(origin, proxy=proxy, trust_env=True), why
-    if not works_here():
-        why = f"requests go by aiohttp's session: this is aiohttp {aiohttp.__version__}, whose inside is not known"
-        return SessionClient(origin), why
-    return DirectClient(origin), f"requests go over connections of aiohttp {aiohttp.__version__}, without its session"
+            return await (read_body(answer) if answer.status == 200 else refuse(answer, attempt, self._dialect))
+        finally:
+            answer.release()

@@ -1,22 +1,17 @@
-"""What attempts are sent over: the seam between the transport and aiohttp.
+"""What attempts are sent over: the seam between the transport and an HTTP library, whose names end beyond it.
 
 There are two clients, which give the same bytes. `DirectClient` takes aiohttp's connections and parser without the
 session around them, which is cheaper, and knows names of aiohttp that it does not document; `SessionClient` is
-`session.get`.
+`session.get`. Another library is a module more beside theirs.
 """
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from crawler import __version__
 from crawler.core.errors import NetworkError
-from crawler.transport.library import aiohttp
-from crawler.transport.protocol import strict_factory
-from crawler.transport.resolver import Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +60,11 @@ class Answer(Protocol):
         ...
 
     async def read_some(self) -> bytes:
-        """Return the next bytes of the body, as they came; nothing at its end."""
+        """Return the next bytes of the body, as they came; nothing at its end.
+
+        Raises:
+            RequestError: no more came, or not in time.
+        """
         ...
 
     def release(self) -> None:
@@ -74,7 +73,7 @@ class Answer(Protocol):
 
 
 class HttpClient(Protocol):
-    """Sends attempts, each just once; raises aiohttp's errors, OSError and TimeoutError, and our RequestErrors."""
+    """Sends attempts, each just once; whatever goes wrong, also while an answer is read, is a RequestError."""
 
     async def send(self, attempt: Attempt, *, fresh: bool) -> Answer:
         """Sign an attempt, send it, and return its answer.
@@ -85,25 +84,10 @@ class HttpClient(Protocol):
 
         Raises:
             StaleConnectionError: the gateway had closed a kept connection.
+            RequestError: it came to no answer.
         """
         ...
 
     async def close(self) -> None:
         """Close every connection."""
         ...
-
-
-def connector(*, tls: bool, keep: bool = True) -> aiohttp.TCPConnector:
-    """Return what makes connections, as many as are asked for; by TLS 1.2 or newer, certificates verified.
-
-    Args:
-        tls: there will be any: to read the certificates takes 20 ms.
-        keep: connections are kept for the next request.
-    """
-    context: ssl.SSLContext | bool = True
-    if tls:
-        context = ssl.create_default_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-    made = aiohttp.TCPConnector(force_close=not keep, limit=0, ssl=context, ttl_dns_cache=60, resolver=Resolver())
-    made._factory = strict_factory(asyncio.get_running_loop())  # noqa: SLF001 - aiohttp has no other way to say it
-    return made

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
-from crawler.transport.clients import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError, connector
+from crawler.transport.clients import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError
+from crawler.transport.connector import connector
 from crawler.transport.library import aiohttp
+from crawler.transport.translation import FOREIGN, translate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,9 +63,13 @@ class DirectClient:
 
     async def send(self, attempt: Attempt, *, fresh: bool) -> _DirectAnswer:
         """Sign and send: see `HttpClient`."""
-        kept = None if fresh else self._kept()
-        connection = kept or await self._connect()
-        answer = _DirectAnswer(self, connection, self._loop.time())
+        try:
+            return await self._send(attempt, None if fresh else self._kept())
+        except FOREIGN as error:
+            raise translate(error, attempt.secrets) from None
+
+    async def _send(self, attempt: Attempt, kept: Connection | None) -> _DirectAnswer:
+        answer = _DirectAnswer(self, attempt, kept or await self._connect(), self._loop.time())
         self._under_way.add(answer)
         try:
             if (wait_s := attempt.write()) > 0:
@@ -122,12 +128,15 @@ class DirectClient:
 class _DirectAnswer:
     """One request and its answer over one connection; see `Answer`."""
 
-    __slots__ = ("_bytes", "_client", "_connection", "_content", "_moved_s", "_started_s", "headers", "status")
+    __slots__ = (
+        "_attempt", "_bytes", "_client", "_connection", "_content", "_moved_s", "_started_s", "headers", "status",
+    )  # fmt: skip
 
-    def __init__(self, client: DirectClient, connection: Connection, started_s: float) -> None:
+    def __init__(self, client: DirectClient, attempt: Attempt, connection: Connection, started_s: float) -> None:
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self._client = client
+        self._attempt = attempt
         self._connection = connection
         self._content: aiohttp.StreamReader | None = None
         self._started_s = self._moved_s = started_s
@@ -146,7 +155,10 @@ class _DirectAnswer:
 
     async def read_some(self) -> bytes:
         assert self._content is not None
-        return b"" if self._content.at_eof() else await self._content.readany()
+        try:
+            return b"" if self._content.at_eof() else await self._content.readany()
+        except FOREIGN as error:
+            raise translate(error, self._attempt.secrets) from None
 
     def overdue(self, now_s: float, timeouts: Timeouts) -> str:
         """Return that it stalled, or takes longer than a try may, as of ``now_s``; empty while it is in time."""

@@ -6,9 +6,10 @@ from yarl import URL
 
 from crawler.core.errors import GatewayError, NetworkError, RequestError
 from crawler.transport.bodies import read_most
-from crawler.transport.clients import connector
-from crawler.transport.failures import MAX_ERROR_BYTES, translate
+from crawler.transport.connector import connector
 from crawler.transport.library import aiohttp
+from crawler.transport.refusals import MAX_ERROR_BYTES
+from crawler.transport.translation import FOREIGN, translate
 
 METADATA_TIMEOUT_S = 1.0
 
@@ -31,6 +32,6 @@ async def fetch_metadata(url: str, timeout_s: float = METADATA_TIMEOUT_S) -> byt
             failure = GatewayError(response.status)
     except TimeoutError:
         failure = NetworkError("timed out")
-    except (aiohttp.ClientError, OSError) as error:
+    except FOREIGN as error:
         failure = translate(error)
     raise failure

@@ -16,8 +16,8 @@ from yarl import URL
 
 from crawler.core.errors import NetworkError, ProxyError, UsageError
 from crawler.core.text import visible
-from crawler.transport.failures import reason_of
 from crawler.transport.library import aiohttp
+from crawler.transport.translation import reason_of
 
 if TYPE_CHECKING:
     from crawler.core.errors import RequestError

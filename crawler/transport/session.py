@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from yarl import URL
 
 from crawler.core.errors import NetworkError
-from crawler.transport.clients import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError, connector
+from crawler.transport.clients import HEADERS, SLOWEST_BYTES_PER_S, TIMEOUTS, StaleConnectionError
+from crawler.transport.connector import connector
 from crawler.transport.library import aiohttp
 from crawler.transport.proxies import LOGIN_WANTED
+from crawler.transport.translation import FOREIGN, translate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +69,12 @@ class SessionClient:
 
     async def send(self, attempt: Attempt, *, fresh: bool) -> _SessionAnswer:
         """Sign and send: see `HttpClient`."""
+        try:
+            return await self._send(attempt, fresh=fresh)
+        except FOREIGN as error:
+            raise translate(error, attempt.secrets) from None
+
+    async def _send(self, attempt: Attempt, *, fresh: bool) -> _SessionAnswer:
         if fresh and self._fresh is None:
             self._fresh = self._session(keep=False)
         session = self._fresh if fresh and self._fresh else self._kept
@@ -85,7 +93,7 @@ class SessionClient:
         self._has_answered = True
         ends_s = whole_try.when()
         assert ends_s is not None
-        return _SessionAnswer(response, ends_s)
+        return _SessionAnswer(response, attempt, ends_s)
 
     async def _get(self, session: aiohttp.ClientSession, attempt: Attempt) -> aiohttp.ClientResponse:
         sending = _Sending(attempt)
@@ -137,16 +145,20 @@ async def _wait(_session: aiohttp.ClientSession, context: Any, _parameters: obje
 class _SessionAnswer:
     """See `Answer`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, ends_s: float) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, attempt: Attempt, ends_s: float) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self._response = response
+        self._attempt = attempt
         self._ends_s = ends_s
 
     async def read_some(self) -> bytes:
         content = self._response.content
-        async with asyncio.timeout_at(self._ends_s + content.total_bytes / SLOWEST_BYTES_PER_S):
-            return await content.readany()
+        try:
+            async with asyncio.timeout_at(self._ends_s + content.total_bytes / SLOWEST_BYTES_PER_S):
+                return await content.readany()
+        except FOREIGN as error:
+            raise translate(error, self._attempt.secrets) from None
 
     def release(self) -> None:
         self._response.release()

@@ -18,7 +18,7 @@ from aioresponses import aioresponses
 from support.mended_aioresponses import MendedResponse
 from support.raw_server import RawServer, answer, in_pieces, page, refusal
 
-from crawler.api.decoding import lines
+from crawler.api.records import lines
 from crawler.api.zones import ZONES
 from crawler.core.errors import CredentialsError, GatewayError, NcrawlError, NetworkError, OutputError, PageError
 from crawler.core.events import FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
@@ -142,7 +142,8 @@ async def transport_to(
 ) -> AsyncIterator[Transport]:
     pair = KeyPair(Secret(keys[0]), Secret(keys[1]), "the test")
     rate_limiter = RateLimiter(RateLimits(rate, region_rate, CODES), CODES)
-    async with Transport(Credentials(pair), rate_limiter, open_(url, timeouts)) as transport:
+    clients = dict.fromkeys(CODES, open_(url, timeouts))
+    async with Transport(Credentials(pair), rate_limiter, clients) as transport:
         yield transport
 
 

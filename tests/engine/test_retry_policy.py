@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import inf
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawler.api.meanings import Meaning
+from crawler.api.v2 import V2
 from crawler.core.errors import (
     CertificateError,
     GatewayError,
@@ -23,7 +26,6 @@ from crawler.engine.passes import FailureKind
 from crawler.engine.retry_policy import (
     BUDGET,
     BUDGET_BEFORE_FIRST_ANSWER,
-    FAILURE_KINDS,
     LONGEST_HOLD_S,
     LONGEST_PAUSE_S,
     MAX_TRIES,
@@ -31,10 +33,14 @@ from crawler.engine.retry_policy import (
     SHORTEST_HOLD_S,
     Action,
     CircuitBreaker,
-    classify,
-    is_outage,
+    called_for,
+    is_improper,
     pause_s,
+    rule_for,
 )
+
+if TYPE_CHECKING:
+    from crawler.api.dialect import Dialect
 
 API_PAGE = [
     (400, "100", Action.BAD_REQUEST),
@@ -81,6 +87,13 @@ BY_STATUS_ALONE = [
     (599, Action.RETRY),
     (999, Action.RETRY),
 ]
+
+
+def classify(error: RequestError, *, tries: int = 0, was_improper: bool = False) -> Action:
+    """Return what version 2 of the API makes of an error."""
+    return called_for(rule_for(error, V2), tries=tries, is_improper_again=was_improper and is_improper(error))
+
+
 CHANCES = st.floats(0, 1, exclude_max=True)
 TRIES = st.integers(0, 10_000)
 RETRIED = st.sampled_from([Action.RETRY, Action.SLOW_DOWN])
@@ -145,18 +158,32 @@ def test_errors_without_an_answer(error: RequestError, action: Action) -> None:
     assert classify(error) is action
 
 
-def test_every_action_that_gives_a_page_up_tells_the_listing_why() -> None:
-    """A listing is told of the permanent ones and of tries that ran out; throttling and stops never give a page up."""
-    assert FAILURE_KINDS == {
-        Action.RETRY: FailureKind.LOST,
-        Action.GIVE_UP: FailureKind.LOST,
-        Action.BAD_REQUEST: FailureKind.BAD_REQUEST,
-        Action.TOO_HEAVY: FailureKind.TOO_HEAVY,
-        Action.DENIED: FailureKind.DENIED,
-        Action.NOT_FOUND: FailureKind.NOT_FOUND,
-        Action.TOO_LARGE: FailureKind.TOO_LARGE,
-    }
-    assert set(Action) - set(FAILURE_KINDS) >= {Action.SLOW_DOWN, Action.STOP_KEY, Action.STOP_QUOTA}
+@pytest.mark.parametrize("action", Action)
+def test_what_follows_from_an_action(action: Action) -> None:
+    """Each is one of three: its page is tried again, the crawl ends, or the page is given up and the listing told."""
+    consequence = action.value
+    assert not (consequence.is_retried and consequence.stop)
+    assert consequence.is_retried or not consequence.slows_down
+    assert consequence.failure is (
+        FailureKind[action.name] if action.name in FailureKind.__members__ else FailureKind.LOST
+    )
+    assert (consequence.stop is not None) is action.name.startswith("STOP_")
+
+
+@pytest.mark.parametrize("meaning", Meaning)
+def test_every_meaning_calls_for_something(meaning: Meaning) -> None:
+    """A meaning that a version of the API gives to an error has its rule, so that none can be met without."""
+
+    class Says:
+        def meaning(self, _status: int, _code: str | None) -> Meaning:
+            return meaning
+
+    assert rule_for(GatewayError(418), cast("Dialect", Says())).action in Action
+
+
+def test_each_way_that_a_listing_loses_a_page_has_an_action() -> None:
+    """No kind of failure that listings know of is one that nothing leads to."""
+    assert {action.value.failure for action in Action} == set(FailureKind)
 
 
 @settings(deadline=None, derandomize=True)
@@ -195,7 +222,7 @@ def test_full_jitter(tries: int, longest: float) -> None:
 )
 def test_what_looks_like_an_outage(error: RequestError, *, outage: bool) -> None:
     """No answer, or a server's own failure: nothing that a gateway in good health says."""
-    assert is_outage(error) is outage
+    assert rule_for(error, V2).is_outage is outage
 
 
 def fail_until_held(

@@ -10,12 +10,11 @@ from faults import misdeeds
 from faults.harness import crawl, leaks
 from faults.server import ACCESS_KEY, SECRET_KEY, Fault, Gateway, Place
 
-from crawler import transport
 from crawler.api import signing
 from crawler.cli import crawling
 from crawler.core.errors import NetworkError
 from crawler.settings.credentials import FoundKeys
-from crawler.transport import attempt
+from crawler.transport import attempt, opening, session
 from crawler.transport.session import SessionClient
 
 if TYPE_CHECKING:
@@ -44,9 +43,9 @@ def quote_errors_of_the_library(patch: Patch) -> None:
         headers = error.request_info.headers if hasattr(error, "request_info") else {}
         return NetworkError(str([value for name, value in headers.items() if name.startswith("x-ncp")]))
 
-    patch.setattr(transport, "translate", leaking)
+    patch.setattr(session, "translate", leaking)
     patch.setattr(
-        crawling, "open_client", lambda origin, *, trust_env: (SessionClient(origin, trust_env=trust_env), "by session")
+        opening, "open_client", lambda origin, *, trust_env: (SessionClient(origin, trust_env=trust_env), "by session")
     )
 
 

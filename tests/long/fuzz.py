@@ -15,7 +15,9 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from crawler.api.decoding import IMAGE_FIELDS, decode_error, decode_page, line_prefix, lines
+from crawler.api.collections import IMAGES
+from crawler.api.records import line_prefix, lines
+from crawler.api.v2 import V2
 from crawler.core.errors import PageError
 from crawler.core.text import escaped_for_terminal, visible
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from crawler.core.model import Page
 
-PREFIX = line_prefix(IMAGE_FIELDS, ("default", "kr", "team-a"))
+PREFIX = line_prefix(IMAGES.fields, ("default", "kr", "team-a"))
 START = PREFIX[:-1]
 
 NUMBERS = (
@@ -126,9 +128,9 @@ KINDS: tuple[Callable[[random.Random], bytes], ...] = (of_grammar, of_texts, of_
 
 def wrong(body: bytes) -> str | None:
     """Decode a body and write its lines; return what is wrong with them, or None."""
-    decode_error(body)
+    V2.decode_error(body)
     try:
-        page = decode_page(body, IMAGE_FIELDS)
+        page = V2.decode(body, IMAGES, 1)
     except PageError as error:
         shown = visible(str(error))
         return None if shown.isprintable() or "\n" not in shown else f"unsafe to show: {shown!r}"
@@ -168,7 +170,7 @@ def wrong_line(name: str, line: bytes) -> str | None:
     except ValueError as error:
         return f"no JSON: {error}: {line!r}"
     keys = [key for key, _ in pairs]
-    if keys[:3] != list(IMAGE_FIELDS) or set(keys[3:]) & set(IMAGE_FIELDS):
+    if keys[:3] != list(IMAGES.fields) or set(keys[3:]) & set(IMAGES.fields):
         return f"fields of ours are not first, or twice: {line!r}"
     if dict(pairs)["name"] != name:
         return f"called {name!r}: {line!r}"

@@ -98,7 +98,7 @@ class Count:
 async def transport_to(url: str, client: type[DirectClient | SessionClient]) -> AsyncIterator[Transport]:
     rate_limiter = RateLimiter(RateLimits(inf, inf, [KR.code]), [KR.code])
     keys = Credentials(KeyPair(Secret("access-key-of-the-test"), Secret("secret-key-of-the-test"), "the test"))
-    async with Transport(keys, rate_limiter, client(url, Timeouts(0.5, 0.5, 0.5))) as transport:
+    async with Transport(keys, rate_limiter, {KR.code: client(url, Timeouts(0.5, 0.5, 0.5))}) as transport:
         yield transport
 
 

@@ -36,7 +36,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.raw_server import RawServer, answer, in_pieces, page, refusal, then_close, then_reset, zipped
 
-from crawler.api.decoding import IMAGE_FIELDS, decode_page
+from crawler.api.collections import IMAGES
+from crawler.api.v2 import V2
 from crawler.api.zones import ZONES
 from crawler.core.errors import (
     CertificateError,
@@ -54,11 +55,12 @@ from crawler.core.model import PageRequest
 from crawler.core.secret import KeyPair, Secret
 from crawler.emulation import Emulator, EmulatorOptions
 from crawler.settings.credentials import Credentials
-from crawler.transport import MAX_BODY_BYTES, Timeouts, Transport, failures, fetch_metadata, open_client
+from crawler.transport import MAX_BODY_BYTES, Timeouts, Transport, fetch_metadata, refusals
 from crawler.transport.clients import SLOWEST_BYTES_PER_S, TIMEOUTS
 from crawler.transport.direct import DirectClient
 from crawler.transport.gcra import RateLimits
 from crawler.transport.library import aiohttp
+from crawler.transport.opening import open_client
 from crawler.transport.rate_limiter import RateLimiter
 from crawler.transport.session import SessionClient
 
@@ -102,7 +104,7 @@ async def transport_to(
     credentials = Credentials(KeyPair(Secret(ACCESS), Secret(SECRET), "the test"))
     timeouts = timeouts or Timeouts()
     client = SessionClient(url, timeouts, trust_env=True) if trust_env else HttpClient(url, timeouts)
-    async with Transport(credentials, rate_limiter, client) as transport:
+    async with Transport(credentials, rate_limiter, {KR.code: client}) as transport:
         yield transport
 
 
@@ -246,7 +248,9 @@ async def test_many_hidden_resends_are_counted() -> None:
     async with Emulator(options) as emulator:
         keys = KeyPair(Secret(emulator.access_key), Secret(emulator.secret_key), "the emulator")
         rate_limiter = RateLimiter(RateLimits(inf, inf, ["kr"]), ["kr"])
-        async with Transport(Credentials(keys), rate_limiter, HttpClient(emulator.url, Timeouts())) as transport:
+        async with Transport(
+            Credentials(keys), rate_limiter, {KR.code: HttpClient(emulator.url, Timeouts())}
+        ) as transport:
             count, pages = Count(), 0
             for _ in range(60):
                 try:
@@ -357,7 +361,7 @@ async def test_expired_keys_send_nothing() -> None:
     count = Count()
     async with (
         RawServer(OK) as server,
-        Transport(Credentials(keys), rate_limiter, HttpClient(server.url, Timeouts())) as transport,
+        Transport(Credentials(keys), rate_limiter, {KR.code: HttpClient(server.url, Timeouts())}) as transport,
     ):
         with pytest.raises(CredentialsError):
             await transport.fetch(FIRST, count)
@@ -376,7 +380,9 @@ async def test_keys_expire_by_the_gateways_clock() -> None:
     rate_limiter = RateLimiter(RateLimits(inf, inf, [KR.code]), [KR.code])
     async with (
         RawServer(ahead, OK) as server,
-        Transport(Credentials(expiring, now_s, renew), rate_limiter, HttpClient(server.url, Timeouts())) as transport,
+        Transport(
+            Credentials(expiring, now_s, renew), rate_limiter, {KR.code: HttpClient(server.url, Timeouts())}
+        ) as transport,
     ):
         with pytest.raises(GatewayError) as caught:
             await transport.fetch(FIRST, Count())
@@ -448,7 +454,7 @@ async def test_cut_close_delimited_page_is_no_page(share: float) -> None:
     """Where the end of the connection is the end of the body, what is cut off is no JSON."""
     body = await fetch(then_close(HEAD + b"\r\n" + BODY[: int(share * len(BODY))]))
     with pytest.raises(PageError):
-        decode_page(body, IMAGE_FIELDS)
+        V2.decode(body, IMAGES, 1)
 
 
 @pytest.mark.parametrize(
@@ -473,7 +479,7 @@ async def test_gzip_that_the_header_does_not_tell_of_is_no_page(bad: bytes) -> N
     """It is passed on as it is, and then it is no page."""
     body = await fetch(bad)
     with pytest.raises(PageError):
-        decode_page(body, IMAGE_FIELDS)
+        V2.decode(body, IMAGES, 1)
 
 
 @cache
@@ -809,7 +815,7 @@ async def test_date_is_utc_whatever_the_zone_of_this_machine(zone: str, monkeypa
 @given(text=st.text(max_size=40) | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ [\d:]+ \S+", fullmatch=True))
 def test_no_text_breaks_a_date(text: str) -> None:
     """Any text is a time within bounds, or ignored."""
-    asked_s = failures._retry_after(text, None)
+    asked_s = refusals._retry_after(text, None)
     assert asked_s is None or 0 <= asked_s <= 60
 
 

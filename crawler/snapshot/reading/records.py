@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
-from crawler.api.decoding import line_prefix
 from crawler.api.nesting import MAX_DEPTH, nests_deeper
+from crawler.api.records import line_prefix
 from crawler.core.errors import OutputError
 from crawler.snapshot.reading.chunks import UnreadableError, stored_lumps, whole_lines
 

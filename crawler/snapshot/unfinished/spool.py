@@ -14,7 +14,7 @@ from itertools import chain, islice
 from operator import lt
 from typing import IO, TYPE_CHECKING
 
-from crawler.api.decoding import lines
+from crawler.api.records import lines
 from crawler.output.files import write_all, writing
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from crawler.api.decoding import IMAGE_FIELDS, line_prefix
+from crawler.api.collections import IMAGES
+from crawler.api.records import line_prefix
 from crawler.core.errors import OutputError
 from crawler.core.model import ListingResult, Region, Verdict, VerifyMode
 from crawler.engine.listing import Listing
@@ -151,7 +152,7 @@ def arrivals(draw: st.DrawFn) -> tuple[list[list[str]], list[Arrival]]:
 
 
 def walk_of(number: int) -> ListingTask:
-    prefix = line_prefix(IMAGE_FIELDS, ("default", "kr", f"r{number}"))
+    prefix = line_prefix(IMAGES.fields, ("default", "kr", f"r{number}"))
     return ListingTask(KR, f"r{number}", Listing(PageSize(100), VerifyMode.NEVER), prefix, started_ms=0)
 
 

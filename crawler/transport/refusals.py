@@ -1,26 +1,23 @@
-"""Turn what went wrong into our errors: an answer other than 200, and whatever aiohttp raises."""
+"""Turn an answer other than 200 into our error: what it says, when, and whom to ask about it."""
 
 from __future__ import annotations
 
-import os
-import ssl
 import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NoReturn
 
-from crawler.api.decoding import decode_error, decode_request_id
-from crawler.core.errors import CertificateError, GatewayError, NetworkError, ProtocolError, RequestError, TimedOutError
+from crawler.api.meanings import decode_request_id
+from crawler.core.errors import GatewayError, NetworkError, ProtocolError
 from crawler.core.secret import without_secrets
 from crawler.core.text import visible
 from crawler.transport.bodies import decoder, read_most
 from crawler.transport.gcra import LONGEST_PAUSE_S
-from crawler.transport.heads import IN_ITS_CHUNKS, Fault
-from crawler.transport.library import HttpProcessingError, aiohttp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from crawler.api.dialect import Dialect
     from crawler.transport.attempt import Attempt
     from crawler.transport.clients import Answer
 
@@ -31,14 +28,14 @@ _MOST_LOOKED_AT = 4 * MOST_QUOTED
 _LONGEST_ID = 64
 
 
-async def refuse(answer: Answer, attempt: Attempt) -> NoReturn:
+async def refuse(answer: Answer, attempt: Attempt, dialect: Dialect) -> NoReturn:
     """Raise the error for an answer other than 200; its body has to come whole, for the code decides what follows.
 
     Raises:
         GatewayError: always, if its body did.
     """
     body = await _error_body(answer)
-    code, message = decode_error(body)
+    code, message = dialect.decode_error(body)
     clock = _http_date(answer.headers.get("Date"))
     secrets = attempt.secrets
     raise GatewayError(
@@ -104,53 +101,3 @@ def _retry_after(text: str | None, clock_s: float | None) -> float | None:
     if date is None:
         return None
     return min(max(date - (time.time() if clock_s is None else clock_s), 0.0), LONGEST_PAUSE_S)
-
-
-def translate(
-    error: aiohttp.ClientError | HttpProcessingError | OSError, secrets: Sequence[str] = ()
-) -> NetworkError | CertificateError | ProtocolError:
-    """Return our error for one of aiohttp's, in words that hold no header's value. The order matters: some are both.
-
-    Args:
-        error: what a client raised.
-        secrets: what the request held that must not be seen.
-    """
-    ours: RequestError
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            ours = CertificateError(f"the gateway's certificate was refused: {reason_of(error.certificate_error)}")
-        case aiohttp.ClientConnectorSSLError():
-            ours = CertificateError(f"no safe TLS connection: {reason_of(error.os_error)}")
-        case aiohttp.ClientConnectorDNSError():
-            ours = NetworkError("the gateway's name does not resolve")
-        case aiohttp.ClientConnectorError():
-            ours = NetworkError(f"cannot connect: {reason_of(error.os_error)}")
-        case TimeoutError():
-            ours = TimedOutError(str(error) if str(error).startswith("no ") else "no answer in time")
-        case aiohttp.ClientResponseError() | HttpProcessingError():
-            ours = _improper(error.message, secrets)
-        case aiohttp.ClientPayloadError():
-            is_cut = not isinstance(error.__cause__, HttpProcessingError)
-            ours = NetworkError("the body was cut short") if is_cut else _improper(IN_ITS_CHUNKS)
-        case OSError():
-            ours = NetworkError(f"connection lost: {reason_of(error)}")
-        case _:
-            ours = NetworkError("connection lost")
-    return ours
-
-
-def _improper(fault: str, secrets: Sequence[str] = ()) -> ProtocolError:
-    """Return the error for an answer that is no HTTP; aiohttp's own words of it would quote the answer."""
-    named = f": {fault}" if isinstance(fault, Fault) and fault else ""
-    return ProtocolError(without_secrets(f"the answer is not proper HTTP{named}", secrets), is_improper=True)
-
-
-def reason_of(error: BaseException) -> str:
-    """Return why the system or TLS failed, in words of theirs."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message or "verification failed"
-    if isinstance(error, ssl.SSLError):
-        return error.reason or "handshake failed"
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
-    return type(error).__name__

@@ -11,15 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crawler.api.decoding import (
-    IMAGE_FIELDS,
-    REGISTRY_FIELDS,
-    decode_error,
-    decode_page,
-    line_prefix,
-    lines,
-)
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.api.nesting import MAX_DEPTH
+from crawler.api.records import line_prefix, lines
+from crawler.api.v2 import V2
 from crawler.core.errors import PageError
 
 if TYPE_CHECKING:
@@ -27,7 +22,7 @@ if TYPE_CHECKING:
 
 AWKWARD = 'a"\\/\n\x00\x7f\u2028한😀\ud800\udbff\udc00\udfff\ue000'
 ANY_TEXT = st.text(max_size=20) | st.text(st.sampled_from(AWKWARD), max_size=8)
-PREFIX = line_prefix(IMAGE_FIELDS, ("default", "kr", "team-a"))
+PREFIX = line_prefix(IMAGES.fields, ("default", "kr", "team-a"))
 OURS = {"account": "default", "region": "kr", "registry": "team-a"}
 GOOD = (
     b'{"count":2,"next":2,"previous":null,"results":[{"name":"a\\u00e9\\"\\\\","n":1.10,"big":18446744073709551616,'
@@ -43,7 +38,7 @@ def body(record: bytes = b'{"name":"a"}', following: bytes = b"null", count: byt
 
 def decode(text: bytes) -> Page:
     """Decode a page of images."""
-    return decode_page(text, IMAGE_FIELDS)
+    return V2.decode(text, IMAGES, 1)
 
 
 def exact(text: bytes) -> Any:
@@ -86,8 +81,8 @@ def test_ours_come_first() -> None:
     assert lines(PREFIX, page.records) == (
         b'{"account":"default","region":"kr","registry":"team-a","name":"a","b":1.10,"a":[1, 2]}\n'
     )
-    registries = decode_page(body(b'{"name":"x","registry":"own"}'), REGISTRY_FIELDS)
-    prefix = line_prefix(REGISTRY_FIELDS, ("default", "kr"))
+    registries = V2.decode(body(b'{"name":"x","registry":"own"}'), REGISTRIES, 1)
+    prefix = line_prefix(REGISTRIES.fields, ("default", "kr"))
     assert lines(prefix, registries.records) == b'{"account":"default","region":"kr","name":"x","registry":"own"}\n'
     assert lines(PREFIX, []) == b""
 
@@ -496,24 +491,24 @@ def test_a_name_of_a_megabyte() -> None:
 @example(("default", "kr", "\ud800"))
 def test_any_prefix_is_json(values: tuple[str, str, str]) -> None:
     """Names of ours may hold anything, half surrogate pairs too: a discovered registry must not stop a run."""
-    prefix = line_prefix(IMAGE_FIELDS, values)
+    prefix = line_prefix(IMAGES.fields, values)
     as_json_holds_them = json.loads(json.dumps(values))  # two halves side by side are one character
-    expected = dict(zip(IMAGE_FIELDS, as_json_holds_them, strict=True)) | {"name": "a"}
+    expected = dict(zip(IMAGES.fields, as_json_holds_them, strict=True)) | {"name": "a"}
     assert json.loads(prefix + b'"name":"a"}') == expected
     assert b"\n" not in prefix
 
 
 def test_a_prefix_is_short_and_readable() -> None:
     """Texts stand in UTF-8 as they are; only where that cannot be they are escaped, and nothing is padded."""
-    assert line_prefix(REGISTRY_FIELDS, ("팀", "kr")) == '{"account":"팀","region":"kr",'.encode()
-    assert line_prefix(REGISTRY_FIELDS, ("\ud800", "kr")) == rb'{"account":"\ud800","region":"kr",'
+    assert line_prefix(REGISTRIES.fields, ("팀", "kr")) == '{"account":"팀","region":"kr",'.encode()
+    assert line_prefix(REGISTRIES.fields, ("\ud800", "kr")) == rb'{"account":"\ud800","region":"kr",'
 
 
 def test_a_prefix_holds_every_field() -> None:
     """A value too few or too many is no prefix."""
     for values in (("default",), ("default", "kr", "team-a")):
         with pytest.raises(ValueError, match="argument 2"):
-            line_prefix(REGISTRY_FIELDS, values)
+            line_prefix(REGISTRIES.fields, values)
 
 
 # ── records that cannot be taken, and fields of our names (P7) ──
@@ -570,7 +565,7 @@ def test_only_their_own_fields_give_way() -> None:
     record = b'{"name":"account","v":{"account":1,"region":2},"accounts":3,"_registry":4,"Region":5}'
     page = decode(body(record))
     assert (page.overridden, b"{" + page.records[0]) == (0, record)
-    page = decode_page(body(b'{"name":"a","registry":"b"}'), REGISTRY_FIELDS)
+    page = V2.decode(body(b'{"name":"a","registry":"b"}'), REGISTRIES, 1)
     assert (page.overridden, b"{" + page.records[0]) == (0, b'{"name":"a","registry":"b"}')
 
 
@@ -610,7 +605,7 @@ RECORDS = st.builds(
     lambda fields, name, ours: fields | {"name": name} | ours,
     st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=4),
     ANY_TEXT,
-    st.dictionaries(st.sampled_from(IMAGE_FIELDS), JSON_VALUES, max_size=2),
+    st.dictionaries(st.sampled_from(IMAGES.fields), JSON_VALUES, max_size=2),
 )
 
 
@@ -725,7 +720,7 @@ def test_mutations_give_a_page_or_a_page_error(seed: int) -> None:
 )
 def test_error_bodies(text: bytes, code: str | None, message: str) -> None:
     """The code as text whether it came as text or number; anything else is no code, and never an exception."""
-    assert decode_error(text) == (code, message)
+    assert V2.decode_error(text) == (code, message)
 
 
 @pytest.mark.parametrize("results", [b"", b'{"name":"a"}'])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from crawler.api.v2 import V2
+from crawler.api.v3 import V3
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,5 +58,5 @@ class Dialect(Protocol):
         ...
 
 
-DIALECTS: Final[Mapping[str, Dialect]] = {one.version: one for one in (V2,)}
+DIALECTS: Final[Mapping[str, Dialect]] = {one.version: one for one in (V2, V3)}
 """Every version there is, by name."""

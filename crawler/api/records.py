@@ -167,7 +167,7 @@ def without_braces(records: list[bytes]) -> list[bytes]:
     return records
 
 
-def page_of_any(found: list[bytes], ours: tuple[str, ...], *, count: int | None, following: int | None) -> Page:
+def page_of(found: list[bytes], ours: tuple[str, ...], *, count: int | None, following: int | None) -> Page:
     """Return a page of records of which some may have no name, or a field of ours."""
     names, named = _with_names(found)
     records, overridden = _without(ours, named)

@@ -60,6 +60,7 @@ class Pass(Struct):
     Attributes:
         known: names that were seen before it, if the pass before it came to an end: what lies beyond, which `count` may
             promise all the same, may be answered with pages that look like change.
+        uneven: pages that were not as full as the first and named a next one.
         twice: names that came twice.
         overlaps: page to the pages of the pass before that held its names, where that is known.
     """
@@ -84,7 +85,7 @@ class Pass(Struct):
     twice: set[str] = set()
     overlaps: dict[int, Overlap] = {}
     defects: int = 0
-    irregular: int = 0
+    uneven: list[int] = []
     last_filled: int = 0
     broken: str | None = None
     failures: dict[int, Failure] = {}
@@ -139,7 +140,7 @@ class Pass(Struct):
         else:
             self.demanded = max(self.demanded, following)
         if following is not None and total != self.given:
-            self.irregular += 1
+            self.uneven.append(number)
 
     def fail(self, number: int, failure: Failure) -> None:
         """Take down that page ``number`` could not be had."""
@@ -190,11 +191,16 @@ class Pass(Struct):
         found += [f"page {n} was demanded and not there ({f.reason})" for n, f in self.missing()[:3]]
         return found
 
+    def _is_last_but_for_an_empty_one(self, number: int) -> bool:
+        """Whether a page is the last that holds anything, of a list that goes on to its first empty page."""
+        return number == self.last_filled and self.end == number + 1
+
     def oddities(self) -> list[str]:
         """Return what may be change or the gateway's way, a phrase each: another pass that has the same tells."""
         found = []
         if self.twice:
             found.append(f"{len(self.twice)} {'name' if len(self.twice) == 1 else 'names'} came twice")
-        if self.irregular:
-            found.append(f"{self.irregular} pages in the middle were not full")
+        middle = [number for number in self.uneven if not self._is_last_but_for_an_empty_one(number)]
+        if middle:
+            found.append(f"{len(middle)} pages in the middle were not full")
         return found

@@ -19,6 +19,7 @@ from crawler.core.errors import UsageError
 from crawler.core.text import duration, visible
 from crawler.jobs.summary import iso
 from crawler.output.files import mode_of
+from crawler.settings.gateways import PROVIDERS
 from crawler.settings.loading import OPTIONS, SNAPSHOT_OPTIONS
 from crawler.settings.options import option_of
 from crawler.snapshot.folder.latest import followed
@@ -37,17 +38,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ncrawl")
 
-DECIDING_OPTIONS = ("gateway", "zone", "region", "exclude", "page_size", "verify", "compress")
+DECIDING_OPTIONS = ("api", "gateway", "zone", "region", "exclude", "page_size", "verify", "compress")
 """Options that decide what is in a snapshot: a run is taken up with the same ones only."""
 OWN_OPTIONS = (*DECIDING_OPTIONS, "rate", "region_rate", "concurrency", "deadline", "accept", "expect_gap")
 """Options that a run is taken up with unless others are given. None of them says where to write, what to remove, or
 whom to trust."""
-HINTED_OPTIONS = ("config", "profile", "account", "gateway", "allow_gateway", "trust_env", "summary")
+HINTED_OPTIONS = ("config", "profile", "account", "api", "gateway", "allow_gateway", "trust_env", "summary")
 """Options that whoever takes a run up has to give again: they lead to keys and files, so a folder must not."""
 
 CLOCK_SLACK_S = 300
 """So far may a run lie in the future: a clock that is wrong by more gets no answer from the gateway either."""
-_PROVIDERS = {zone.gateway for zone in ZONES.values()}
 _PLAIN = f"{string.ascii_letters}{string.digits}/._-"
 _ALL_OF_IT = 1_000_000
 
@@ -149,7 +149,7 @@ def _with_own_options(path: Path, own: Mapping[str, Any], asked: Settings) -> Se
         zone = ZONES[own["zone"]]
         regions = {region.code: region for region in zone.regions}
         values = {name: _value(name, own[name]) for name in OWN_OPTIONS if name not in asked.given}
-        values |= {"zone": zone.name, "gateway": own["gateway"]}
+        values |= {"zone": zone.name, "gateway": _gateways(own["gateway"])}
         values |= {"region": tuple(regions[code] for code in own["region"])}
     except (KeyError, ValueError, TypeError) as error:
         raise UnusableRunError(path, f"its options cannot be understood: {error!r}") from None
@@ -162,8 +162,17 @@ def _differences(own: Mapping[str, Any], asked: Settings) -> Iterator[str]:
         then = own.get(name)
         if name in asked.given and now[name] != then:
             yield f"{option_of(name)} was {then} and is {now[name]}"
-        elif name == "gateway" and now[name] != then and then not in _PROVIDERS:
+        elif name == "gateway" and now[name] != then and not PROVIDERS.issuperset(_origins(then)):
             yield f"{option_of(name)} was {then}, which a folder does not decide: give it again"
+
+
+def _gateways(written: Any) -> tuple[str, ...]:
+    """Return the gateways of a run from their form in JSON."""
+    return (written,) if isinstance(written, str) else tuple(written)
+
+
+def _origins(written: Any) -> list[str]:
+    return [gateway.rpartition("=")[2] for gateway in _gateways(written)]
 
 
 def _value(name: str, written: Any) -> Any:
@@ -179,6 +188,10 @@ def _value(name: str, written: Any) -> Any:
 async def _begin(folder: Path, settings: Settings, now: datetime) -> Tonight:
     found = await keys_for(settings, now_s=now.timestamp())
     source = read_source(_snapshot_path(folder, settings.retry_failed)) if settings.retry_failed else None
+    if source is not None and source.manifest.run.options.get("api", "v2") != settings.api:
+        raise UsageError(
+            f"{settings.retry_failed} is of another version of the API: --api {settings.api} cannot mend it"
+        )
     options = options_of(settings, SNAPSHOT_OPTIONS)
     header = Header(
         id=new_id(folder, now),

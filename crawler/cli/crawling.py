@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from crawler.api.dialect import DIALECTS
 from crawler.api.records import lines
 from crawler.cli.expectations import tell_of_patterns
 from crawler.cli.hardening import forbid_dumps
@@ -83,7 +84,8 @@ def check_surroundings(settings: Settings) -> None:
     for warning in check_files(trust_env=settings.trust_env):
         log.warning(warning)
     if settings.trust_env:
-        find_proxy(settings.gateway)
+        for origin in set(settings.origins.values()):
+            find_proxy(origin)
 
 
 def crawl_command(settings: Settings, *, images: bool) -> int:
@@ -160,6 +162,7 @@ def crawl_spec(
         deadline_s=settings.deadline,
         excluded=Patterns(settings.exclude),
         expected_gaps=Patterns(settings.expect_gap),
+        dialect=DIALECTS[settings.api],
     )
 
 
@@ -179,8 +182,11 @@ async def crawl(settings: Settings, spec: CrawlSpec, found: FoundKeys, output: O
 
 async def _crawl(settings: Settings, spec: CrawlSpec, found: FoundKeys, output: Output) -> CrawlResult:
     regions = [region.code for region in settings.region]
-    rate_limiter = RateLimiter(RateLimits(settings.rate, settings.region_rate, regions), regions)
-    clients, why = open_clients(dict.fromkeys(regions, settings.gateway), trust_env=settings.trust_env)
+    origins = settings.origins
+    has_own_hosts = len(set(origins.values())) > 1
+    limits = RateLimits(settings.rate, settings.region_rate, regions, has_own_hosts=has_own_hosts)
+    rate_limiter = RateLimiter(limits, regions)
+    clients, why = open_clients(origins, trust_env=settings.trust_env)
     log.info("%s", why, extra={"event": {"event": "ClientTaken", "reason": why}})
     spec = replace(spec, deadline_s=left_s(spec.deadline_s))
     async with Transport(found.credentials, rate_limiter, clients, dialect=spec.dialect) as transport:
@@ -238,6 +244,7 @@ def options_of(settings: Settings, more: Collection[str] = ()) -> dict[str, obje
     """Return the settings of a crawl, and ``more`` of them, as JSON can hold them; keys are never settings."""
     options = {name: _as_json(value) for name, value in asdict(settings).items() if name in (*CRAWL_OPTIONS, *more)}
     options["region"] = [region.code for region in settings.region]
+    options["gateway"] = settings.gateway[0] if len(settings.gateway) == 1 else list(settings.gateway)
     for name in ("rate", "region_rate"):
         if options[name] == float("inf"):
             options[name] = "unlimited"

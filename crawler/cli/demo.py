@@ -54,7 +54,7 @@ async def _demo(settings: Settings) -> int:
     async with Emulator(world) as emulator:
         keys = KeyPair(Secret(emulator.access_key), Secret(emulator.secret_key), "the emulator")
         found = FoundKeys(Credentials(keys), account="demo")
-        settings = replace(settings, gateway=emulator.url, rate=inf)
+        settings = replace(settings, gateway=(emulator.url,), rate=inf)
         say(settings, f"Crawling an emulated account of {world.registries} registries in each of three regions…")
         code = await crawl_to_sink(settings, crawl_spec(settings, found, None, images=True), found)
     if settings.output != "-":

@@ -21,7 +21,7 @@ class TryFailed(Struct, frozen=True):
 
 
 class Throttled(Struct, frozen=True):
-    """The gateway said that requests come too fast; ``rate_per_s`` is the account's rate from now on."""
+    """The gateway said that requests come too fast; ``rate_per_s`` is what goes to it from now on."""
 
     region: str
     reason: str

@@ -48,7 +48,7 @@ class FailedTries:
         now_s: the clock of the schedule, monotonic seconds.
 
     Attributes:
-        rate_per_s: the account's rate after the last throttling; infinity if there was none.
+        rate_per_s: the rate after the last throttling; infinity if there was none.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class FailedTries:
     def _try_again(self, queue: RegionQueue, job: PageTask, action: Action, *, error: RequestError) -> None:
         queue.trouble = str(error)
         if action.value.slows_down:
-            self.rate_per_s = self._fetcher.refuse(error.retry_after_s or 0.0)
+            self.rate_per_s = self._fetcher.refuse(queue.region.code, error.retry_after_s or 0.0)
             self._observe(Throttled(queue.region.code, str(error), self.rate_per_s))
         if job.is_probe:
             return

@@ -17,8 +17,8 @@ class Fetcher(Protocol):
         """Return a whole body, or raise a RequestError."""
         ...
 
-    def refuse(self, pause_s: float) -> float:
-        """Slow down; return the rate from now on, requests a second."""
+    def refuse(self, region: str, pause_s: float) -> float:
+        """Slow down what goes to the gateway of ``region``; return the rate from now on, requests a second."""
         ...
 
     def send_back(self, region: str) -> None:

@@ -85,7 +85,7 @@ class CrawlResult:
         stop: why it ended early; None if it finished.
         stop_reason: the same for people: what it cut off has these words in its reason.
         stop_told: the same with what went wrong last in each region that it cut off.
-        rate_per_s: the account's rate after the last throttling; infinity if there was none.
+        rate_per_s: the rate after the last throttling, of what was throttled; infinity if there was none.
         clock_offset_s: how far the gateway's clock was found to be ahead.
         beside: what only cost requests: registries that were named without a region, of the regions where they are
             not; the probes of held regions; and lists of registries that were read once more.

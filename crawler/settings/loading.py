@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
-from crawler.api.zones import ZONES
+from crawler.api.zones import LARGEST_PAGES, ZONES
 from crawler.core.errors import ConfigurationError
 from crawler.core.lifetime import ends_s
 from crawler.core.model import Region, VerifyMode
 from crawler.core.patterns import has_region, parse_pattern
+from crawler.settings.gateways import origins_of, parse_gateway, settle_gateways, settle_zone
 from crawler.settings.options import (
     AUTO,
     Arity,
@@ -38,7 +38,6 @@ from crawler.settings.options import (
     shown,
     whole_number,
 )
-from crawler.settings.origin import parse_gateway
 from crawler.settings.output_path import parse_output
 from crawler.settings.sources import CONFIG_NAME, SYSTEM_CONFIG, Notes, read_config, unknown_keys, written_settings
 
@@ -46,11 +45,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crawler.settings.options import RawValue
-    from crawler.settings.origin import Origin
 
 _FILES = ("output", "summary", "registry_file")
 _ALL_CODES = tuple(dict.fromkeys(region.code for zone in ZONES.values() for region in zone.regions))
-_ZONE_OF_HOST = {urlsplit(zone.gateway).hostname: name for name, zone in ZONES.items()}
 _T = TypeVar("_T")
 
 
@@ -66,7 +63,7 @@ class Settings:
 
     Attributes:
         account: first field of every line; None leaves it to the keys.
-        gateway: origin without a trailing slash.
+        gateway: origins without a trailing slash: one for all regions, or ``region=origin`` for each.
         region: the regions to crawl, of one zone.
         registry: ``name`` or ``region/name``; empty means every registry there is, unless a file names some.
         registry_file: where more registries stand, one a line; ``-`` is standard input.
@@ -90,9 +87,17 @@ class Settings:
         "public",
         Option(one_of(*ZONES), "Installation of the provider.", "as the gateway says, else public", "public|gov|fin"),
     )
-    gateway: str = _option(
-        ZONES["public"].gateway,
-        Option(parse_gateway, "Origin of the API; https, or http on loopback.", "the zone's", "URL"),
+    api: str = _option("v2", Option(one_of(*LARGEST_PAGES), "Version of the provider's API.", "v2", "v2|v3"))
+    gateway: tuple[str, ...] = _option(
+        (ZONES["public"].gateway,),
+        Option(
+            parse_gateway,
+            "Origin of the API; https, or http on loopback; REGION=URL for each region with v3.",
+            "the zone's",
+            "URL",
+            shape=Arity.LIST,
+            takes_one=True,
+        ),
     )
     allow_gateway: bool = _option(
         False,
@@ -187,6 +192,11 @@ class Settings:
     )
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each region to crawl answers, by its code."""
+        return origins_of(self.gateway, self.region)
+
 
 SNAPSHOT_OPTIONS = ("compress", "accept", "resume", "resume_within", "retry_failed", "keep", "keep_days")
 """Keys that only `ncrawl snapshot` has."""
@@ -235,8 +245,8 @@ def load_settings(
     values = {
         name: value for name, found in written.items() if (value := parsed(OPTIONS[name], found, problems)) is not None
     }
-    if not {"zone", "gateway"} & (written.keys() - values.keys()):
-        _settle_gateway(values, written, problems)
+    if not {"zone", "gateway", "api"} & (written.keys() - values.keys()):
+        settle_zone(values, written, problems)
         _settle_regions(values, written, problems)
     _find_contradictions(values, written, problems)
     if problems:
@@ -252,21 +262,6 @@ def _deadline_s(flags: Mapping[str, object], environ: Mapping[str, str]) -> floa
     return Settings().deadline if found is None else found
 
 
-def _settle_gateway(values: dict[str, Any], written: Mapping[str, RawValue], problems: list[str]) -> None:
-    """Let gateway and zone follow from each other; only the provider's hosts get signed requests."""
-    origin: Origin | None = values.pop("gateway", None)
-    if origin is None:
-        values["gateway"] = ZONES[values.setdefault("zone", "public")].gateway
-        return
-    place, zone = written["gateway"].place, _ZONE_OF_HOST.get(origin.host)
-    if zone is None and not origin.is_loopback and not values.get("allow_gateway"):
-        problems.append(f"{place}: {origin} is not the provider's: check it, or add --allow-gateway to trust it")
-    if zone is not None and values.get("zone", zone) != zone:
-        problems.append(f"{place}: {origin} is of zone {zone}, but {written['zone'].place} says {values['zone']}")
-    values.setdefault("zone", zone or "public")
-    values["gateway"] = str(origin)
-
-
 def _settle_regions(values: dict[str, Any], written: Mapping[str, RawValue], problems: list[str]) -> None:
     """Turn region codes into regions of the zone."""
     known = {region.code: region for region in ZONES[values["zone"]].regions}
@@ -276,6 +271,7 @@ def _settle_regions(values: dict[str, Any], written: Mapping[str, RawValue], pro
         problems += (f"{written['region'].place}: {shown(code)} is {hint}" for code in strangers)
         return
     values["region"] = tuple(known[code] for code in codes)
+    settle_gateways(values, written, problems)
     if "registry" in values:
         problems += outside(values["region"], written["registry"].place, values["registry"])
     for name in ("exclude", "expect_gap"):  # a file may be for several zones, and a run for some regions
@@ -288,6 +284,11 @@ def _find_contradictions(values: Mapping[str, Any], written: Mapping[str, RawVal
     """Note what cannot be meant together."""
     if values.get("quiet") and values.get("verbose"):
         problems.append(f"{written['quiet'].place} and {written['verbose'].place} contradict each other: drop one")
+    largest, page_size = LARGEST_PAGES[values.get("api", "v2")], values.get("page_size")
+    if largest and isinstance(page_size, int) and page_size > largest:
+        problems.append(
+            f"{written['page_size'].place}: {page_size} is more than {values['api']} takes: {largest} at most"
+        )
     try:
         files = {name: os.path.realpath(values[name]) for name in _FILES if values.get(name, "-") != "-"}
     except OSError as error:

@@ -65,6 +65,7 @@ class Option:
         metavar: what stands for the value in ``--help``.
         short: a one-letter option such as ``-o``.
         types: what TOML may hold; a list's are those of its items.
+        takes_one: one item may stand in TOML without a list around it.
     """
 
     parse: Callable[[str], object]
@@ -74,6 +75,7 @@ class Option:
     short: str = ""
     types: tuple[type, ...] = (str,)
     shape: Arity = Arity.VALUE
+    takes_one: bool = False
 
     @property
     def is_list(self) -> bool:

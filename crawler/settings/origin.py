@@ -50,11 +50,3 @@ def parse_origin(text: str) -> Origin:
     if url.scheme not in ("http", "https") or not _HOST.fullmatch(host) or port == 0:
         raise ValueError(problem)
     return Origin(url.scheme, host, None if port == {"http": 80, "https": 443}[url.scheme] else port)
-
-
-def parse_gateway(text: str) -> Origin:
-    """Return the gateway's origin: https, or http on loopback, for a signed request must not be read on its way."""
-    origin = parse_origin(text)
-    if origin.scheme != "https" and not origin.is_loopback:
-        raise ValueError(f"{shown(text)} is not safe: https is needed; http is for loopback (127.0.0.1) only")
-    return origin

@@ -162,7 +162,7 @@ def _in_file(name: str, key: Option, place: str, table: Mapping[str, object]) ->
     value = table[name]
     if key.is_list and isinstance(value, list):
         return RawValue(place, tuple(value), key.types)
-    return RawValue(place, (value,), (list,) if key.is_list else key.types)
+    return RawValue(place, (value,), (list,) if key.is_list and not key.takes_one else key.types)
 
 
 def unknown_keys(

@@ -98,9 +98,9 @@ class Transport:
         """Send nothing of what waits for its turn in ``region``."""
         self._rate_limiter.send_back(region)
 
-    def refuse(self, pause_s: float) -> float:
-        """Slow every request down: the gateway said that they come too fast. Return the new rate a second."""
-        return self._rate_limiter.refuse(pause_s)
+    def refuse(self, region: str, pause_s: float) -> float:
+        """Slow down: the gateway of ``region`` said that requests come too fast. Return the new rate a second."""
+        return self._rate_limiter.refuse(region, pause_s)
 
     async def fetch(self, request: PageRequest, counter: Counter) -> bytes:
         """Return the whole decoded body of a 200 answer.

@@ -117,23 +117,23 @@ class Gate:
 class RateLimits:
     """One limit for the account over all regions, and one for each region beneath it.
 
-    A refusal slows the account down: all regions stand behind one host and, as far as one can tell, one throttle.
+    A refusal slows the account down where all regions stand behind one host and, as far as one can tell, one throttle;
+    where each has a host of its own, its region only.
 
     Attributes:
         is_limited: there is a rate to be kept.
     """
 
-    def __init__(self, account_per_s: float, region_per_s: float, regions: list[str]) -> None:
+    def __init__(
+        self, account_per_s: float, region_per_s: float, regions: list[str], *, has_own_hosts: bool = False
+    ) -> None:
         self._account = Limit(account_per_s)
-        self._regions = {region: Limit(region_per_s) for region in regions if region_per_s < inf}
+        limited = regions if region_per_s < inf or has_own_hosts else []
+        self._regions = {region: Limit(region_per_s) for region in limited}
+        self._has_own_hosts = has_own_hosts
         self._gate = Gate(account_per_s)
-        self._gates = {region: Gate(region_per_s) for region in self._regions}
+        self._gates = {region: Gate(region_per_s) for region in regions if region_per_s < inf}
         self.is_limited = min(account_per_s, region_per_s) < inf
-
-    @property
-    def rate_per_s(self) -> float:
-        """The account's rate now."""
-        return self._account.rate_per_s
 
     def earliest(self, region: str, now_s: float) -> float:
         """Return the time at which the next request to ``region`` may start."""
@@ -156,6 +156,8 @@ class RateLimits:
             self._gates[region].write(now_s)
         return wait_s
 
-    def refuse(self, now_s: float, pause_s: float = 0.0) -> None:
-        """Slow the account down."""
-        self._account.refuse(now_s, pause_s)
+    def refuse(self, region: str, now_s: float, pause_s: float = 0.0) -> float:
+        """Slow down what stands behind the host that refused a request to ``region``; return its new rate."""
+        limit = self._regions[region] if self._has_own_hosts else self._account
+        limit.refuse(now_s, pause_s)
+        return limit.rate_per_s

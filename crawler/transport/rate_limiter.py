@@ -56,10 +56,9 @@ class RateLimiter:
     def _write(self, region: str) -> float:
         return self._pace.write(region, self._now_s())
 
-    def refuse(self, pause_s: float) -> float:
-        """Slow down after the gateway said that requests come too fast; return the new rate a second."""
-        self._pace.refuse(self._loop.time(), pause_s)
-        return self._pace.rate_per_s
+    def refuse(self, region: str, pause_s: float) -> float:
+        """Slow down after the gateway of ``region`` said that requests come too fast; return the new rate a second."""
+        return self._pace.refuse(region, self._loop.time(), pause_s)
 
     def send_back(self, region: str) -> None:
         """Let nobody pass who waits for ``region`` now: their `enter` raises NotSentError."""

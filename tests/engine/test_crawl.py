@@ -668,7 +668,7 @@ class Fake:
             return page(*({"name": name} for name in self.regions[request.region.code]))
         return self.regions[request.region.code][request.registry]
 
-    def refuse(self, pause_s: float) -> float:
+    def refuse(self, _region: str, pause_s: float) -> float:
         """Be as slow as asked."""
         return 1 / max(pause_s, 1)
 

@@ -80,7 +80,7 @@ def problems(load: Layers) -> Problems:
 def test_nothing_given_gives_the_defaults(load: Layers) -> None:
     """Without flags, environment and file, the settings are the class's own defaults: the whole public zone."""
     assert load() == Settings()
-    assert (load().gateway, load().region, load().deadline) == (PUBLIC.gateway, PUBLIC.regions, 3600.0)
+    assert (load().gateway, load().region, load().deadline) == ((PUBLIC.gateway,), PUBLIC.regions, 3600.0)
 
 
 def test_defaults_in_words_are_the_defaults() -> None:
@@ -114,6 +114,7 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
         "profile": "p",
         "account": "a.b_c-1",
         "zone": "gov",
+        "api": "v2",
         "gateway": "https://[::1]:8443/",
         "allow_gateway": True,
         "trust_env": True,
@@ -151,7 +152,8 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
     assert flags.keys() == OPTIONS.keys()
     assert load(flags) == load({}, environ) == load({}, {}, toml)
     assert load(flags) == Settings(
-        "p", "a.b_c-1", "gov", "https://[::1]:8443", True, True, (GOV.regions[1], GOV.regions[0]), ("a", "kr/b"), "-",
+        "p", "a.b_c-1", "gov", "v2", ("https://[::1]:8443",), True, True,
+        (GOV.regions[1], GOV.regions[0]), ("a", "kr/b"), "-",
         ("kr/old-*", "tmp"), ("*/broken",), "o.gz", 0.5, 7.0, 1, 97, VerifyMode.ALWAYS, 5400.0,
         "s.json", "json", 2, False, "zstd", "2.5%", True, 7200.0, "latest", 30, 90,
     )  # fmt: skip
@@ -388,7 +390,7 @@ def test_unknown_variables_are_errors_and_secrets_are_not_shown(problems: Proble
 def test_loopback_gateways_need_no_leave(load: Layers, gateway: str) -> None:
     """Loopback is always allowed, with and without TLS; the zone stays public."""
     assert load({"gateway": gateway}).zone == "public"
-    assert not load({"gateway": gateway}).gateway.endswith("/")
+    assert not load({"gateway": gateway}).gateway[0].endswith("/")
 
 
 @pytest.mark.parametrize(
@@ -448,8 +450,9 @@ def test_foreign_gateway_needs_leave(load: Layers, problems: Problems) -> None:
         assert found == (
             f"--gateway: https://{host} is not the provider's: check it, or add --allow-gateway to trust it"
         )
-    assert load({"gateway": "https://evil.example:8443", "allow_gateway": True}).gateway == "https://evil.example:8443"
-    assert load({"gateway": "https://NCR.apigw.ntruss.com:443/"}).gateway == PUBLIC.gateway
+    other = "https://evil.example:8443"
+    assert load({"gateway": other, "allow_gateway": True}).gateway == (other,)
+    assert load({"gateway": "https://NCR.apigw.ntruss.com:443/"}).gateway == (PUBLIC.gateway,)
 
 
 def test_zone_and_gateway_follow_from_each_other(load: Layers, problems: Problems) -> None:

@@ -303,13 +303,23 @@ def test_a_refusal_slows_all_regions() -> None:
     """All regions stand behind one gateway: what one of them is told holds for the others."""
     pace = RateLimits(40.0, inf, ["kr", "sgn"])
     pace.take("kr", 0.0)
-    pace.refuse(0.0, 3.0)
-    assert pace.rate_per_s == 20
+    assert pace.refuse("kr", 0.0, 3.0) == 20
     assert pace.earliest("sgn", 0.0) == pace.earliest("kr", 0.0) == 3.0
 
 
 def test_a_refusal_that_asks_for_no_pause_makes_none() -> None:
     """Without Retry-After only the rate is halved: the next request may go as soon as that allows."""
     pace = RateLimits(40.0, inf, ["kr"])
-    pace.refuse(0.0)
-    assert pace.earliest("kr", 0.0) <= 1 / pace.rate_per_s
+    assert pace.earliest("kr", 0.0) <= 1 / pace.refuse("kr", 0.0)
+
+
+@pytest.mark.parametrize("each", [30.0, inf])
+def test_a_refusal_slows_its_host_only_where_each_region_has_one(each: float) -> None:
+    """What one host says is not meant for another; the account's limit stays above both."""
+    pace = RateLimits(40.0, each, ["kr", "sgn"], has_own_hosts=True)
+    pace.take("kr", 0.0)
+    assert pace.refuse("kr", 0.0, 3.0) == (15 if each < inf else 10)
+    assert pace.earliest("kr", 0.0) == 3.0
+    assert pace.earliest("sgn", 0.0) <= 0
+    sent = crawl_regions(RateLimits(40.0, each, ["kr", "sgn"], has_own_hosts=True), ["kr", "sgn"], 20.0)
+    assert worst_excess(sorted(chain(*sent.values())), 40.0) <= burst(40.0) + EPSILON

@@ -143,7 +143,7 @@ async def test_refusal_slows_those_who_wait() -> None:
         await asyncio.sleep(0)
     waiters = [task for task in tasks if not task.done()]
     before, refused_s = pace.taken, loop.time()
-    assert rate_limiter.refuse(0.3) == 50
+    assert rate_limiter.refuse("kr", 0.3) == 50
     await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
     assert loop.time() - refused_s > 0.29
     await asyncio.gather(*waiters)

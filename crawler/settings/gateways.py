@@ -1,0 +1,121 @@
+"""Which gateways a run asks: zone, version of the API, regions and gateways follow from each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from crawler.api.zones import ZONES
+from crawler.settings.options import shown
+from crawler.settings.origin import Origin, parse_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from crawler.core.model import Region
+    from crawler.settings.options import RawValue
+
+_HOSTS = {
+    urlsplit(origin).hostname: (zone.name, region if api == "v3" else "", api)
+    for zone in ZONES.values()
+    for api in ("v2", "v3")
+    for region, origin in zone.gateways(api).items()
+}
+"""The provider's hosts: zone, region if it is one region's only, and version of the API."""
+
+PROVIDERS = {origin for zone in ZONES.values() for api in ("v2", "v3") for origin in zone.gateways(api).values()}
+"""The provider's gateways."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Where one region answers, or with an empty ``region`` all of them."""
+
+    region: str
+    origin: Origin
+
+    def __str__(self) -> str:
+        return f"{self.region}={self.origin}" if self.region else str(self.origin)
+
+
+def parse_gateway(text: str) -> Gateway:
+    """Return a gateway, ``URL`` or ``REGION=URL``; https, or http on loopback: no signed request is to be read."""
+    head, equals, rest = text.partition("=")
+    region, url = (head, rest) if equals and head.isalnum() else ("", text)
+    origin = parse_origin(url)
+    if origin.scheme != "https" and not origin.is_loopback:
+        raise ValueError(f"{shown(text)} is not safe: https is needed; http is for loopback (127.0.0.1) only")
+    return Gateway(region, origin)
+
+
+def origins_of(gateway: Iterable[str], regions: Iterable[Region]) -> dict[str, str]:
+    """Return where each region answers, by its code, as the setting says."""
+    named = {region: origin for region, _, origin in (text.rpartition("=") for text in gateway)}
+    return {region.code: named.get(region.code) or named[""] for region in regions}
+
+
+def settle_zone(values: dict[str, Any], written: Mapping[str, RawValue], problems: list[str]) -> None:
+    """Let the zone follow from the gateways; only the provider's hosts get signed requests."""
+    for gateway in values.get("gateway", ()):
+        place, origin = written["gateway"].place, gateway.origin
+        zone, region, api = _HOSTS.get(origin.host, (None, "", ""))
+        if zone is None and not origin.is_loopback and not values.get("allow_gateway"):
+            problems.append(f"{place}: {origin} is not the provider's: check it, or add --allow-gateway to trust it")
+        elif zone is not None and values.setdefault("zone", zone) != zone:
+            said = f"{written['zone'].place} says {values['zone']}" if "zone" in written else "another one is not"
+            problems.append(f"{place}: {origin} is of zone {zone}, but {said}")
+        elif zone is not None and api != values.get("api", "v2"):
+            problems.append(f"{place}: {origin} speaks {api}: take another, or add --api {api}")
+        elif region not in ("", gateway.region or region):
+            problems.append(f"{place}: {origin} is of region {region}, not {gateway.region}")
+    values.setdefault("zone", "public")
+
+
+def settle_gateways(values: dict[str, Any], written: Mapping[str, RawValue], problems: list[str]) -> None:
+    """Let the gateways of the regions to be crawled follow from zone and version, unless they are given."""
+    regions = [region.code for region in values["region"]]
+    api, zone = values.get("api", "v2"), ZONES[values["zone"]]
+    given = values.pop("gateway", ())
+    usual = zone.gateways(api)
+    if not usual:
+        problems.append(f"{written['api'].place}: zone {zone.name} has no {api}, as far as is known: leave it at v2")
+        return
+    if given:
+        place = written["gateway"].place
+        wrong = _not_by_region(given, zone.regions, regions) if api == "v3" else _not_for_all(given)
+        problems += (f"{place}: {problem}" for problem in wrong)
+        of_regions = {gateway.region or regions[0]: str(gateway.origin) for gateway in given}
+    else:
+        of_regions = usual
+    if api == "v3":
+        values["gateway"] = tuple(f"{region}={of_regions[region]}" for region in regions if region in of_regions)
+    else:
+        values["gateway"] = (str(given[0]) if given else zone.gateway,)
+
+
+def _not_for_all(given: tuple[Gateway, ...]) -> Iterator[str]:
+    """Say what is wrong with gateways that all regions are to stand behind."""
+    yield from (f"{one}: only with --api v3 has each region a gateway of its own" for one in given if one.region)
+    if len(given) > 1 and not any(one.region for one in given):
+        yield f"{len(given)} gateways, and all regions stand behind one: give one URL"
+
+
+def _not_by_region(given: tuple[Gateway, ...], known: tuple[Region, ...], regions: list[str]) -> Iterator[str]:
+    """Say what is wrong with gateways of which each is to be one region's."""
+    codes = [region.code for region in known]
+    if len(given) == 1 and not given[0].region:
+        if len(regions) > 1:
+            yield f"{given[0]}: with --api v3 each region has a gateway of its own: give {regions[0]}=URL, and so on"
+        return
+    for one in given:
+        if one.region not in codes:
+            yield f"{one}: begin it with a region: {', '.join(f'{code}=' for code in codes)}"
+    named = [one.region for one in given]
+    if doubled := {one for one in named if named.count(one) > 1 and one}:
+        yield f"two gateways for {', '.join(sorted(doubled))}: give one"
+    origins = [str(one.origin) for one in given]
+    if len(set(origins)) < len(origins) and not doubled:
+        yield "two regions have the same gateway: under --api v3 nothing else tells them apart"
+    if lacking := [code for code in regions if code not in named and "" not in named]:
+        yield f"none for {', '.join(lacking)}: add {lacking[0]}=URL, or leave it out of --region"

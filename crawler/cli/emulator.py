@@ -13,7 +13,7 @@ import click
 
 from crawler.emulation import Emulator, EmulatorOptions
 from crawler.emulation.ledger import NoStatistics
-from crawler.emulation.options import FAULTS, REGIONS, Count, Oversize, PastEnd, Sort
+from crawler.emulation.options import FAULTS, REGIONS, Count, Envelope, Oversize, PastEnd, Sort, Version
 from crawler.engine.task_groups import one_error
 from crawler.output.sinks import open_sink
 
@@ -23,8 +23,8 @@ _DEFAULTS = EmulatorOptions(port=8080)
 
 _HELP = """Serve the API on loopback: no account needed.
 
-Three regions, real signatures, pages, errors, throttling, faults and change, over an account that is the same for the
-same seed. Prints what to paste into another shell, then serves until Ctrl-C.
+All public regions, real signatures, pages, errors, throttling, faults and change, over an account that is the same
+for the same seed. Prints what to paste into another shell, then serves until Ctrl-C.
 """
 _EPILOG = """\b
 Examples:
@@ -32,6 +32,7 @@ Examples:
   ncrawl emulator --rate-limit 50 --retry-after 2
   ncrawl emulator --fault 503=0.1 --fault reset=0.05 --denied 2
   ncrawl emulator --change-rate 0.3 --sort updated
+  ncrawl emulator --api v3 --envelope none
 
 \b
 Faults, each with a probability a request:
@@ -126,7 +127,8 @@ _SOME = click.IntRange(min=1)
 _MEAN = click.FloatRange(min=0, max=100)
 
 _WORLD: list[click.Parameter] = [
-    _number("--port", click.IntRange(0, 65535), "Port of 127.0.0.1; 0 takes any free one."),
+    _choice("--api", Version, "Version of the API; v3 has a port a region, from --port on."),
+    _number("--port", click.IntRange(0, 65535 - len(REGIONS)), "Port of 127.0.0.1; 0 takes any free one."),
     _number("--seed", click.INT, "The same seed is the same account, keys, faults and changes."),
     _number("--registries", _ANY, "Registries in each region."),
     _number("--images", _MANY, "Images in all regions together: a few registries hold many, some none."),
@@ -146,7 +148,7 @@ _LOAD: list[click.Parameter] = [
         multiple=True,
         callback=_mapping,
     ),
-    _number("--rate-limit", _SOME, "Requests a second over all regions; more are 429/410.", show_default="none"),
+    _number("--rate-limit", _SOME, "Requests a second at one port; more are 429/410.", show_default="none"),
     _switch(
         "--retry-after", click.STRING, "Sent as it is with each 429/410: 2.", metavar="TEXT", show_default="not sent"
     ),
@@ -154,10 +156,12 @@ _LOAD: list[click.Parameter] = [
 ]
 _PAGES: list[click.Parameter] = [
     _number("--default-page-size", _SOME, "Records a page where no size is asked for."),
-    _number("--max-page-size", _SOME, "Most records a page."),
+    _number("--max-page-size", _SOME, "Most records a page; with v3 1,000."),
     _choice("--oversize", Oversize, "Asking for more records: a smaller page, or 400/100."),
     _choice("--count", Count, "What `count` on an image list means; null and wrong go for registries, too."),
     _choice("--past-end", PastEnd, "A page past the end: without results, or 404/300."),
+    _choice("--envelope", Envelope, "v3: where a list's totals stand: at the top, one level down, or nowhere."),
+    _switch("--list-name", click.STRING, "v3: what the array of records is called.", metavar="NAME"),
 ]
 _FAULTS: list[click.Parameter] = [
     _switch(
@@ -187,9 +191,10 @@ _FAULTS: list[click.Parameter] = [
 def _greeting(emulator: Emulator) -> str:
     """Return lines to paste into a shell, comments included."""
     images, registries = emulator.world.image_total(), emulator.options.registries
+    version = "" if emulator.options.api == "v2" else f"NCRAWL_API={emulator.options.api} "
     return f"""\
 # {images:,} images; {registries:,} registries in each of {", ".join(emulator.world.regions)}. Stop: Ctrl-C
-export NCRAWL_GATEWAY={emulator.url}
+export {version}NCRAWL_GATEWAY={emulator.url}
 export NCLOUD_ACCESS_KEY_ID={emulator.access_key}
 export NCLOUD_SECRET_KEY={emulator.secret_key}
 # Paste these lines into another shell, then: ncrawl images | head"""

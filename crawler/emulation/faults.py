@@ -27,7 +27,8 @@ _DOCUMENTED = {
 }
 
 
-def _error_body(code: int, message: str) -> bytes:
+def error_body(code: object, message: str) -> bytes:
+    """Return the body of an error."""
     return orjson.dumps({"error": {"errorCode": str(code), "message": message, "details": None}})
 
 
@@ -36,7 +37,7 @@ def _html(status: int, title: str) -> Answer:
     return Answer(status, body.encode(), content_type="text/html")
 
 
-REFUSALS = {code: Answer(status, _error_body(code, text)) for code, (status, text) in _DOCUMENTED.items()}
+REFUSALS = {code: Answer(status, error_body(code, text)) for code, (status, text) in _DOCUMENTED.items()}
 """The documented error answers, by errorCode, which no two HTTP statuses share."""
 
 REPLACEMENTS: Mapping[Fault, Answer] = {

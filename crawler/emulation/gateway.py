@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hmac
 import random
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, unquote
 
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.api.signing import (
     ACCESS_KEY_HEADER,
     MAX_CLOCK_DIFFERENCE_MS,
@@ -16,9 +16,8 @@ from crawler.api.signing import (
     TIMESTAMP_HEADER,
     signature,
 )
-from crawler.emulation.faults import ENDINGS, REFUSALS, REPLACEMENTS, draw_fault
-from crawler.emulation.ledger import region_of
-from crawler.emulation.options import REGIONS
+from crawler.emulation.apis import APIS, natural, region_of
+from crawler.emulation.faults import ENDINGS, REPLACEMENTS, draw_fault
 from crawler.emulation.pages import Pages
 from crawler.emulation.wire import Ending
 
@@ -31,24 +30,18 @@ if TYPE_CHECKING:
     from crawler.emulation.world import World
 
 _RATE_WINDOW_S = 1.0
-_MAX_DIGITS = 15  # more would be no page, no page size and no time
-_LISTS = {f"{region.base_path}/repositories": region.code for region in REGIONS}
-
-
-def _natural(text: str) -> int | None:
-    """Return a decimal number of ASCII digits, or None if it is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None
 
 
 class Gateway:
     """The gateway of one account.
 
     Mutable state: the world behind ``_pages``, the requests let through (``_admitted`` in all, ``_recent_s`` when in
-    the last second), the random numbers, and the statistics.
+    the last second, at each door), the random numbers, and the statistics.
 
     Attributes:
         access_key: made up, the same for the same seed.
         secret_key: likewise.
+        api: how requests and answers look.
         denied: (region, registry) that answer 401/210.
         gone: (region, registry) that are deleted when their images are asked for.
         hidden: (region, registry) that are listed and answer 404/300.
@@ -62,9 +55,10 @@ class Gateway:
         self._world = world
         self._statistics = statistics
         self._admitted = 0
-        self._recent_s: deque[float] = deque()
+        self._recent_s: defaultdict[str, deque[float]] = defaultdict(deque)
         self._rng = random.Random(options.seed)  # noqa: S311 - faults and changes, not a secret
-        self._pages = Pages(options, world, self._rng)
+        self.api = APIS[options.api](options)
+        self._pages = Pages(options, world, self._rng, self.api)
         self.denied, self.gone, self.next_loops, self.hidden = self._pick_registries()
 
     def _pick_registries(self) -> Iterator[frozenset[tuple[str, str]]]:
@@ -91,7 +85,7 @@ class Gateway:
             self._statistics.faults[fault] += 1
         answer = self._replacement(fault) or self._decide(request, now_ms, now_s)
         ending = ENDINGS.get(fault, Ending.WHOLE) if fault else Ending.WHOLE
-        delay_s = self._latency_s(request.target)
+        delay_s = self._latency_s(request)
         return replace(answer, delay_s=delay_s, ending=ending) if fault or delay_s else answer
 
     def _replacement(self, fault: Fault | None) -> Answer | None:
@@ -102,12 +96,12 @@ class Gateway:
     def _decide(self, request: Request, now_ms: int, now_s: float) -> Answer:
         if not self._is_authentic(request, now_ms):
             self._statistics.bad_signatures += 1
-            return REFUSALS[200]
-        return self._limited(now_s) or self._served(request, now_ms)
+            return self.api.refusals[200]
+        return self._limited(request.door, now_s) or self._served(request, now_ms)
 
     def _is_authentic(self, request: Request, now_ms: int) -> bool:
         timestamp = request.headers.get(TIMESTAMP_HEADER, "")
-        sent_ms = _natural(timestamp)
+        sent_ms = natural(timestamp)
         if sent_ms is None or abs(now_ms - sent_ms) > MAX_CLOCK_DIFFERENCE_MS:
             return False
         expected = signature(
@@ -121,11 +115,11 @@ class Gateway:
         is_ours = request.headers.get(ACCESS_KEY_HEADER) == self.access_key
         return is_ours and hmac.compare_digest(given.encode(), expected.encode())
 
-    def _limited(self, now_s: float) -> Answer | None:
-        """Count a request against the quota and the rate limit; return what refuses it."""
-        options, recent_s = self._options, self._recent_s
+    def _limited(self, door: str, now_s: float) -> Answer | None:
+        """Count a request against the quota and the rate limit of its door; return what refuses it."""
+        options, recent_s = self._options, self._recent_s[door]
         if options.quota is not None and self._admitted >= options.quota:
-            return REFUSALS[400]
+            return self.api.refusals[400]
         if options.rate_limit is not None:
             while recent_s and recent_s[0] <= now_s - _RATE_WINDOW_S:
                 recent_s.popleft()
@@ -137,43 +131,32 @@ class Gateway:
 
     def _throttled(self) -> Answer:
         retry_after = self._options.retry_after
-        headers = () if retry_after is None else (f"Retry-After: {retry_after}",)
-        return replace(REFUSALS[410], headers=headers)
+        refusal = self.api.refusals[410]
+        return refusal if retry_after is None else replace(refusal, headers=(f"Retry-After: {retry_after}",))
 
     def _served(self, request: Request, now_ms: int) -> Answer:
-        path, _, query = request.target.partition("?")
-        window = self._window(query)
+        window, place = self.api.window(request.target.partition("?")[2]), self.api.place(request)
         if window is None or request.method != "GET":
-            return REFUSALS[100]
-        if path in _LISTS:
-            return self._pages.of_registries(_LISTS[path], *window)
-        folder, _, segment = path.rpartition("/")
-        where = _LISTS.get(folder, ""), unquote(segment)
+            return self.api.refusals[100]
+        if place is not None and place.collection is REGISTRIES:
+            return self._pages.of_registries(place, window)
+        if place is None or place.collection is not IMAGES:
+            return self.api.refusals[300]
+        where = place.region, place.names[0]
         if where in self.denied:
-            return REFUSALS[210]
+            return self.api.refusals[210]
         if where in self.gone:
             self._world.delete_registry(*where)
         contents = self._world.contents(*where)
         if contents is None or where in self.hidden:
-            return REFUSALS[300]
-        return self._pages.of_images(contents, *window, loops=where in self.next_loops, now_ms=now_ms)
+            return self.api.refusals[300]
+        return self._pages.of_images(contents, place, window, loops=where in self.next_loops, now_ms=now_ms)
 
-    def _window(self, query: str) -> tuple[int, int] | None:
-        """Return page number and page size that a query asks for; None if it cannot be served."""
-        asked = parse_qs(query, keep_blank_values=True)
-        page = _natural(asked.get("page", ["1"])[-1])
-        size = _natural(asked.get("pagesize", [str(self._options.default_page_size)])[-1])
-        if not page or not size:
-            return None
-        if size > self._options.max_page_size and self._options.oversize == "refuse":
-            return None
-        return page, min(size, self._options.max_page_size)
-
-    def _latency_s(self, target: str) -> float:
+    def _latency_s(self, request: Request) -> float:
         options = self._options
         latency_ms = options.latency_ms
         if options.region_latency_ms:
-            latency_ms = options.region_latency_ms.get(region_of(target) or "", latency_ms)
+            latency_ms = options.region_latency_ms.get(region_of(request) or "", latency_ms)
         if options.jitter_ms:
             latency_ms += self._rng.uniform(-options.jitter_ms, options.jitter_ms)
         return max(0.0, latency_ms / 1000)

@@ -7,13 +7,6 @@ from dataclasses import dataclass, field
 
 from crawler.emulation.options import REGIONS
 
-_BASES = tuple((f"{region.base_path}/", region.code) for region in REGIONS)
-
-
-def region_of(target: str) -> str | None:
-    """Return the code of the region that a request target belongs to."""
-    return next((code for base, code in _BASES if target.startswith(base)), None)
-
 
 def most_in_window(times_s: list[float], window_s: float) -> int:
     """Return the most entries of an ascending list that lie in any window of that length. O(n)."""
@@ -84,14 +77,13 @@ class Statistics:
         busy = sum(in_flight >= at_least for in_flight in self.in_flight_at_arrival)
         return busy / max(1, self.requests)
 
-    def arrived(self, target: str, now_s: float) -> None:
-        """Note a request."""
+    def arrived(self, target: str, now_s: float, region: str | None) -> None:
+        """Note a request to a region, or to none."""
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         self.in_flight_at_arrival.append(self.in_flight)
         self.arrivals_s.append(now_s)
         self.targets[target] += 1
-        region = region_of(target)
         if region is not None:
             self.arrivals_by_region_s[region].append(now_s)
 
@@ -109,7 +101,7 @@ class NoStatistics(Statistics):
 
     __slots__ = ()
 
-    def arrived(self, target: str, now_s: float) -> None:
+    def arrived(self, target: str, now_s: float, region: str | None) -> None:
         """Note nothing."""
 
     def left(self, status: int | None) -> None:

@@ -14,6 +14,8 @@ Sort = Literal["name", "updated", "random"]
 Oversize = Literal["clamp", "refuse"]
 Count = Literal["images", "registries", "null", "wrong"]
 PastEnd = Literal["empty", "404"]
+Version = Literal["v2", "v3"]
+Envelope = Literal["top", "inner", "none"]
 Fault = Literal[
     "500",
     "502",
@@ -39,7 +41,10 @@ class EmulatorOptions:
     """What the emulated account holds and how its gateway behaves; `ncrawl emulator --help` explains each.
 
     Attributes:
-        port: of 127.0.0.1; 0 takes any free one.
+        api: version of the API.
+        envelope: of version 3: where the totals of a list stand, if anywhere.
+        list_name: of version 3: what the array of records is called.
+        port: of 127.0.0.1; 0 takes any free one. Version 3 has one a region: this and those after it.
         seed: the same seed is the same world, keys, faults and changes.
         registries: in each region.
         images: in all regions together, shared out heavy-tailed.
@@ -49,12 +54,12 @@ class EmulatorOptions:
         latency_ms: before every answer.
         jitter_ms: the latency varies by this much, up and down.
         region_latency_ms: region code to latency, in place of ``latency_ms``.
-        rate_limit: requests in any one second, over all regions; beyond, 429/410. None is unlimited.
+        rate_limit: requests in any one second, at one port; beyond, 429/410. None is unlimited.
         retry_after: sent as it is, sense or nonsense, with each 429/410; None sends no such header.
         quota: requests answered before 429/400 for good; None is unlimited.
         default_page_size: where no ``pagesize`` is asked for.
-        max_page_size: largest page given.
-        oversize: what asking for more does: a smaller page, or 400/100.
+        max_page_size: largest page given; version 3 gives 1,000, whatever this says.
+        oversize: what asking for more does: a smaller page, or 400/100; version 3 always refuses.
         count: what ``count`` on an image list means; ``null`` and ``wrong`` go for registry lists, too.
         past_end: what a page past the end answers.
         faults: kind to probability a request; together 1 at most.
@@ -66,6 +71,9 @@ class EmulatorOptions:
         clock_skew_s: how far the gateway's clock is ahead of ours.
     """
 
+    api: Version = "v2"
+    envelope: Envelope = "inner"
+    list_name: str = "content"
     port: int = 0
     seed: int = 1
     registries: int = 40

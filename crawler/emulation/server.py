@@ -1,4 +1,4 @@
-"""The emulator as something to start and stop: one loopback port, the clocks, the books."""
+"""The emulator as something to start and stop: a loopback port, or one a region, the clocks, the books."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from crawler.core.errors import UsageError
+from crawler.emulation.apis import region_of
 from crawler.emulation.gateway import Gateway
 from crawler.emulation.ledger import Statistics
 from crawler.emulation.options import EmulatorOptions
@@ -18,6 +19,8 @@ from crawler.emulation.wire import Connection
 from crawler.emulation.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from crawler.emulation.wire import Answer, Request
 
 HOST = "127.0.0.1"
@@ -41,10 +44,10 @@ class Emulator:
         world: what the account holds now: the oracle.
         gateway: which registries are denied, gone or loop.
         statistics: what arrived and what became of it.
-        url: origin of the gateway; set on entering.
+        urls: region to the origin of its gateway, which is one for all in version 2; set on entering.
     """
 
-    url: str
+    urls: Mapping[str, str]
 
     def __init__(self, options: EmulatorOptions | None = None, statistics: Statistics | None = None) -> None:
         self.options = options or EmulatorOptions()
@@ -70,29 +73,50 @@ class Emulator:
         Raises:
             UsageError: the port cannot be had.
         """
-        port = self.options.port
+        doors = self.world.regions if self.options.api == "v3" else ("",)
+        self._servers = []
+        try:
+            for number, door in enumerate(doors):
+                self._servers.append(await self._listen(self.options.port and self.options.port + number, door))
+        except UsageError:
+            for server in self._servers:
+                server.close()
+            raise
+        opened = [f"http://{HOST}:{server.sockets[0].getsockname()[1]}" for server in self._servers]
+        origins = dict(zip(doors, opened, strict=True))
+        self.urls = {region: origins.get(region) or opened[0] for region in self.world.regions}
+        return self
+
+    async def _listen(self, port: int, door: str) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(lambda: Connection(self), HOST, port, backlog=_BACKLOG)
+            return await loop.create_server(lambda: Connection(self, door), HOST, port, backlog=_BACKLOG)
         except OSError as error:
             reason = os.strerror(error.errno or 0)
             raise UsageError(
                 f"cannot listen on {HOST}:{port}: {reason}; choose another --port, or 0 for any free one"
             ) from None
-        self.url = f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}"
-        return self
+
+    @property
+    def url(self) -> str:
+        """What ``--gateway`` takes: one origin, or for version 3 each region's, separated by commas."""
+        if self.options.api == "v2":
+            return next(iter(self.urls.values()))
+        return ",".join(f"{region}={origin}" for region, origin in self.urls.items())
 
     async def __aexit__(self, *_error: object) -> None:
         """Reset every connection and wait until all are gone."""
         with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
             for _turn in range(_TURNS_TO_ACCEPT):
                 await asyncio.sleep(0)
-            self._server.close()
+            for server in self._servers:
+                server.close()
             closed = list(self._connections.values())
             for connection in list(self._connections):
                 connection.abort()
             await asyncio.gather(*closed)
-            await self._server.wait_closed()
+            for server in self._servers:
+                await server.wait_closed()
 
     def opened(self, connection: Connection) -> None:
         """Keep a connection, so that it can be closed in the end."""
@@ -105,7 +129,7 @@ class Emulator:
 
     def arrived(self, request: Request) -> None:
         """Note a request."""
-        self.statistics.arrived(request.target, time.monotonic())
+        self.statistics.arrived(request.target, time.monotonic(), region_of(request))
 
     def answer(self, request: Request) -> Answer:
         """Have the gateway decide the answer to a request."""
@@ -116,13 +140,14 @@ class Emulator:
         self.statistics.left(status)
 
     def headers(self) -> tuple[str, ...]:
-        """Return the Date of now by the gateway's clock, unless the gateway sends none."""
+        """Return what every answer carries: the Date of now by the gateway's clock, unless it sends none."""
+        carried = self.gateway.api.headers()
         if not self.options.date_header:
-            return ()
+            return carried
         second = int(self._now_s())
         if self._date[0] != second:
             self._date = (second, f"Date: {formatdate(second, usegmt=True)}")
-        return (self._date[1],)
+        return (self._date[1], *carried)
 
     def _now_s(self) -> float:
         return time.time() + self.options.clock_skew_s

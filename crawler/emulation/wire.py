@@ -35,11 +35,16 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What arrived: method, the exact target of the request line, headers under lower-case names."""
+    """What arrived: method, the exact target of the request line, headers under lower-case names.
+
+    Attributes:
+        door: the region whose own port it came to; empty where all regions have one.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str]
+    door: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ class Host(Protocol):
         """A connection is gone."""
 
 
-def parse(head: bytes) -> Request | None:
+def parse(head: bytes, door: str = "") -> Request | None:
     """Return the request in a head (without its empty line), or None if it is no HTTP/1 request without a body."""
     line, *rest = head.decode(errors="replace").split("\r\n")
     parts = line.split(" ")
@@ -102,7 +107,7 @@ def parse(head: bytes) -> Request | None:
     headers = {name.lower(): value.strip() for name, _, value in fields}
     if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
         return None
-    return Request(parts[0], parts[1], headers)
+    return Request(parts[0], parts[1], headers, door)
 
 
 class Connection(asyncio.Protocol):
@@ -115,8 +120,9 @@ class Connection(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, door: str = "") -> None:
         self._host = host
+        self._door = door
         self._buffer = b""
         self._pending: asyncio.TimerHandle | None = None
         self._answering = False
@@ -176,7 +182,7 @@ class Connection(asyncio.Protocol):
             self._begin(head)
 
     def _begin(self, head: bytes) -> None:
-        request = parse(head)
+        request = parse(head, self._door)
         if request is None:
             self._refuse()
             return

@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self, get_args
 from unittest.mock import Mock, call
@@ -35,7 +36,7 @@ from crawler.emulation.faults import draw_fault
 from crawler.emulation.ledger import NoStatistics, Statistics, most_in_window
 from crawler.emulation.names import IMAGE_NAMES, REGISTRY_NAMES
 from crawler.emulation.options import FAULTS, REGIONS, Fault, Sort
-from crawler.emulation.wire import MAX_HEAD_BYTES, Answer, Connection
+from crawler.emulation.wire import MAX_HEAD_BYTES, Answer, Connection, Request
 from crawler.emulation.world import World
 
 if TYPE_CHECKING:
@@ -585,7 +586,7 @@ async def test_rate_limit(retry_after: float | str | None) -> None:
 def test_rate_limit_is_over_any_second() -> None:
     """A window that slides: the seventh request passes when the first is a second old, not before."""
     emulator = Emulator(EmulatorOptions(rate_limit=6))
-    limited = emulator.gateway._limited
+    limited = partial(emulator.gateway._limited, "")
     assert [limited(100 + index / 10) is None for index in range(8)] == [True] * 6 + [False] * 2
     assert limited(100.99) is not None
     assert limited(101) is None
@@ -691,15 +692,20 @@ def test_faults_come_as_often_as_asked_for() -> None:
 # --- latency and the books ---------------------------------------------------------------------------------------
 
 
+def to(target: str) -> Request:
+    """Return a request for a target."""
+    return Request("GET", target, {})
+
+
 def test_latency_is_by_region_and_jitters() -> None:
     """A region's own latency goes before the general one; jitter goes both ways and never below nothing."""
     gateway = Emulator(EmulatorOptions(latency_ms=100, jitter_ms=20, region_latency_ms={"jpn": 500})).gateway
     for region, middle in (("kr", 0.1), ("jpn", 0.5)):
-        delays = [gateway._latency_s(f"{BASES[region]}/repositories") for _ in range(500)]
+        delays = [gateway._latency_s(to(f"{BASES[region]}/repositories")) for _ in range(500)]
         assert middle - 0.02 <= min(delays) < middle - 0.015
         assert middle + 0.015 < max(delays) <= middle + 0.02
-    assert gateway._latency_s("/elsewhere") < 0.2
-    assert min(Emulator(EmulatorOptions(jitter_ms=9)).gateway._latency_s("/") for _ in range(9)) == 0
+    assert gateway._latency_s(to("/elsewhere")) < 0.2
+    assert min(Emulator(EmulatorOptions(jitter_ms=9)).gateway._latency_s(to("/")) for _ in range(9)) == 0
 
 
 async def test_requests_wait_side_by_side() -> None:

@@ -1,3 +1,5 @@
 """Inventory crawler for NAVER Cloud Platform Container Registry."""
 
-__version__ = "0.1.0"
+from crawler.core.version import __version__
+
+__all__ = ["__version__"]

@@ -10,10 +10,10 @@ from difflib import get_close_matches
 
 import click
 
-from crawler import __version__
 from crawler.cli.streams import fill_standard_streams, standard_error, tame_standard_streams
 from crawler.core.errors import ClosedPipeError, NcrawlError
 from crawler.core.text import visible
+from crawler.core.version import __version__
 
 COMMANDS = {
     "images": "Stream every image of every registry as NDJSON.",

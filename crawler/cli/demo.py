@@ -44,7 +44,7 @@ def command(**flags: Any) -> int:
 
 
 async def _demo(settings: Settings) -> int:
-    from crawler.cli.crawling import crawl_spec, crawl_to_sink  # noqa: PLC0415 - likewise
+    from crawler.cli.crawling import stream_to_exit_code  # noqa: PLC0415 - likewise
     from crawler.cli.logs import say  # noqa: PLC0415
     from crawler.core.secret import KeyPair, Secret  # noqa: PLC0415
     from crawler.emulation import Emulator, EmulatorOptions  # noqa: PLC0415
@@ -53,10 +53,13 @@ async def _demo(settings: Settings) -> int:
     world = EmulatorOptions(latency_ms=40, jitter_ms=20, faults={"503": 0.02, "reset": 0.01})
     async with Emulator(world) as emulator:
         keys = KeyPair(Secret(emulator.access_key), Secret(emulator.secret_key), "the emulator")
-        found = FoundKeys(Credentials(keys), account="demo")
+
+        async def find(_settings: Settings, _until_s: float) -> FoundKeys:
+            return FoundKeys(Credentials(keys), account="demo")
+
         settings = replace(settings, gateway=(emulator.url,), rate=inf)
         say(settings, f"Crawling an emulated account of {world.registries} registries in each of three regions…")
-        code = await crawl_to_sink(settings, crawl_spec(settings, found, None, images=True), found)
+        code = await stream_to_exit_code(settings, images=True, keys=find)
     if settings.output != "-":
         say(settings, f"\n{_first_line(settings.output)}")
         say(settings, "With your own keys: export NCLOUD_ACCESS_KEY_ID=… NCLOUD_SECRET_KEY=…; ncrawl images | head")

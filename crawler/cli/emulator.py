@@ -215,7 +215,7 @@ async def _greet(emulator: Emulator) -> None:
         greeting = f"{_greeting(emulator)}\n".encode()
         await sink.write(greeting, greeting.count(b"\n"))
         await sink.flush()
-        sink.is_whole = True
+        await sink.commit()
 
 
 def _run(**switches: Any) -> None:

@@ -16,6 +16,7 @@ import anyio
 from crawler.cli.logs import WHOLE
 from crawler.cli.streams import standard_error
 from crawler.engine.spec import StopReason
+from crawler.jobs.ends import EXIT_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ncrawl")
 
-EXIT_CODES = {
-    StopReason.INTERRUPTED: 130,
-    StopReason.TERMINATED: 143,
-    StopReason.HUNG_UP: 129,
-    StopReason.DEADLINE: 3,
-    StopReason.KEY_REFUSED: 4,
-    StopReason.QUOTA: 4,
-    StopReason.PROXY: 3,
-}
 SIGNALS = {
     signal.SIGINT: StopReason.INTERRUPTED,
     signal.SIGTERM: StopReason.TERMINATED,

@@ -79,5 +79,5 @@ Event = (
 class Observer(Protocol):
     """Is told of events, in order, from the crawl's own task; must not block."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, /) -> object:
         """Take an event."""

@@ -12,11 +12,11 @@ def begin() -> None:
     _began_s[:] = [time.monotonic()]
 
 
+def began_s() -> float:
+    """Return when this process began, as monotonic time; where nobody noted that, it is now."""
+    return (_began_s or [time.monotonic()])[0]
+
+
 def ends_s(deadline_s: float) -> float:
-    """Return by when a process with that deadline ends, as monotonic time; nobody noted its beginning: from now on."""
-    return (_began_s or [time.monotonic()])[0] + deadline_s
-
-
-def left_s(deadline_s: float) -> float:
-    """Return how many seconds of the deadline are left."""
-    return max(0.0, ends_s(deadline_s) - time.monotonic())
+    """Return by when a process with that deadline ends, as monotonic time."""
+    return began_s() + deadline_s

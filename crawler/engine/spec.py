@@ -23,6 +23,7 @@ class StopReason(Enum):
     INTERRUPTED = "stopped by SIGINT"
     TERMINATED = "stopped by SIGTERM"
     HUNG_UP = "stopped by SIGHUP"
+    CALLER = "the caller wanted no more"
     DEADLINE = "the deadline came"
     KEY_REFUSED = "the gateway refuses the key or the clock"
     QUOTA = "the account's quota is used up"

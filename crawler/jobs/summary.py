@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from crawler import __version__
 from crawler.core.model import Verdict
+from crawler.core.version import __version__
 from crawler.snapshot.manifest import (
     ExcludedRegistry,
     ExpectedGap,

@@ -49,24 +49,31 @@ class _ForTerminal:
 class Sink:
     """Collects whole lines and writes them in lumps.
 
-    Attributes:
+    Left without a `commit`, it gives its last whole lines a moment to get out, and what was had gets no name.
+
+    Args:
         name: path as the user gave it; ``-`` is standard output.
+        fd: closed in the end.
+        compress: what the lines go through.
+        hashed: False where nobody will ask for the SHA-256: it costs 14 µs a page.
+
+    Attributes:
+        name: likewise.
         lines: whole lines taken.
         bytes: bytes written.
-        is_hashed: unset, before anything is written, where nobody will ask for the SHA-256: it costs 14 µs a page.
-        is_whole: set when nothing is to come any more; an interrupted run leaves it False.
-        last_words_s: how long its end may take to get out.
+        partial: of a file: where its lines are until they are committed, and stay if they are not.
+        is_committed: nothing is to come, and all is where it should be.
 
     Mutable state: the lump being collected, and the lock that lets one lump be written at a time.
     """
 
-    def __init__(self, name: str, fd: int, compress: Compressor) -> None:
+    def __init__(self, name: str, fd: int, compress: Compressor, *, hashed: bool = True) -> None:
         self.name = name
         self.lines = 0
         self.bytes = 0
-        self.is_hashed = True
-        self.is_whole = False
-        self.last_words_s = LAST_WORDS_S
+        self.partial: Path | None = None
+        self._hashed = hashed
+        self.is_committed = False
         self._fd = fd
         self._compressor = compress
         self._lump: list[bytes] = []
@@ -101,6 +108,20 @@ class Sink:
                 self._unwritten = memoryview(self._compressor.compress(lump))
                 await self._drain()
 
+    async def commit(self, patience_s: float = 0.0) -> None:
+        """Write all that was taken, and the end of a compressed stream, and give it its name: nothing is to come.
+
+        Args:
+            patience_s: how long a slow reader is waited for; LAST_WORDS_S at least.
+
+        Raises:
+            OutputError: it cannot be written, or nobody read it in time.
+        """
+        if not await self._end(max(LAST_WORDS_S, patience_s)):
+            raise OutputError(self.name, TimeoutError("nobody read it in time"))
+        self._publish()
+        self.is_committed = True
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -108,28 +129,30 @@ class Sink:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            if not isinstance(exc, OutputError):
-                await self._end()
-            if self.is_whole and exc is None:
-                self._publish()
-            elif not self.lines:
-                self._discard()
+            if not self.is_committed:
+                await self._leave(can_write=not isinstance(exc, OutputError))
         finally:
             self._close()
+
+    async def _leave(self, *, can_write: bool) -> None:
+        """Leave what was had without its name, or no trace where nothing was had."""
+        if can_write:
+            await self._end(LAST_WORDS_S)
+        if not self.lines:
+            self._discard()
 
     def _close(self) -> None:
         os.close(self._fd)
 
-    async def _end(self) -> None:
-        """Write what is left, and the end of a compressed stream, whoever was cancelled."""
-        with anyio.move_on_after(self.last_words_s, shield=True) as last_words:
+    async def _end(self, patience_s: float) -> bool:
+        """Write what is left, and the end of a compressed stream, whoever was cancelled; return whether it got out."""
+        with anyio.move_on_after(patience_s, shield=True) as last_words:
             await self.flush()
             self._unwritten = memoryview(self._compressor.flush())
             await self._drain()
         if last_words.cancelled_caught:
             self._forget_unwritten()
-            if self.is_whole:
-                raise OutputError(self.name, TimeoutError("nobody read it in time"))
+        return not last_words.cancelled_caught
 
     def _forget_unwritten(self) -> None:
         """Count no line that did not get out; in a compressed stream nobody can tell which did."""
@@ -154,7 +177,7 @@ class Sink:
                     lump = bytes(self._unwritten.obj)
                     take_back_half_line(self._fd, lump[: len(lump) - len(self._unwritten)])
                 raise OutputError(self.name, error) from None
-            if self.is_hashed:
+            if self._hashed:
                 self._sha256.update(self._unwritten[:written])
             self.bytes += written
             self._unwritten = self._unwritten[written:]
@@ -166,8 +189,8 @@ class Sink:
 class StreamSink(Sink):
     """Standard output, or a path that is no regular file (a pipe, a device)."""
 
-    def __init__(self, name: str, outlet: Outlet, compress: Compressor) -> None:
-        super().__init__(name, outlet.fd, compress)
+    def __init__(self, name: str, outlet: Outlet, compress: Compressor, *, hashed: bool = True) -> None:
+        super().__init__(name, outlet.fd, compress, hashed=hashed)
         self._outlet = outlet
 
     async def _write_some(self, data: memoryview) -> int:
@@ -181,34 +204,32 @@ class StreamSink(Sink):
 
 
 class FileSink(Sink):
-    """A regular file, which appears under its name only when it is whole.
+    """A regular file, which appears under its name only when it is committed."""
 
-    Attributes:
-        partial: where its lines are until then, and stay if the run is interrupted.
-    """
-
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, hashed: bool = True) -> None:
         with writing(name):  # a current directory that is gone
             self._path = Path(os.path.realpath(name))
-        self.partial = self._path.with_name(self._path.name + ".partial")
-        super().__init__(name, _open_partial(name, self.partial), compressor(name))
+        self._partial = self._path.with_name(self._path.name + ".partial")
+        super().__init__(name, _open_partial(name, self._partial), compressor(name), hashed=hashed)
+        self.partial = self._partial
 
     def _publish(self) -> None:
         with writing(self.name):
             os.fsync(self._fd)
-            self.partial.replace(self._path)
+            self._partial.replace(self._path)
         sync_folder(self._path.parent)
 
     def _discard(self) -> None:
         with suppress(OSError):
-            self.partial.unlink()
+            self._partial.unlink()
 
 
-def open_sink(name: str, until_s: float = inf) -> StreamSink | FileSink:
+def open_sink(name: str, *, hashed: bool = True, until_s: float = inf) -> StreamSink | FileSink:
     """Open where the lines of a run go, before its first request.
 
     Args:
         name: path, or ``-`` for standard output.
+        hashed: False where nobody will ask for the SHA-256.
         until_s: monotonic time by which a named pipe has to have a reader.
 
     Raises:
@@ -216,18 +237,20 @@ def open_sink(name: str, until_s: float = inf) -> StreamSink | FileSink:
         LockedError: another run writes it.
     """
     if name == "-":
-        return StreamSink("standard output", Outlet(os.dup(1)), _ForTerminal() if os.isatty(1) else Plain())
+        compress = _ForTerminal() if os.isatty(1) else Plain()
+        return StreamSink("standard output", Outlet(os.dup(1)), compress, hashed=hashed)
     try:
         mode = Path(name).stat().st_mode
     except FileNotFoundError:
-        return FileSink(name)
+        return FileSink(name, hashed=hashed)
     except OSError as error:
         raise OutputError(name, error) from None
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-        return FileSink(name)
-    compress = compressor(name)
+        return FileSink(name, hashed=hashed)
+    packer = compressor(name)
     with writing(name):
-        return StreamSink(name, open_outlet(name, until_s, holds_lines=isinstance(compress, Plain)), compress)
+        outlet = open_outlet(name, until_s, holds_lines=isinstance(packer, Plain))
+        return StreamSink(name, outlet, packer, hashed=hashed)
 
 
 def _open_partial(name: str, partial: Path) -> int:

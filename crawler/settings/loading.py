@@ -160,10 +160,7 @@ class Settings:
     verbose: int = _option(
         0, Option(whole_number(0, 2), "Log more; twice for still more.", "0", None, "-v", (int,), Arity.COUNT)
     )
-    quiet: bool = _option(
-        False,
-        Option(parse_switch, "Log errors only.", "false", None, "-q", (bool,), Arity.SWITCH),
-    )
+    quiet: bool = _option(False, Option(parse_switch, "Log errors only.", "false", None, "-q", (bool,), Arity.SWITCH))
 
     compress: str = _option(
         "none", Option(one_of("none", "gzip", "zstd"), "How to pack the data files.", "none", "none|gzip|zstd")
@@ -241,7 +238,11 @@ def load_settings(
         notes=notes,
     )
     problems += unknown_keys(OPTIONS, environ, table, path=path)
-    written = written_settings(OPTIONS, flags, environ, table, path=path)
+    return settled(written_settings(OPTIONS, flags, environ, table, path=path), problems)
+
+
+def settled(written: Mapping[str, RawValue], problems: list[str]) -> Settings:
+    """Return the settings for what was written, wherever that was; ConfigurationError carries every problem."""
     values = {
         name: value for name, found in written.items() if (value := parsed(OPTIONS[name], found, problems)) is not None
     }

@@ -61,6 +61,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         identity: of a snapshot: stands for the keys without giving them away; other keys have another one.
         taken_over: of a snapshot that ``--retry-failed`` made: what it did not fetch itself.
+        run_id: what whoever asked for it calls it; absent where nobody did.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     identity: str | None = None
     options: dict[str, Any] = {}
     taken_over: TakenOver | None = None
+    run_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):

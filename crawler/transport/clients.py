@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from crawler import __version__
 from crawler.core.errors import NetworkError
+from crawler.core.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,8 +23,8 @@ import pytest
 import zstandard
 from support.raw_server import RawServer, answer, page, refusal
 
-from crawler import __version__
 from crawler.cli import COMMANDS, run
+from crawler.core.version import __version__
 from crawler.emulation import Emulator, EmulatorOptions
 from crawler.snapshot.manifest import load
 

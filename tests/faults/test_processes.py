@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import gzip
 import json
+import mmap
 import os
 import pty
 import re
@@ -30,7 +31,7 @@ PROGRAM = "import sys; from crawler.cli import run; sys.exit(run(sys.argv[1:]))"
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)); " + PROGRAM
 SOFTLY_LIMITED = LIMITED.replace("(20, 20)", "(20, resource.getrlimit(resource.RLIMIT_NOFILE)[1])")
 BROKEN = """
-import crawler.cli.crawling as module
+import crawler.jobs.streaming as module
 class Broken(module.LineOutput):
     async def take(self, task, names, records):
         if task.registry == "team-b":
@@ -184,12 +185,15 @@ async def test_keys_stay_in_the_process() -> None:
 
 
 async def test_reader_of_a_compressed_pipe_that_sleeps_at_the_end(tmp_path: Path) -> None:
-    """The end of the stream, which comes after the last page, waits for its reader like all before it (F6)."""
-    gateway = Gateway(World.of(40, 50))
+    """The end of the stream, which comes after the last page, waits for its reader like all before it (F6).
+
+    Before the end there is only a header of 10 bytes. It takes a page of the pipe for itself: there has to be another.
+    """
+    gateway = Gateway(World.of(20, 50))
     path = tmp_path / "pipe.gz"
     os.mkfifo(path)
     reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 4096)
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 2 * mmap.PAGESIZE)
     async with gateway:
         process = await start(gateway.url, "-q", "--rate", "unlimited", "-o", str(path), code=IMPATIENT + PROGRAM)
         while unread(reading) < 100 and process.returncode is None:  # noqa: ASYNC110 - a pipe tells nobody
@@ -199,6 +203,7 @@ async def test_reader_of_a_compressed_pipe_that_sleeps_at_the_end(tmp_path: Path
         code, _, err = await finish(process)
     os.close(reading)
     assert (code, err) == (0, "")
+    assert len(packed) > 2 * mmap.PAGESIZE
     assert set(gzip.decompress(packed).splitlines()) == everything(gateway.world)
 
 

@@ -11,9 +11,8 @@ from faults.harness import crawl, leaks
 from faults.server import ACCESS_KEY, SECRET_KEY, Fault, Gateway, Place
 
 from crawler.api import signing
-from crawler.cli import crawling
 from crawler.core.errors import NetworkError
-from crawler.settings.credentials import FoundKeys
+from crawler.jobs import crawling, streaming
 from crawler.transport import attempt, opening, session
 from crawler.transport.session import SessionClient
 
@@ -57,20 +56,20 @@ def log_keys_in_a_library(patch: Patch) -> None:
         logging.getLogger("some.library").debug("connecting with %s", SECRET_KEY)
         return right(*arguments, **more)
 
-    patch.setattr(crawling, "crawl_spec", leaking)
+    patch.setattr(streaming, "crawl_spec", leaking)
 
 
 def tell_keys_in_the_summary(patch: Patch) -> None:
     """Write the secret key among the run's options."""
-    patch.setattr(crawling, "options_of", lambda *_: {"secret": SECRET_KEY})
+    patch.setattr(streaming, "options_of", lambda *_: {"secret": SECRET_KEY})
 
 
 def write_keys_into_lines(patch: Patch) -> None:
     """Write the access key as the account."""
     right = crawling.crawl_spec
-    patch.setattr(crawling, "crawl_spec", lambda settings, found, *rest, **more: right(
-        settings, FoundKeys(found.credentials, account=ACCESS_KEY), *rest, **more
-    ))  # fmt: skip
+    patch.setattr(
+        streaming, "crawl_spec", lambda settings, _account, *rest, **more: right(settings, ACCESS_KEY, *rest, **more)
+    )
 
 
 LEAKS: dict[Callable[[Patch], None], set[str]] = {

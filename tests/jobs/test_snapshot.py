@@ -21,12 +21,12 @@ from support.night import ROOT, TOO_LARGE, Night, a_night, a_night_here, checked
 from support.snapshot_maker import make_snapshot, unpack
 
 from crawler.cli import run
-from crawler.cli.beginning import hint_to_go_on
-from crawler.cli.nightly import accepts
+from crawler.cli.nightly import hint_to_go_on
 from crawler.core.model import Verdict
 from crawler.emulation import EmulatorOptions
 from crawler.emulation.faults import REFUSALS
 from crawler.emulation.wire import Answer
+from crawler.jobs.snapshot import accepts
 from crawler.snapshot.manifest import FORMAT, IMAGES, REGISTRIES, load, read
 from crawler.snapshot.unfinished.journal import read_header, sealed
 

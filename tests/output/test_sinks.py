@@ -55,7 +55,7 @@ async def fill_whole(sink: Sink, spoil: Callable[[], object] = lambda: None) -> 
     async with sink:
         await fill(sink)
         spoil()
-        sink.is_whole = True
+        await sink.commit()
 
 
 @contextmanager
@@ -96,7 +96,7 @@ async def test_round_trip(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     async with open_sink(str(path)) as sink:
         await fill(sink)
-        sink.is_whole = True
+        await sink.commit()
     stored = path.read_bytes()
     assert UNPACK[name](stored) == LINES
     assert (sink.lines, sink.bytes, sink.sha256) == (5000, len(stored), hashlib.sha256(stored).hexdigest())
@@ -115,7 +115,7 @@ async def test_nothing_at_all_is_a_proper_file(tmp_path: Path, name: str) -> Non
     """A run without a single line leaves a file that unpacks to nothing."""
     async with open_sink(str(tmp_path / name)) as sink:
         await sink.flush()
-        sink.is_whole = True
+        await sink.commit()
     assert UNPACK[name]((tmp_path / name).read_bytes()) == b""
 
 
@@ -128,7 +128,7 @@ async def test_file_appears_when_it_is_whole(tmp_path: Path, name: str) -> None:
         await fill(sink)
         assert path.read_bytes() == b"earlier"
         assert partial.exists()
-        sink.is_whole = True
+        await sink.commit()
     assert UNPACK[name](path.read_bytes()) == LINES
     assert not partial.exists()
 
@@ -167,7 +167,7 @@ def test_small_files_are_synced_likewise(tmp_path: Path, synced: list[tuple[bool
 
 
 @pytest.mark.parametrize("name", UNPACK)
-@pytest.mark.parametrize("ending", ["stopped", "bug", "bug after the end"])
+@pytest.mark.parametrize("ending", ["stopped", "bug"])
 async def test_file_that_is_not_whole_stays_partial(tmp_path: Path, name: str, ending: str) -> None:
     """What was had is in .partial, in whole lines, ready to be unpacked; an earlier file is untouched."""
     path, partial = tmp_path / name, tmp_path / f"{name}.partial"
@@ -175,13 +175,12 @@ async def test_file_that_is_not_whole_stays_partial(tmp_path: Path, name: str, e
     with suppress(OddError):
         async with open_sink(str(path)) as sink:
             await fill(sink)
-            sink.is_whole = ending == "bug after the end"
             if ending != "stopped":
                 raise OddError
     assert path.read_bytes() == b"earlier"
     assert UNPACK[name](partial.read_bytes()) == LINES
     async with open_sink(str(path)) as sink:  # and it is in nobody's way
-        sink.is_whole = True
+        await sink.commit()
     assert UNPACK[name](path.read_bytes()) == b""
 
 
@@ -198,7 +197,7 @@ async def test_second_writer_is_turned_away(tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to(path)
         with pytest.raises(LockedError):
             open_sink(str(tmp_path / "link"))
-        sink.is_whole = True
+        await sink.commit()
     assert path.read_bytes() == LINES
 
 
@@ -240,13 +239,11 @@ async def test_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "fsync", refuse)
     async with open_sink(str(tmp_path / "out.ndjson")) as sink:
         await fill(sink)
-        sink.is_whole = True
+        await sink.commit()
     assert (tmp_path / "out.ndjson").read_bytes() == LINES
     problem = errno.EIO
-    sink = open_sink(str(tmp_path / "out.ndjson"))
-    sink.is_whole = True
     with pytest.raises(OutputError, match="Input/output error"):
-        await sink.__aexit__(None, None, None)
+        await fill_whole(open_sink(str(tmp_path / "out.ndjson")))
 
 
 async def test_symlink_is_followed(tmp_path: Path) -> None:
@@ -257,7 +254,7 @@ async def test_symlink_is_followed(tmp_path: Path) -> None:
         await fill(sink)
         assert isinstance(sink, FileSink)
         assert sink.partial == tmp_path / "disk" / "file.partial"
-        sink.is_whole = True
+        await sink.commit()
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "disk" / "file").read_bytes() == LINES
 
@@ -300,9 +297,9 @@ async def test_disk_full_in_mid_run(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "async def main():\n"
         "    async with open_sink(sys.argv[1]) as sink:\n"
-        "        sink.is_whole = True\n"
         "        for _ in range(50):\n"
         "            await sink.write(b'{}\\n' * 10_000, 10_000)\n"
+        "        await sink.commit()\n"
         "try:\n"
         "    asyncio.run(main())\n"
         "except OutputError as error:\n"
@@ -343,7 +340,7 @@ async def test_named_pipe_is_no_file(tmp_path: Path) -> None:
     reader = asyncio.create_task(asyncio.to_thread(path.read_bytes))
     async with await asyncio.to_thread(open_sink, str(path)) as sink:
         await fill(sink)
-        sink.is_whole = True
+        await sink.commit()
     assert gzip.decompress(await reader) == LINES
     assert os.listdir(tmp_path) == ["pipe.gz"]  # noqa: PTH208
 
@@ -427,7 +424,7 @@ async def test_cancelled_in_mid_write_and_finished_later() -> None:
             assert scope.cancelled_caught
             taken = sink.lines
             reader = asyncio.create_task(asyncio.to_thread(read_all, reading))
-            sink.is_whole = True
+            await sink.commit()
         os.close(writing)
         data = await reader
     assert data == b"".join(LINES.splitlines(keepends=True)[:taken])
@@ -457,9 +454,9 @@ async def test_sleeping_reader_of_a_run_at_its_end(monkeypatch: pytest.MonkeyPat
     with pipe() as (_, writing):
         sink = stream(writing)
         sink._lump.append(LINES)
-        sink.is_whole = True
         with pytest.raises(OutputError, match="nobody read it in time"):
-            await sink.__aexit__(None, None, None)
+            async with sink:
+                await sink.commit()
 
 
 async def test_long_lines_pass_a_pipe() -> None:
@@ -470,7 +467,7 @@ async def test_long_lines_pass_a_pipe() -> None:
         reader = asyncio.create_task(asyncio.to_thread(read_all, reading))
         async with stream(writing) as sink:
             await sink.write(data, data.count(b"\n"))
-            sink.is_whole = True
+            await sink.commit()
         os.close(writing)
         assert await reader == data
 
@@ -487,7 +484,7 @@ async def test_flags_of_standard_output_are_left_alone() -> None:
             assert flags_of(sink._fd) & os.O_NONBLOCK
             assert flags_of(writing) == before
             await sink.write(b"{}\n", 1)
-            sink.is_whole = True
+            await sink.commit()
         assert flags_of(writing) == before
 
 
@@ -497,7 +494,7 @@ async def test_terminal_and_file_as_standard_output(tmp_path: Path) -> None:
     before = flags_of(child)
     async with stream(child) as sink:
         await sink.write(b"{}\n", 1)
-        sink.is_whole = True
+        await sink.commit()
     assert flags_of(child) == before
     assert os.read(parent, 100) == b"{}\r\n"
     os.close(parent)
@@ -506,7 +503,7 @@ async def test_terminal_and_file_as_standard_output(tmp_path: Path) -> None:
     appending = os.open(tmp_path / "log", os.O_WRONLY | os.O_APPEND)
     async with stream(appending) as sink:
         await fill(sink)
-        sink.is_whole = True
+        await sink.commit()
     os.close(appending)
     assert (tmp_path / "log").read_bytes() == b"first\n" + LINES
 
@@ -520,7 +517,8 @@ async def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     before = open_now()
     for ending in (True, False):
         async with open_sink(str(tmp_path / "images.ndjson")) as sink:
-            sink.is_whole = ending
+            if ending:
+                await sink.commit()
     async with open_sink(str(tmp_path / "images.ndjson")):
         with pytest.raises(LockedError):
             open_sink(str(tmp_path / "images.ndjson"))

@@ -47,6 +47,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         options: its own, as JSON: those that decide what is in the snapshot, and those that it is taken up with.
         resumed: when it was taken up again, ISO 8601.
         taken_from: the snapshot that ``--retry-failed`` named, by its id.
+        run_id: what whoever asked for it calls it, if anything.
         checksum: SHA-256 of this object as JSON with the checksum left empty.
     """
 
@@ -58,6 +59,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any]
     resumed: tuple[str, ...] = ()
     taken_from: str | None = None
+    run_id: str | msgspec.UnsetType = msgspec.UNSET
     checksum: str = ""
 
 

@@ -133,7 +133,7 @@ async def test_a_partial_with_another_name_is_let_go_of(tmp_path: Path, victim: 
         await sink.write(b"{}\n", 1)
         with pytest.raises(LockedError):
             open_sink(str(tmp_path / "out.ndjson"))
-        sink.is_whole = True
+        await sink.commit()
     assert tree_of(tmp_path) == {"out.ndjson": b"{}\n", "home/.bashrc": SECRET}
 
 
@@ -145,7 +145,7 @@ async def test_a_partial_of_somebody_else_is_let_go_of(tmp_path: Path) -> None:
     os.chown(partial, 65534, 65534)
     async with open_sink(str(tmp_path / "out.ndjson")) as sink:
         await sink.write(b"{}\n", 1)
-        sink.is_whole = True
+        await sink.commit()
     assert (tmp_path / "out.ndjson").stat().st_uid == 0
     partial.write_bytes(b"")
     os.chown(partial, 65534, 65534)

@@ -1,46 +1,49 @@
-"""Which registries the user named, on the command line and in a file."""
+"""Which registries the user named, as arguments and in a file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from crawler.core.errors import ConfigurationError
-from crawler.core.lifetime import ends_s
 from crawler.core.patterns import Patterns
 from crawler.engine.spec import NamedRegistry
 from crawler.settings.registry_file import read_registry_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
+    from crawler.core.model import Region
     from crawler.settings.loading import Settings
 
 _MOST_PROBLEMS = 20
 
 
-def named_registries(settings: Settings) -> list[NamedRegistry] | None:
+def named_registries(settings: Settings, until_s: float) -> list[NamedRegistry] | None:
     """Return the registries that arguments and --registry-file name, each once; None where every one is meant.
+
+    Args:
+        settings: which are named, excluded, and in which regions.
+        until_s: monotonic time by which a pipe as --registry-file has to have come to its end.
 
     Raises:
         ConfigurationError: the file cannot be read, holds what cannot be a registry, or one is excluded.
     """
     names = list(settings.registry)
     if settings.registry_file is not None:
-        names += read_registry_file(settings.registry_file, settings.region, ends_s(settings.deadline))
+        names += read_registry_file(settings.registry_file, settings.region, until_s)
     elif not names:
         return None
-    meant = [
-        NamedRegistry(region, name, anywhere=not code)
-        for code, _, name in (text.rpartition("/") for text in names)
-        for region in settings.region
-        if code in ("", region.code)
-    ]
     named: dict[tuple[str, str], NamedRegistry] = {}
-    for one in meant:
+    for one in _meant(names, settings.region):
         if not one.anywhere or (one.region.code, one.name) not in named:
             named[one.region.code, one.name] = one
     _refuse_excluded(named.values(), Patterns(settings.exclude))
     return list(named.values())
+
+
+def _meant(names: Iterable[str], regions: Collection[Region]) -> Iterator[NamedRegistry]:
+    for code, _, name in (text.rpartition("/") for text in names):
+        yield from (NamedRegistry(region, name, anywhere=not code) for region in regions if code in ("", region.code))
 
 
 def _refuse_excluded(named: Iterable[NamedRegistry], excluded: Patterns) -> None:

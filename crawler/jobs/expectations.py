@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from crawler.core.text import visible
+from crawler.jobs.events import Noted, Warned
 
 if TYPE_CHECKING:
     from crawler.core.model import ListingResult
     from crawler.engine.spec import CrawlResult
+    from crawler.jobs.events import Observer
     from crawler.settings.loading import Settings
-
-log = logging.getLogger("ncrawl")
 
 _MOST_NAMED = 5
 
 
-def tell_of_patterns(settings: Settings, result: CrawlResult) -> None:
-    """Log patterns that stand for no registry, and registries that were expected to be gaps and are whole."""
+def tell_of_patterns(settings: Settings, result: CrawlResult, observe: Observer) -> None:
+    """Tell of patterns that stand for no registry, and registries that were expected to be gaps and are whole."""
     met: dict[str, list[ListingResult]] = {text: [] for text in settings.expect_gap}
     for one in result.registries:
         if pattern := result.expected_gaps.match(one.region, one.registry or ""):
             met[pattern].append(one)
     for pattern in settings.exclude:
         if result.discoveries and pattern not in result.excluded.values():
-            log.info("--exclude %s stands for no registry that was found", pattern)
+            observe(Noted(f"--exclude {pattern} stands for no registry that was found"))
     for pattern, registries in met.items():
         if not registries:
-            log.info("--expect-gap %s stands for no registry that was listed", pattern)
+            observe(Noted(f"--expect-gap {pattern} stands for no registry that was listed"))
         elif whole := [one for one in registries if one.verdict.is_good]:
-            log.warning("%s", _no_gaps(pattern, whole, is_all=len(whole) == len(registries)))
+            observe(Warned(_no_gaps(pattern, whole, is_all=len(whole) == len(registries))))
 
 
 def _no_gaps(pattern: str, whole: list[ListingResult], *, is_all: bool) -> str:

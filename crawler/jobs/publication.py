@@ -1,0 +1,56 @@
+"""Describe a run, and make a snapshot of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crawler.jobs.crawling import options_of
+from crawler.jobs.summary import Extent, iso, manifest, taken_over
+from crawler.settings.loading import SNAPSHOT_OPTIONS
+from crawler.snapshot.manifest import Run
+from crawler.snapshot.unfinished.publishing import assemble, publish
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from crawler.engine.spec import CrawlResult
+    from crawler.jobs.beginning import Begun
+    from crawler.jobs.run_clock import RunClock
+    from crawler.snapshot.manifest import Manifest, StoredFile
+
+
+def publish_run(begun: Begun, clock: RunClock, result: CrawlResult) -> Manifest:
+    """Make a snapshot of a run with this result, and return its manifest.
+
+    Raises:
+        OutputError: it cannot be written; what was published before is as it was.
+    """
+    run, listings = begun.run, [*result.registries, *result.discoveries]
+    assembled, files = assemble(run, [run.parts[one.region, one.registry] for one in listings])
+    extents = {key: Extent(part.length, part.sha256) for key, part in run.parts.items()}
+    made = describe(begun, clock, result, files=files, extents=extents)
+    publish(run, assembled, made)
+    return made
+
+
+def describe(
+    begun: Begun,
+    clock: RunClock,
+    result: CrawlResult,
+    *,
+    files: Sequence[StoredFile] = (),
+    extents: Mapping[tuple[str, str | None], Extent] | None = None,
+) -> Manifest:
+    """Return the manifest of a run; without ``extents``, of one that makes no snapshot."""
+    header = begun.run.header
+    described = Run(
+        id=header.id,
+        started=iso(header.started_ms),
+        finished=iso(clock.gateways_now_ms()),
+        resumed=header.resumed,
+        identity=header.identity,
+        options=options_of(begun.settings, SNAPSHOT_OPTIONS),
+        taken_over=taken_over(result, header.taken_from) if header.taken_from and extents else None,
+        run_id=header.run_id,
+    )
+    return manifest(result, account=header.account, run=described, files=files, extents=extents)

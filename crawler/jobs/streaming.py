@@ -1,0 +1,122 @@
+"""Crawl, and stream the lines to where they are wanted: a file, a pipe, standard output."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import TYPE_CHECKING
+
+from crawler.api.records import lines
+from crawler.core.errors import UsageError
+from crawler.core.text import writable
+from crawler.jobs.crawling import crawl, crawl_spec, is_wanted, options_of
+from crawler.jobs.ends import INTERRUPTIONS
+from crawler.jobs.events import OutputKept, RunEnded
+from crawler.jobs.expectations import tell_of_patterns
+from crawler.jobs.naming import named_registries
+from crawler.jobs.summary import is_complete, iso, manifest, run_id
+from crawler.output.files import check_place, is_standard_output, write_file
+from crawler.output.sinks import open_sink
+from crawler.snapshot.manifest import Run, StoredFile, dump
+
+if TYPE_CHECKING:
+    from crawler.core.model import ListingResult
+    from crawler.engine.scheduler import ListingTask
+    from crawler.engine.spec import CrawlResult, CrawlSpec, StopReason
+    from crawler.jobs.caller import Caller
+    from crawler.output.sinks import Sink
+    from crawler.settings.credentials import FoundKeys
+    from crawler.settings.loading import Settings
+    from crawler.snapshot.manifest import Manifest
+
+_SUMMARY_PATIENCE_S = 1.0
+"""How long the reader of a named pipe as --summary is waited for after the deadline, or a signal."""
+
+
+class LineOutput:
+    """Writes each fresh record as one line: images, or else the registries themselves."""
+
+    def __init__(self, sink: Sink, *, images: bool) -> None:
+        self._sink = sink
+        self._images = images
+
+    async def take(self, task: ListingTask, names: list[str], records: list[bytes]) -> None:
+        """Write the records of a task."""
+        if is_wanted(task, images=self._images):
+            await self._sink.write(lines(task.prefix, records), len(names))
+
+    async def end(self, task: ListingTask, result: ListingResult) -> None:
+        """Nothing: a line does not wait for its listing's verdict."""
+
+    async def flush(self) -> None:
+        """Pass collected lines on."""
+        await self._sink.flush()
+
+
+async def stream(settings: Settings, caller: Caller, *, images: bool) -> CrawlResult:
+    """Crawl as the settings say, stream the lines to ``settings.output``, write the summary, and return the result.
+
+    Raises:
+        UsageError: what is named cannot be, there are no keys, or output and summary are the same; nothing was
+            requested.
+        OutputError: the output cannot be written; where it cannot be opened, nothing was requested.
+    """
+    registries = named_registries(settings, caller.ends_s(settings))
+    found = await caller.keys(settings)
+    _check_summary(settings)
+    started_ms = int(time.time() * 1000)
+    spec = crawl_spec(settings, found.account, registries, images=images)
+    result, file = await _crawl_to_sink(spec, settings=settings, found=found, caller=caller)
+
+    @cache
+    def described() -> Manifest:
+        run = Run(
+            id=run_id(started_ms),
+            started=iso(started_ms),
+            finished=iso(time.time() * 1000),
+            options=options_of(settings),
+        )
+        return manifest(result, account=spec.account, run=run, files=[file])
+
+    if images:
+        tell_of_patterns(settings, result, caller.observe)
+    caller.observe(RunEnded(result, described, tuple(region.code for region in spec.regions), images))
+    if settings.summary is not None:
+        patience_s = summary_patience_s(result.stop, caller.left_s(settings))
+        write_file(settings.summary, dump(described()), patience_s=patience_s)
+    return result
+
+
+def _check_summary(settings: Settings) -> None:
+    if settings.summary is not None:
+        check_place(settings.summary)
+        if settings.output == "-" and is_standard_output(settings.summary):
+            raise UsageError("--summary leads to standard output, which is for data: name another file")
+
+
+async def _crawl_to_sink(
+    spec: CrawlSpec, *, settings: Settings, found: FoundKeys, caller: Caller
+) -> tuple[CrawlResult, StoredFile]:
+    hashed, until_s = settings.summary is not None, caller.ends_s(settings)
+    async with open_sink(settings.output, hashed=hashed, until_s=until_s) as sink:
+        output = LineOutput(sink, images=spec.images)
+        result = await crawl(spec, output, settings=settings, found=found, caller=caller)
+        if _replaces_output(result, sink):
+            # The end waits for a slow reader as long as the lines did.
+            await sink.commit(0.0 if result.stop else caller.left_s(settings))
+    if sink.partial is not None and not sink.is_committed:
+        caller.observe(OutputKept(settings.output, sink.partial if sink.lines else None))
+    file = StoredFile(name=writable(sink.name), bytes=sink.bytes, sha256=sink.sha256, lines=sink.lines)
+    return result, file
+
+
+def _replaces_output(result: CrawlResult, sink: Sink) -> bool:
+    """Whether what was had takes its place: nobody interrupted the run, and it had something, or there is nothing."""
+    if result.stop in INTERRUPTIONS:
+        return False
+    return sink.lines > 0 or is_complete(result)
+
+
+def summary_patience_s(stop: StopReason | None, left_s: float) -> float:
+    """Return how long the reader of a named pipe as --summary is waited for: not after an interruption."""
+    return max(_SUMMARY_PATIENCE_S, 0.0 if stop in INTERRUPTIONS else left_s)

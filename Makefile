@@ -14,7 +14,7 @@ LONG := tests/faults tests/jobs/test_crash.py tests/transport/test_wire.py
 .PHONY: help demo test test-long test-next check format lock audit sbom faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
 
 help:
-	@echo "make demo    set up, then crawl an emulated account in three regions (no keys needed)"
+	@echo "make demo    set up, then crawl an emulated account in all regions (no keys needed)"
 	@echo "make test    set up, then run the tests with branch coverage"
 	@echo "make test-long  the fault catalogue, a crash at every system call, the wire: what CI runs besides"
 	@echo "make test-next  the tests under Python 3.14 and 3.15 of Debian's unstable suite (as root, with debootstrap)"

@@ -16,7 +16,10 @@ import crawler.transport  # noqa: F401 - before a test imports aiohttp, which is
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-PROGRAMS_LOOP = ("test_crawl.py", "test_verdicts.py", "test_sinks.py", "test_transport.py", "test_rate_limiter.py")
+PROGRAMS_LOOP = (
+    *("test_crawl.py", "test_verdicts.py", "test_sinks.py", "test_transport.py", "test_rate_limiter.py"),
+    *("test_client.py", "test_doctor.py"),
+)
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -9,6 +9,7 @@ import traceback
 from difflib import get_close_matches
 
 import click
+from click.shell_completion import CompletionItem
 
 from crawler.cli.streams import fill_standard_streams, standard_error, tame_standard_streams
 from crawler.core.errors import ClosedPipeError, NcrawlError
@@ -21,8 +22,14 @@ COMMANDS = {
     "snapshot": "The nightly job: a durable, verifiable snapshot.",
     "verify": "Prove a snapshot whole: sizes, SHA-256, counts, order, every line.",
     "diff": "Tell what changed between two snapshots or files of images.",
+    "snapshots": "List the snapshots of a folder, and unfinished runs.",
+    "prune": "Remove old snapshots.",
+    "doctor": "Say what is wrong here: keys, clock, network, permissions.",
     "emulator": "Serve the API on loopback: no account needed.",
     "demo": "Emulator and crawl in one process: what to run first.",
+    "completion": "Print what lets bash, zsh or fish complete commands and values.",
+    "help": "Explain ncrawl, or one command.",
+    "version": "Say which version this is, and of what it is made.",
 }
 
 
@@ -42,21 +49,31 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            close = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
-            ctx.fail(f"no such command: {visible(args[0], 40)}; {hint}")
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(no_such_command(args[0]))
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands without importing them, and the options."""
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *super(click.Group, self).shell_complete(ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def no_such_command(name: str) -> str:
+    """Return a sentence about a name that is no command's, with the one that may have been meant."""
+    close = get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+    return f"no such command: {visible(name, 40)}; {hint}"
+
+
 @click.group(
     cls=_LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="First time here? Run `ncrawl demo`. Then `ncrawl images --help`.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="First time here? Run `ncrawl demo`, then `ncrawl doctor` with your own keys.",
 )
 @click.version_option(__version__, prog_name="ncrawl", message="%(prog)s %(version)s")
 def cli() -> None:

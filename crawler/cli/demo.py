@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from crawler.cli.options import crawl_options, settings_from
+from crawler.cli.options import GroupedCommand, crawl_options, settings_from
 from crawler.settings.loading import Settings
 
 OPTIONS = ("output", "summary", "concurrency", "page_size", "verify", "log_format", "verbose", "quiet")
@@ -18,6 +18,7 @@ FILE = "demo.ndjson"
 
 @click.command(
     "demo",
+    cls=GroupedCommand,
     epilog="""\b
 Examples:
   ncrawl demo                    writes demo.ndjson
@@ -25,7 +26,7 @@ Examples:
 )
 @crawl_options(*OPTIONS, output=FILE)
 def command(**flags: Any) -> int:
-    """Crawl an emulated account in three regions: no keys, and nothing leaves this machine.
+    """Crawl an emulated account in all regions: no keys, and nothing leaves this machine.
 
     The emulated gateway takes 40 ms an answer and fails now and then, as a real one does.
     """
@@ -58,7 +59,8 @@ async def _demo(settings: Settings) -> int:
             return FoundKeys(Credentials(keys), account="demo")
 
         settings = replace(settings, gateway=(emulator.url,), rate=inf)
-        say(settings, f"Crawling an emulated account of {world.registries} registries in each of three regions…")
+        where = f"{world.registries} registries in each of {len(settings.region)} regions"
+        say(settings, f"Crawling an emulated account of {where}…")
         code = await stream_to_exit_code(settings, images=True, keys=find)
     if settings.output != "-":
         say(settings, f"\n{_first_line(settings.output)}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from crawler.cli.completing import complete_snapshot
 from crawler.cli.stdout import write_lines
 from crawler.core.text import visible
 from crawler.snapshot.comparing.diff import CHANGES, diff
@@ -23,23 +24,25 @@ _LONGEST_SENTENCE = 1_000
 _EPILOG = """\b
 Examples:
   ncrawl diff /var/lib/ncrawl/20261122T020000Z /var/lib/ncrawl/latest
-  ncrawl diff --ignore pull_count OLD NEW | jq -r 'select(.change == "removed").name'
-  ncrawl diff old.ndjson.zst new.ndjson.zst --old-summary old.json --new-summary new.json
+  ncrawl diff --ignore pull_count OLD NEW | jq 'select(.change == "removed")'
+  ncrawl diff old.ndjson new.ndjson --old-summary o.json --new-summary n.json
   ncrawl diff --summary --exit-code --assume-complete old.ndjson new.ndjson
 
 \b
-What is no difference: 1 and 1.0, 1e2 and 100, é and \\u00e9, blanks, and the order of fields at any depth; of a
-  field twice, the last counts. Numbers are never rounded.
+What is no difference: 1 and 1.0, 1e2 and 100, é and \\u00e9, blanks, the order
+  of fields at any depth; of a field twice, the last counts. Numbers are never
+  rounded.
 What is one: null and no field at all, 1 and "1", another order in a list.
 
 \b
-Exit codes: 0 compared, 1 differences under --exit-code, 2 usage, or what cannot be read or compared,
-            3 something is unknown or damaged, 74 cannot write, 141 the reader closed the pipe"""
+Exit codes: 0 compared, 1 differences under --exit-code, 2 usage, or what
+            cannot be read or compared, 3 something is unknown or damaged,
+            74 cannot write, 141 the reader closed the pipe"""
 
 
 @click.command("diff", epilog=_EPILOG)
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
+@click.argument("old", type=click.Path(path_type=Path), shell_complete=complete_snapshot)
+@click.argument("new", type=click.Path(path_type=Path), shell_complete=complete_snapshot)
 @click.option("--ignore", "ignored", metavar="FIELD", multiple=True, help="Leave a field out. Repeatable.")
 @click.option(
     "--old-summary",

@@ -13,7 +13,7 @@ import click
 
 from crawler.emulation import Emulator, EmulatorOptions
 from crawler.emulation.ledger import NoStatistics
-from crawler.emulation.options import FAULTS, REGIONS, Count, Envelope, Oversize, PastEnd, Sort, Version
+from crawler.emulation.options import FAULTS, REGIONS, Count, Envelope, Oversize, PastEnd, Sort, UserType, Version
 from crawler.engine.task_groups import one_error
 from crawler.output.sinks import open_sink
 
@@ -39,7 +39,7 @@ Faults, each with a probability a request:
   500 502 503 504  the documented server errors
   429              throttled (429/410)
   reset            connection reset before the headers
-  truncate         connection closed in mid-body, under the right Content-Length
+  truncate         closed in mid-body, under the right Content-Length
   stall            half a body, then nothing for ever
   drop-kept-alive  right answer, then the connection is dead without notice
   html             200 with a web page
@@ -176,6 +176,7 @@ _FAULTS: list[click.Parameter] = [
     _number("--denied", _ANY, "Registries a region that answer 401/210."),
     _number("--gone", _ANY, "Registries a region that are deleted when their images are asked for: 404/300."),
     _number("--hidden", _ANY, "Registries a region that answer 404/300, and stay listed."),
+    _choice("--user-type", UserType, "Whose the key is, as the provider's STS says."),
     _number("--next-loop", _ANY, "Registries a region whose last page says that page 1 is next."),
     _switch("--date-header/--no-date-header", None, "Whether answers carry a Date."),
     _number(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from crawler.cli.completing import complete_file, completer_of
 from crawler.settings.loading import OPTIONS, Settings, load_settings
 from crawler.settings.options import Arity, option_of, variable_of
 from crawler.settings.sources import SYSTEM_CONFIG, config_home
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
 
     from crawler.settings.options import Option
 
+GROUPS = {
+    "What": (
+        *("region", "registry", "registry_file", "exclude", "expect_gap", "level", "account", "profile", "zone"),
+        *("gateway", "allow_gateway", "trust_env", "api"),
+    ),
+    "Limits": ("rate", "region_rate", "concurrency", "page_size", "deadline"),
+    "Proof": ("verify", "retry_failed", "reuse", "refresh", "accept", "resume", "resume_within"),
+    "Output": ("output", "compress", "summary", "metrics_file", "ping", "keep", "keep_days"),
+    "Logs": ("log_format", "heartbeat", "verbose", "quiet"),
+}
+"""Headings of ``--help``, and the keys below each, in their order."""
+
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 _FORMS: dict[Arity, dict[str, Any]] = {
     Arity.VALUE: {},
@@ -24,6 +37,20 @@ _FORMS: dict[Arity, dict[str, Any]] = {
     Arity.COUNT: {"count": True},
     Arity.LIST: {"multiple": True},
 }
+
+
+class GroupedCommand(click.Command):
+    """A command whose help has its options under the headings of `GROUPS`, its own under ``Options``."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, a heading at a time; a heading without any is left out."""
+        options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        records = {one.name: record for one in options if (record := one.get_help_record(ctx))}
+        sections = {heading: [records.pop(key) for key in keys if key in records] for heading, keys in GROUPS.items()}
+        for heading, found in (sections | {"Options": list(records.values())}).items():
+            if found:
+                with formatter.section(heading):
+                    formatter.write_dl(found)
 
 
 def crawl_options(*names: str, **defaults: str) -> Callable[[_Function], _Function]:
@@ -41,6 +68,7 @@ def crawl_options(*names: str, **defaults: str) -> Callable[[_Function], _Functi
         click.option(
             "--config",
             metavar="FILE",
+            shell_complete=complete_file,
             help="TOML file with settings.  "
             f"[NCRAWL_CONFIG; default: ncrawl/ncrawl.toml in your configuration directory, then {SYSTEM_CONFIG}]",
         )
@@ -84,6 +112,7 @@ def _option(name: str, key: Option, default: str) -> Callable[[_Function], _Func
         *filter(None, (key.short, spelling)),
         default=None,
         metavar=key.metavar,
+        shell_complete=completer_of(name, key),
         help=f"{key.help}  [{variable_of(name)}{told}]",
         **_FORMS[key.shape],
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from crawler.cli.options import crawl_options, settings_from
+from crawler.cli.options import GroupedCommand, crawl_options, settings_from
 from crawler.settings.loading import CRAWL_OPTIONS
 
 OF_IMAGES = ("registry", "registry_file", "exclude", "expect_gap")
@@ -14,6 +14,7 @@ OF_IMAGES = ("registry", "registry_file", "exclude", "expect_gap")
 
 @click.command(
     "registries",
+    cls=GroupedCommand,
     epilog="""\b
 Examples:
   ncrawl registries | jq -r '"\\(.region)/\\(.name)"'

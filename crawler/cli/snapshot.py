@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from crawler.cli.options import crawl_options, settings_from
+from crawler.cli.completing import complete_folder
+from crawler.cli.options import GroupedCommand, crawl_options, settings_from
 from crawler.core.errors import UsageError
 from crawler.settings.loading import OPTIONS
 
@@ -16,17 +17,19 @@ FLAGS = tuple(name for name in OPTIONS if name not in ("output", "registry", "re
 
 @click.command(
     "snapshot",
+    cls=GroupedCommand,
     epilog="""\b
 Examples:
   ncrawl snapshot /var/lib/ncrawl --resume --compress zstd --keep 30
-  ncrawl snapshot /var/lib/ncrawl --accept 1%      latest may lack one registry in a hundred
-  ncrawl snapshot /var/lib/ncrawl --retry-failed /var/lib/ncrawl/20261123T020000Z
+  ncrawl snapshot /var/lib/ncrawl --accept 1%      latest may lack 1 in 100
+  ncrawl snapshot /var/lib/ncrawl --retry-failed latest
 
 \b
-Exit codes: 0 complete, 2 usage, 3 something is missing, 4 key, clock or quota,
-            74 cannot write, 75 another run holds DIR, 129, 130 and 143 stopped""",
+Exit codes: 0 complete, 2 usage, 3 something is missing, 4 key, clock or
+            quota, 74 cannot write, 75 another run holds DIR, 129, 130 and
+            143 stopped""",
 )
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", shell_complete=complete_folder)
 @crawl_options(*FLAGS)
 def command(folder: str, **flags: Any) -> int:
     """Write a durable, verifiable snapshot of every registry below DIR.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from crawler.cli.completing import complete_snapshot
 from crawler.cli.stdout import write_lines
 from crawler.core.text import visible
 from crawler.snapshot.folder.latest import followed
@@ -29,12 +30,12 @@ Examples:
   ncrawl verify /var/lib/ncrawl/20261123T020000Z | jq -r .problem
 
 \b
-Exit codes: 0 whole, 2 no snapshot, or one of another format, or it cannot be read, 3 damaged,
-            74 cannot write, 141 the reader closed the pipe"""
+Exit codes: 0 whole, 2 no snapshot, or one of another format, or it cannot be
+            read, 3 damaged, 74 cannot write, 141 the reader closed the pipe"""
 
 
 @click.command("verify", epilog=_EPILOG)
-@click.argument("snapshot", type=click.Path(path_type=Path))
+@click.argument("snapshot", type=click.Path(path_type=Path), shell_complete=complete_snapshot)
 def command(snapshot: Path) -> int:
     """Prove a snapshot whole: sizes, SHA-256, counts, order, every line.
 

@@ -1,4 +1,4 @@
-"""The API on loopback: signatures, three regions, pages, errors, throttling, faults and change. No account needed."""
+"""The API on loopback: signatures, every region, pages, errors, throttling, faults and change. No account needed."""
 
 from crawler.emulation.options import EmulatorOptions
 from crawler.emulation.server import Emulator

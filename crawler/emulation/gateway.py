@@ -8,7 +8,10 @@ from collections import defaultdict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import orjson
+
 from crawler.api.collections import IMAGES, REGISTRIES
+from crawler.api.identity import IDENTITY_TARGET
 from crawler.api.signing import (
     ACCESS_KEY_HEADER,
     MAX_CLOCK_DIFFERENCE_MS,
@@ -19,14 +22,15 @@ from crawler.api.signing import (
 from crawler.emulation.apis import APIS, natural, region_of
 from crawler.emulation.faults import ENDINGS, REPLACEMENTS, draw_fault
 from crawler.emulation.pages import Pages
-from crawler.emulation.wire import Ending
+from crawler.emulation.wire import Answer, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from crawler.emulation.apis import Place, Window
     from crawler.emulation.ledger import Statistics
     from crawler.emulation.options import EmulatorOptions, Fault
-    from crawler.emulation.wire import Answer, Request
+    from crawler.emulation.wire import Request
     from crawler.emulation.world import World
 
 _RATE_WINDOW_S = 1.0
@@ -59,6 +63,9 @@ class Gateway:
         self._rng = random.Random(options.seed)  # noqa: S311 - faults and changes, not a secret
         self.api = APIS[options.api](options)
         self._pages = Pages(options, world, self._rng, self.api)
+        self._identity = Answer(
+            200, orjson.dumps({"id": options.seed, "loginAlias": "emulator", "userType": options.user_type})
+        )
         self.denied, self.gone, self.next_loops, self.hidden = self._pick_registries()
 
     def _pick_registries(self) -> Iterator[frozenset[tuple[str, str]]]:
@@ -135,13 +142,18 @@ class Gateway:
         return refusal if retry_after is None else replace(refusal, headers=(f"Retry-After: {retry_after}",))
 
     def _served(self, request: Request, now_ms: int) -> Answer:
+        if request.target.partition("?")[0] == IDENTITY_TARGET:
+            return self._identity
         window, place = self.api.window(request.target.partition("?")[2]), self.api.place(request)
         if window is None or request.method != "GET":
             return self.api.refusals[100]
-        if place is not None and place.collection is REGISTRIES:
-            return self._pages.of_registries(place, window)
-        if place is None or place.collection is not IMAGES:
+        if place is None or place.collection not in (REGISTRIES, IMAGES):
             return self.api.refusals[300]
+        if place.collection is REGISTRIES:
+            return self._pages.of_registries(place, window)
+        return self._of_images(place, window, now_ms)
+
+    def _of_images(self, place: Place, window: Window, now_ms: int) -> Answer:
         where = place.region, place.names[0]
         if where in self.denied:
             return self.api.refusals[210]

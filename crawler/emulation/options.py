@@ -16,6 +16,7 @@ Count = Literal["images", "registries", "null", "wrong"]
 PastEnd = Literal["empty", "404"]
 Version = Literal["v2", "v3"]
 Envelope = Literal["top", "inner", "none"]
+UserType = Literal["Customer", "Sub", "Role"]
 Fault = Literal[
     "500",
     "502",
@@ -67,6 +68,7 @@ class EmulatorOptions:
         gone: registries a region that are deleted when their images are asked for: 404/300.
         hidden: registries a region that answer 404/300 and stay listed.
         next_loop: registries a region whose last page says that page 1 is next.
+        user_type: whose the key is: a main account's, a sub account's, or a role's.
         date_header: whether answers carry ``Date``.
         clock_skew_s: how far the gateway's clock is ahead of ours.
     """
@@ -97,5 +99,6 @@ class EmulatorOptions:
     gone: int = 0
     hidden: int = 0
     next_loop: int = 0
+    user_type: UserType = "Sub"
     date_header: bool = True
     clock_skew_s: float = 0

@@ -1,4 +1,4 @@
-"""A deterministic account: registries of three regions and their images, made on demand from seed and index."""
+"""A deterministic account: registries of every region and their images, made on demand from seed and index."""
 
 from __future__ import annotations
 

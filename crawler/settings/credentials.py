@@ -159,7 +159,7 @@ async def find_keys(
 async def _keys_of_file_or_role(
     environ: Mapping[str, str], profile: str | None, fetch: Fetch, *, now_s: float, until_s: float
 ) -> FoundKeys:
-    path = _key_file(environ)
+    path = key_file_of(environ)
     in_file = _keys_of_file(path, profile, until_s)
     if isinstance(in_file, FoundKeys):
         return in_file
@@ -177,7 +177,8 @@ async def _keys_of_file_or_role(
     return FoundKeys(Credentials(keys, now_s, renew), warnings=(warning,) if in_file.is_odd else ())
 
 
-def _key_file(environ: Mapping[str, str]) -> Path:
+def key_file_of(environ: Mapping[str, str]) -> Path:
+    """Return where the provider's key file is, or would be."""
     home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where nobody has a home
     return Path(home, ".ncloud", "configure")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,6 +35,7 @@ from crawler.settings.options import (
     parse_switch,
     parse_text,
     parsed,
+    plain,
     shown,
     whole_number,
 )
@@ -75,6 +76,7 @@ class Settings:
         deadline: seconds from the start.
         resume_within: seconds, by this machine's clock.
         given: names of the keys that somebody set, wherever; the others have their defaults.
+        places: where each of those was set; and under ``config`` the file that was read, if one was.
     """
 
     profile: str | None = _option(
@@ -188,6 +190,7 @@ class Settings:
         None, Option(whole_number(1, 100_000), "Keep the snapshots of N days, remove others.", "", "N", types=(int,))
     )
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def origins(self) -> dict[str, str]:
@@ -210,6 +213,7 @@ def load_settings(
     config_home: Path | None,
     system_config: Path = SYSTEM_CONFIG,
     warnings: list[str] | None = None,
+    patience_s: float | None = None,
 ) -> Settings:
     """Return the settings: flag before ``NCRAWL_<KEY>`` before TOML file before default.
 
@@ -222,6 +226,7 @@ def load_settings(
         config_home: where ``ncrawl/ncrawl.toml`` is looked for; None where there is no such place.
         system_config: the file that is read after that.
         warnings: takes a sentence for everything that is odd and no error.
+        patience_s: how long a file that is a pipe is waited for, from the start of the process; None: the deadline.
 
     Raises:
         ConfigurationError: with a sentence for every problem: key, place, value and what would be right.
@@ -229,16 +234,11 @@ def load_settings(
     notes = Notes(warnings=[] if warnings is None else warnings)
     problems = notes.problems
     usual = [config_home / "ncrawl" / CONFIG_NAME] if config_home else []
-    path, table = read_config(
-        flags,
-        environ,
-        cwd=cwd,
-        usual=[*usual, system_config],
-        until_s=ends_s(_deadline_s(flags, environ)),
-        notes=notes,
-    )
+    until_s = ends_s(_deadline_s(flags, environ) if patience_s is None else patience_s)
+    path, table = read_config(flags, environ, cwd=cwd, usual=[*usual, system_config], until_s=until_s, notes=notes)
     problems += unknown_keys(OPTIONS, environ, table, path=path)
-    return settled(written_settings(OPTIONS, flags, environ, table, path=path), problems)
+    written = written_settings(OPTIONS, flags, environ, table, path=path)
+    return replace(settled(written, problems), places=_places(written, path))
 
 
 def settled(written: Mapping[str, RawValue], problems: list[str]) -> Settings:
@@ -253,6 +253,10 @@ def settled(written: Mapping[str, RawValue], problems: list[str]) -> Settings:
     if problems:
         raise ConfigurationError(problems)
     return Settings(**values, given=frozenset(written))
+
+
+def _places(written: Mapping[str, RawValue], path: Path) -> dict[str, str]:
+    return {name: found.place for name, found in written.items()} | ({"config": plain(path)} if path.name else {})
 
 
 def _deadline_s(flags: Mapping[str, object], environ: Mapping[str, str]) -> float:

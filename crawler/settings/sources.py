@@ -57,6 +57,8 @@ def read_config(
 ) -> tuple[Path, dict[str, object]]:
     """Return the path and the content of the file that counts: the one that was named, else the first usual one.
 
+    An empty path where there is none.
+
     Args:
         flags: as in `load_settings`.
         environ: likewise.
@@ -76,7 +78,7 @@ def read_config(
         table = _read_toml(path, until_s, notes)
         if table is not None:
             return path, table
-    return Path(CONFIG_NAME), {}
+    return Path(), {}
 
 
 def _hint_at_current(path: Path, usual: list[Path], notes: Notes) -> None:

@@ -113,7 +113,15 @@ class Transport:
             TooLargeError: a body above MAX_BODY_BYTES.
             CredentialsError: the keys ran out and could not be renewed.
         """
-        target, region = self._dialect.target(request), request.region.code
+        return await self.get(self._dialect.target(request), request.region.code, counter)
+
+    async def get(self, target: str, region: str, counter: Counter) -> bytes:
+        """Return the whole decoded body of a 200 answer to a GET of any target, in the turn of a region.
+
+        Raises:
+            RequestError: as `fetch` does.
+            CredentialsError: likewise.
+        """
         failure: RequestError
         try:
             try:

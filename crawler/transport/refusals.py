@@ -36,13 +36,13 @@ async def refuse(answer: Answer, attempt: Attempt, dialect: Dialect) -> NoReturn
     """
     body = await _error_body(answer)
     code, message = dialect.decode_error(body)
-    clock = _http_date(answer.headers.get("Date"))
+    clock = http_date(answer.headers.get("Date"))
     secrets = attempt.secrets
     raise GatewayError(
         answer.status,
         code and without_secrets(code, secrets),
         _quotable(message, secrets),
-        trace=_trace(answer.headers, decode_request_id(body), secrets),
+        trace=trace_of(answer.headers, decode_request_id(body), secrets),
         retry_after_s=_retry_after(answer.headers.get("Retry-After"), clock),
         clock_skew_s=None if clock is None else clock - attempt.signed_at_s,
         signed_offset_s=attempt.offset_s,
@@ -68,7 +68,7 @@ def _quotable(message: str, secrets: Sequence[str]) -> str:
     return message if len(message) <= MOST_QUOTED else message[: MOST_QUOTED - 1] + "…"
 
 
-def _trace(headers: Mapping[str, str], request_id: str, secrets: Sequence[str]) -> str:
+def trace_of(headers: Mapping[str, str], request_id: str, secrets: Sequence[str]) -> str:
     """Return what the gateway calls this request, and who answered, as far as it says so."""
     named = {
         "trace": headers.get("x-ncp-trace-id", ""),
@@ -79,7 +79,7 @@ def _trace(headers: Mapping[str, str], request_id: str, secrets: Sequence[str]) 
     return ", ".join(f"{name} {visible(value, _LONGEST_ID)}" for name, value in said if value)
 
 
-def _http_date(text: str | None) -> float | None:
+def http_date(text: str | None) -> float | None:
     """Return an HTTP date, which is UTC whatever it says, as seconds since 1970; None for none or nonsense."""
     try:
         date = parsedate_to_datetime(text) if text else None
@@ -97,7 +97,7 @@ def _retry_after(text: str | None, clock_s: float | None) -> float | None:
         return None
     if text.strip().isascii() and text.strip().isdigit():
         return min(float(text), LONGEST_PAUSE_S)
-    date = _http_date(text)
+    date = http_date(text)
     if date is None:
         return None
     return min(max(date - (time.time() if clock_s is None else clock_s), 0.0), LONGEST_PAUSE_S)

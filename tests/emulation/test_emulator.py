@@ -24,6 +24,7 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawler.api.identity import IDENTITY_TARGET
 from crawler.api.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from crawler.api.zones import check_registry_name
 from crawler.cli import run
@@ -41,6 +42,8 @@ from crawler.emulation.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from crawler.emulation.options import UserType
 
 BASES = {region.code: region.base_path for region in REGIONS}
 IMAGE_FIELDS = (
@@ -479,6 +482,15 @@ async def test_signature_is_over_the_bytes_of_the_request_line() -> None:
         spelled = path[:-1] + f"%{ord(path[-1]):02x}?page=1"
         assert (await client.get(spelled)).page == (await client.get(f"{path}?page=1")).page
         assert (await client.get(spelled, client.signed(f"{path}?page=1"))).refusal == (401, "200")
+
+
+@pytest.mark.parametrize("user_type", ["Customer", "Sub", "Role"])
+async def test_whose_the_key_is(user_type: UserType) -> None:
+    """The fields of the provider's STS, under its path; only for who can sign."""
+    async with serving(user_type=user_type) as client:
+        told = json.loads((await client.get(IDENTITY_TARGET)).body)
+        assert (list(told), told["userType"]) == (["id", "loginAlias", "userType"], user_type)
+        assert (await client.get(IDENTITY_TARGET, {})).refusal == (401, "200")
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(-310, 401), (-290, 200), (290, 200), (310, 401)])

@@ -6,7 +6,7 @@ of what needs more than a spoilt answer; `NOT_RUN` says why something is proved 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from faults.server import PAGE_SIZE, REGIONS, Place
 from support.raw_server import answer, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from faults.server import Fault
 
 NUMBERS = tuple(
@@ -68,6 +70,7 @@ class Row:
         most_more: attempts on the wire, at most, beyond those of a crawl without faults.
         least_s: that the run has to last at least, by the program's clock; ``most_s`` at most.
         flags: options of the command line.
+        api: the version of the API that it is met in.
     """
 
     number: str
@@ -82,9 +85,10 @@ class Row:
     keep_alive: bool = True
     largest_page: int = PAGE_SIZE
     flags: tuple[tuple[str, str], ...] = ()
+    api: str = "v2"
 
     def __str__(self) -> str:
-        return f"{self.number} {self.name}, {self.reach.name.lower()}"
+        return f"{'' if self.api == 'v2' else f'{self.api} '}{self.number} {self.name}, {self.reach.name.lower()}"
 
 
 _ALWAYS = Reach.ALWAYS
@@ -252,7 +256,62 @@ _PAGES = [
         tuple(place for place in LISTS if place.page > 1), most_more=60),
 ]  # fmt: skip
 
-ROWS = (*_NETWORK, *_THROTTLED, *_REFUSED, *_ODD, *_PAYLOAD, *_PAGES)
+_V2 = (*_NETWORK, *_THROTTLED, *_REFUSED, *_ODD, *_PAYLOAD, *_PAGES)
+
+_OF_V2_ONLY = {"H5", "P2", "P7", "D3", "D5"}
+"""What an answer can have wrong in its envelope or its code; what follows has the like for version 3."""
+_JSON_OF_V2_ONLY = {"no colon", "no comma", "two commas", "comma at the end of the list", "key without quotes"}
+
+
+def _over_v3() -> Iterator[Row]:
+    """Yield the rows that mean something over version 3 as well, at a place or two each: most are about the wire."""
+    for turn, row in enumerate(row for row in _V2 if row.number not in _OF_V2_ONLY):
+        if row.name not in _JSON_OF_V2_ONLY:
+            yield replace(row, api="v3", at=(row.at[turn % len(row.at)],))
+
+
+def _totals(**fields: int | None) -> Fault:
+    """Change the totals of a page."""
+    return m.edited(page=lambda totals: totals | fields)
+
+
+_V3 = [
+    *_over_v3(),
+    Row("H4", "409/ResourceNotReady", m.refused(409, "ResourceNotReady", "read-only"), at=DIAGONAL[:3]),
+    Row("H5", "400/InvalidParameter", m.refused(400, "InvalidParameter", "no"), _FLAGGED, _ALWAYS, DIAGONAL[:3],
+        most_more=60),
+    *(
+        Row("H5", f"{status}/NotFound for a registry", m.refused(status, "NotFound", "no"), _FLAGGED, Reach.LISTING,
+            places("team-a", 5, REGIONS[:1]), most_more=60)
+        for status in (400, 404)
+    ),
+    _permanent("H5", "403/Forbidden", m.refused(403, "Forbidden", "no"), DIAGONAL[:3]),
+    Row("D3", "another page than the one that was asked for", _totals(pageNo=7), at=DIAGONAL[:3]),
+    _flagged("D3", "another page than the one that was asked for", _totals(pageNo=7)),
+    Row("D3", "totals that deny the page", _totals(totalPages=0), Expect.WHOLE, _ALWAYS, MIDDLE[:2], most_more=60),
+    Row("D3", "totals without end", _totals(totalPages=10**9), _FLAGGED, Reach.LISTING, IMAGES[:2], most_more=200),
+    Row("P2", "totals without a number", _totals(pageNo=None), Expect.WHOLE, _ALWAYS, IMAGES[:3], most_more=60),
+    *(
+        Row("P2", name, fault, at=(IMAGES[turn % 9], LISTS[turn % 9]))
+        for turn, (name, fault) in enumerate({
+            "no records": m.edited(content=...),
+            "records null": m.edited(content=None),
+            "records twice": m.body(lambda page: page[:-1] + b',"content":[]}'),
+            "two lists": m.body(lambda page: page[:-1] + b',"more":[{"name":"x"}]}'),
+            "totals twice": m.body(
+                lambda page: page[:-1] + b',"pageNo":9,"pageSize":1,"totalElements":9,"totalPages":9}'
+            ),
+        }.items())
+    ),
+    *(
+        Row("P7", name, m.with_record(bad), _FLAGGED, _ALWAYS, at=IMAGES[:1], most_more=60)
+        for name, bad in _BAD_RECORDS.items()
+    ),
+    Row("D5", "count falls to 0", m.always(answer(b'{"content":[],"page":{"pageNo":1,"pageSize":10,"totalElements":0,'
+        b'"totalPages":0}}')), _FLAGGED, Reach.LISTING, IMAGES[1:2], most_more=60),
+]  # fmt: skip
+
+ROWS = (*_V2, *(replace(row, api="v3") for row in _V3))
 INJECTED = sum(len(row.at) for row in ROWS)
 
 PROVED = {

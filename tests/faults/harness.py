@@ -82,7 +82,7 @@ def crawl(gateway: Gateway, folder: Path, **flags: str) -> Outcome:
     async def main() -> Outcome:
         async with RawServer(b"") as elsewhere, gateway:
             gateway.elsewhere = elsewhere.url
-            outcome = await crawl_at(gateway.url, folder, **flags)
+            outcome = await crawl_at(gateway.url, folder, **({"api": gateway.api} | flags))
         outcome.strayed = elsewhere.connections
         return outcome
 

@@ -163,8 +163,8 @@ def nested(depth: int) -> Fault:
 
 
 def with_record(record: bytes) -> Fault:
-    """Put one more record in front of a page's."""
-    return body(lambda page: page.replace(b'"results":[', b'"results":[' + record + b",", 1))
+    """Put one more record in front of a page's, which has some."""
+    return body(lambda page: page.replace(b":[", b":[" + record + b",", 1))
 
 
 def refused(status: int, code: object, message: str, *headers: str) -> Fault:

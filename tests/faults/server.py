@@ -1,7 +1,8 @@
-"""The gateway of a small fixed account in three regions, on a raw server, that misbehaves where a test says so.
+"""The gateway of a small fixed account in every region, on raw servers, that misbehaves where a test says so.
 
-It is written from the API's description only and shares nothing with the program: it has the paths, the signature and
-the pages from `reference/api.md`. What it answers is bytes; what it was sent is kept to the byte.
+It is written from the API's description only and shares nothing with the program but the table of regions: it has the
+signature and the pages, of both versions, from `reference/api.md`. What it answers is bytes; what it was sent is kept
+to the byte.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from support.raw_server import Answer, RawServer, Request, answer, refusal
+
+from crawler.api.zones import ZONES
 
 if TYPE_CHECKING:
     import ssl
@@ -29,15 +33,22 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 ACCESS_KEY, SECRET_KEY = "SENTINEL-access-7f3a91", "SENTINEL-secret-c4e8d2"
-BASES = {"/ncr/api/v2": "kr", "/ncr/sgn-api/v2": "sgn", "/ncr/jpn-api/v2": "jpn"}
+BASES = {region.base_path: region.code for region in ZONES["public"].regions}
 REGIONS = tuple(BASES.values())
 PAGE_SIZE = 10
 LISTED_A_PAGE = 1
 """Registries on a page of the list of registries, whatever is asked for: a gateway may give less."""
 _EPOCH_S = time.time() - time.monotonic()
-_TARGET = re.compile(
-    r"(/ncr/(?:api|sgn-api|jpn-api)/v2)/repositories(?:/([A-Za-z0-9._-]+))?\?page=(\d{1,9})(?:&pagesize=(\d{1,5}))?"
-)
+_TARGETS = {
+    "v2": re.compile(
+        rf"(?P<base>{'|'.join(map(re.escape, BASES))})/repositories(?:/(?P<name>[A-Za-z0-9._-]+))?"
+        r"\?page=(?P<page>\d{1,9})(?:&pagesize=(?P<size>\d{1,5}))?"
+    ),
+    "v3": re.compile(
+        r"/api/v3/registries(?:/(?P<name>[A-Za-z0-9._-]+)/images)?"
+        r"\?pageNo=(?P<page>\d{1,9})(?:&pageSize=(?P<size>\d{1,4}))?&sort=name,asc"
+    ),
+}
 
 
 class Place(NamedTuple):
@@ -144,7 +155,7 @@ class World:
         start = json.dumps({"account": "default", "region": region, "registry": name}, separators=(",", ":")).encode()
         return [start[:-1] + b"," + record[1:] for record in self.images[region][name]]
 
-    def page(self, place: Place, size: int | None, largest: int) -> bytes | None:
+    def page(self, place: Place, size: int | None, largest: int, *, api: str = "v2") -> bytes | None:
         """Return the body of a page; None where there is no such registry."""
         held = self.images[place.region]
         if place.registry is not None and place.registry not in held:
@@ -155,12 +166,24 @@ class World:
             records, total = [registry(name) for name in list(held)[first : first + size]], len(held)
         else:
             records, total = held[place.registry][first : first + size], len(held[place.registry])
-        following = str(place.page + 1) if first + size < total else "null"
-        previous = str(place.page - 1) if place.page > 1 else "null"
-        results = b",".join(records)
-        return b'{"count":%d,"next":%s,"previous":%s,"results":[%s]}' % (
-            total, following.encode(), previous.encode(), results,
-        )  # fmt: skip
+        return _BODIES[api](place.page, size, total, b",".join(records))
+
+
+def _body_v2(page: int, size: int, total: int, results: bytes) -> bytes:
+    following = str(page + 1) if page * size < total else "null"
+    previous = str(page - 1) if page > 1 else "null"
+    return b'{"count":%d,"next":%s,"previous":%s,"results":[%s]}' % (
+        total, following.encode(), previous.encode(), results,
+    )  # fmt: skip
+
+
+def _body_v3(page: int, size: int, total: int, results: bytes) -> bytes:
+    totals = (page - 1, size, total, -(-total // size))
+    inner = b'{"pageNo":%d,"pageSize":%d,"totalElements":%d,"totalPages":%d}' % totals
+    return b'{"page":%s,"content":[%s]}' % (inner, results)
+
+
+_BODIES = {"v2": _body_v2, "v3": _body_v3}
 
 
 def now_s() -> float:
@@ -178,6 +201,7 @@ class Gateway:
 
     Attributes:
         meddle: what goes wrong.
+        api: the version that it speaks; version 3 has a port a region.
         largest_page: more images are not given at once, whatever is asked for.
         clock_offset_s: how far its clock is ahead.
         keep_alive: False ends the connection after every right answer.
@@ -189,6 +213,7 @@ class Gateway:
 
     world: World = field(default_factory=World.usual)
     meddle: Meddle = never
+    api: str = "v2"
     largest_page: int = PAGE_SIZE
     clock_offset_s: float = 0.0
     keep_alive: bool = True
@@ -204,41 +229,49 @@ class Gateway:
     _connections: weakref.WeakSet[StreamWriter] = field(default_factory=weakref.WeakSet)
 
     async def __aenter__(self) -> Self:
-        self._server = RawServer(choose=self._choose, ssl=self.tls)
-        await self._server.__aenter__()
-        self.url, self.port = self._server.url, self._server.port
+        doors = REGIONS if self.api == "v3" else ("",)
+        self._servers = {door: RawServer(choose=partial(self._choose, door), ssl=self.tls) for door in doors}
+        for server in self._servers.values():
+            await server.__aenter__()
+        self.url = ",".join(f"{door}={server.url}" if door else server.url for door, server in self._servers.items())
+        self.port = self._servers[doors[0]].port
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._server.__aexit__(exc_type, exc, traceback)
+        for server in self._servers.values():
+            await server.__aexit__(exc_type, exc, traceback)
 
     @property
     def signatures(self) -> set[str]:
         """Every signature seen on the wire."""
         return {attempt.signature for attempt in self.attempts}
 
-    def _choose(self, request: Request) -> Answer:
+    def _choose(self, door: str, request: Request) -> Answer:
         async def play(writer: StreamWriter) -> None:
             is_reused = writer in self._connections
             self._connections.add(writer)
-            await self._play(request, writer, is_reused=is_reused)
+            await self._play(door, request, writer, is_reused=is_reused)
 
         return play
 
-    async def _play(self, request: Request, writer: StreamWriter, *, is_reused: bool) -> None:
-        target = _TARGET.fullmatch(request.target)
+    async def _play(self, door: str, request: Request, writer: StreamWriter, *, is_reused: bool) -> None:
+        target = _TARGETS[self.api].fullmatch(request.target)
         if target is None or not request.head.startswith(b"GET "):
             self.problems.append(f"a request for {request.target!r}")
             writer.write(refusal(404, "300"))
             return
-        base, name, page, size = target.groups()
-        place = Place(BASES[base], name, int(page))
+        size = target["size"]
+        place = (
+            Place(door, target["name"], int(target["page"]) + 1)
+            if door
+            else Place(BASES[target["base"]], target["name"], int(target["page"]))
+        )
         self._asked[place] += 1
         nth = self._asked[place]
         refused = self._check(request, request.headers)
-        body = self.world.page(place, int(size) if size else None, self.largest_page)
+        body = self.world.page(place, int(size) if size else None, self.largest_page, api=self.api)
         self.size, self.head = int(size) if size else None, request.head
         fault = self.meddle(place, nth, len(self.attempts) + 1)
         signed_s = int(request.headers.get("x-ncp-apigw-timestamp", 0)) / 1000
@@ -253,7 +286,7 @@ class Gateway:
         elif refused:
             made = refusal(401, "200", "Authentication Failed", *self._heads())
         elif body is None:
-            made = refusal(404, "300", "Not Found Exception", *self._heads())
+            made = refusal(404, "300" if self.api == "v2" else "NotFound", "Not Found Exception", *self._heads())
         else:
             made = answer(body, *self._heads())
         if isinstance(made, bytes):

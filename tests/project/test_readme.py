@@ -14,9 +14,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 import zstandard
 
+from crawler.cli import COMMANDS, cli
 from crawler.emulation import Emulator, EmulatorOptions
 
 if TYPE_CHECKING:
@@ -25,7 +27,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 YEAR_MS = 31_536_000_000
-HELD_ELSEWHERE = ("ncrawl/0",)  # what runs the tests, and the demo, which test_demo.py runs
+OF_OTHER_PROGRAMS = {"--argjson", "--now", "--system", "--user-group"}
+HELD_ELSEWHERE = (
+    "ncrawl/0",  # what runs the tests, and the demo, which test_demo.py runs
+    *("From Python/0", "From Python/1", "From Python/2"),  # which test_python_api.py runs
+)
 
 
 def blocks() -> dict[str, str]:
@@ -113,6 +119,21 @@ def test_targets_exist() -> None:
     assert named <= targets
 
 
+def test_commands_and_options() -> None:
+    """README.md names those that there are, and no others; but not the emulator's many switches."""
+    text, context = (ROOT / "README.md").read_text(), click.Context(cli)
+    assert isinstance(cli, click.Group)
+    commands = {name: cli.get_command(context, name) for name in COMMANDS}
+    assert set(re.findall(r"\bncrawl ([a-z]+)", text)) == set(commands)
+    options = {
+        name: {one for each in command.params for one in each.opts} for name, command in commands.items() if command
+    }
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - OF_OTHER_PROGRAMS
+    assert named - set().union(*options.values()) - {"--help"} == set()
+    del options["emulator"]
+    assert {one for one in set().union(*options.values()) if one.startswith("--")} - named == set()
+
+
 def test_figures_of_the_benchmark() -> None:
     """What README.md says of speed and memory stands in RESULTS.md, and is of the commit that it names."""
     (said,) = re.findall(r"^- \*\*Fast\.\*\*.*?\n(?=- )", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -191,6 +212,12 @@ async def test_every_night(account: Shell, tmp_path: Path) -> None:
     for command in others:
         assert command.startswith("ncrawl ")
         await account(command.replace("20261122T020000Z", name).replace("/var/lib/ncrawl", str(tmp_path)))
+
+
+async def test_completion(account: Shell) -> None:
+    """The line defines what completes, in the shell that reads it."""
+    (command,) = commands(blocks()["At the shell/0"])
+    assert "_ncrawl_completion" in await account(f"{command}\ncomplete -p ncrawl")
 
 
 async def test_emulator(tmp_path: Path) -> None:

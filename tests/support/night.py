@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from anyio.from_thread import start_blocking_portal
 
+import crawler
 from crawler.cli import run
 from crawler.emulation import Emulator, EmulatorOptions
 from crawler.emulation.faults import REFUSALS
@@ -115,6 +116,11 @@ class Night:
         return self.home / "snapshots"
 
     @property
+    def keys(self) -> crawler.Keys:
+        """The account's keys, as a Python caller brings them along."""
+        return crawler.Keys(self.account.access_key, self.account.secret_key)
+
+    @property
     def environment(self) -> dict[str, str]:
         """What leads ncrawl to the account, and nowhere else."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
@@ -125,6 +131,7 @@ class Night:
             "NCLOUD_SECRET_KEY": self.account.secret_key,
             "NCRAWL_GATEWAY": self.account.url,
             "NCRAWL_RATE": "unlimited",
+            **({"NCRAWL_API": self.account.options.api} if self.account.options.api != "v2" else {}),
         }
 
     def snapshot(self, *options: str) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 import zstandard
 
 from crawler.core.model import Verdict
+from crawler.snapshot.folder.names import ID_FORMAT
 from crawler.snapshot.manifest import (
     IMAGES,
     MANIFEST,
@@ -137,6 +139,22 @@ def reseal(snapshot: Path, change: Callable[[Manifest], Manifest]) -> Path:
     """Write a manifest with something changed and the right checksum; return the snapshot."""
     (snapshot / MANIFEST).write_bytes(dump(change(read(snapshot))))
     return snapshot
+
+
+def make_nights(folder: Path, how_many: int) -> list[str]:
+    """Make snapshots of as many nights up to last night, whose runs ended when they began; return their names."""
+    names = []
+    for age in range(how_many, 0, -1):
+        start = datetime.now(UTC) - timedelta(days=age)
+        names.append(start.strftime(ID_FORMAT))
+        made = make_snapshot(folder / names[-1], {("default", "kr", "r"): [image("a")]})
+        reseal(made, lambda manifest, start=start: _at(manifest, start))  # type: ignore[misc]
+    return names
+
+
+def _at(made: Manifest, start: datetime) -> Manifest:
+    run = msgspec.structs.replace(made.run, started=start.isoformat(), finished=start.isoformat())
+    return msgspec.structs.replace(made, run=run)
 
 
 def _registry_line(place: Place) -> bytes:

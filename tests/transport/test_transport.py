@@ -870,7 +870,7 @@ def test_errors_hold_no_key(bad: Answer) -> None:
         assert secret not in told(error)
     assert error.__cause__ is None
     frames = [frame.f_code.co_qualname for frame, _ in traceback.walk_tb(error.__traceback__)]
-    assert frames[1:] == ["Transport.fetch"]
+    assert frames[1:] == ["Transport.fetch", "Transport.get"]
 
 
 async def test_gateway_that_echoes_a_request_is_not_quoted() -> None:

@@ -52,10 +52,13 @@ class Removal(NamedTuple):
     problem: str | None = None
 
 
-def remove_old(folder: Path, retention: Retention, *, made: str, clock: Clock) -> Iterator[Removal]:
+def remove_old(
+    folder: Path, retention: Retention, *, made: str, clock: Clock, is_dry: bool = False
+) -> Iterator[Removal]:
     """Remove the snapshots that no rule keeps, one after the other, and yield what became of each.
 
     Never ``made``, the snapshot just made, the newest complete one, the target of `latest`, and what is no snapshot.
+    Nothing at all if ``is_dry``: it yields what would go.
     """
     if retention == Retention():
         return
@@ -67,7 +70,8 @@ def remove_old(folder: Path, retention: Retention, *, made: str, clock: Clock) -
             yield Removal(name, problem)
     doomed = list_doomed(names, retention, clock)
     if doomed:
-        yield from _remove_all(folder, doomed, {made, _last_complete(folder, names, clock)})
+        spared = {made, _last_complete(folder, names, clock)}
+        yield from _remove_all(folder, doomed, spared, is_dry=is_dry)
 
 
 def list_doomed(names: list[str], retention: Retention, clock: Clock) -> list[str]:
@@ -154,7 +158,7 @@ def _unlink(path: Path, folder_fd: int) -> OutputError | None:
     return None
 
 
-def _remove_all(folder: Path, doomed: list[str], spared: set[str]) -> Iterator[Removal]:
+def _remove_all(folder: Path, doomed: list[str], spared: set[str], *, is_dry: bool) -> Iterator[Removal]:
     try:
         spared.add(target_of(folder))
     except OSError as error:
@@ -163,7 +167,7 @@ def _remove_all(folder: Path, doomed: list[str], spared: set[str]) -> Iterator[R
     for name in doomed:
         if name not in spared:
             try:
-                yield Removal(name, _remove(folder / name))
+                yield Removal(name, None if is_dry else _remove(folder / name))
             except OutputError as error:
                 yield Removal(name, why_it_stays(error))
 

@@ -1,0 +1,204 @@
+"""List registries and images record by record, as fast as whoever reads them: what `crawler.connect` gives."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import anyio
+
+from crawler.core.errors import ConfigurationError, UsageError
+from crawler.engine.crawl import Crawl
+from crawler.engine.spec import StopReason
+from crawler.jobs.crawling import check_surroundings, crawl_spec, is_wanted, open_transport
+from crawler.jobs.list_result import list_result
+from crawler.jobs.naming import named_registries
+from crawler.jobs.records import Record
+from crawler.settings.options import outside, parse_registry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+    from types import TracebackType
+
+    from anyio.abc import ObjectSendStream
+
+    from crawler.core.model import ListingResult
+    from crawler.engine.scheduler import ListingTask
+    from crawler.engine.spec import NamedRegistry
+    from crawler.jobs.caller import Caller
+    from crawler.jobs.list_result import ListResult
+    from crawler.settings.loading import Settings
+    from crawler.transport import Transport
+
+MOST_PAGES = 8
+"""Pages that wait to be read; then no further ones are asked for."""
+_LONGEST_END_S = 5.0
+
+
+class _Page(NamedTuple):
+    """Fresh records of a listing."""
+
+    region: str
+    within: tuple[str, ...]
+    names: list[str]
+    records: list[bytes]
+
+
+class _Pages:
+    """The output of a crawl that somebody reads page by page, and waits for."""
+
+    def __init__(self, pages: ObjectSendStream[_Page], *, images: bool) -> None:
+        self._pages = pages
+        self._images = images
+
+    async def take(self, task: ListingTask, names: list[str], records: list[bytes]) -> None:
+        if is_wanted(task, images=self._images):
+            within = () if task.registry is None else (task.registry,)
+            await self._pages.send(_Page(task.region.code, within, names, records))
+
+    async def end(self, task: ListingTask, result: ListingResult) -> None:
+        pass
+
+    async def flush(self) -> None:
+        pass
+
+
+class Client:
+    """Lists registries and images of one account, over connections and within limits that all its listings share.
+
+        async with crawler.connect(account="acme") as client:
+            async for image in client.images("team-a", region="kr"):
+                print(image.region, image.registry, image.name, image.json()["pull_count"])
+            print(client.result.is_complete, client.result.missing)
+
+    A loop may be left at any time: requests end then. What is missing is said by `result`, never by an exception.
+    Bound to the event loop that it was entered in, which must be asyncio's.
+
+    Mutable state: the listings under way, and what came of the last one.
+    """
+
+    def __init__(self, settings: Settings, caller: Caller) -> None:
+        self._settings = settings
+        self._caller = caller
+        self._account = ""
+        self._transport: Transport | None = None
+        self._under_way: dict[asyncio.Task[None], Crawl] = {}
+        self._result: ListResult | None = None
+
+    @property
+    def result(self) -> ListResult:
+        """What came of the listing that ended last: verdicts, reasons, counts.
+
+        Raises:
+            UsageError: none has ended.
+        """
+        if self._result is None:
+            raise UsageError("nothing has been listed to its end yet")
+        return self._result
+
+    async def __aenter__(self) -> Self:
+        """Find the keys, and be ready to send.
+
+        Raises:
+            CredentialsError: there are no keys that can be used.
+        """
+        check_surroundings(self._settings, self._caller.observe)
+        found = await self._caller.keys(self._settings)
+        self._account = found.account
+        self._transport = open_transport(self._settings, found, self._caller.observe)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for task, crawl in self._under_way.items():
+            _stops(crawl, task)
+        transport, self._transport = self._transport, None
+        assert transport is not None
+        with anyio.move_on_after(_LONGEST_END_S, shield=True):
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+            await transport.__aexit__(exc_type, exc, traceback)
+
+    def images(self, *registries: str, region: str | None = None) -> AsyncGenerator[Record, None]:
+        """List the images of the named registries, or of every one there is, in the order in which pages arrive.
+
+        Args:
+            registries: ``name``, looked for in every region, or ``region/name``.
+            region: code of the only region to look in.
+
+        Raises:
+            UsageError: what is named cannot be.
+        """
+        settings = self._within(region)
+        problems = [*_refused(registries), *outside(settings.region, "images", registries)]
+        if problems:
+            raise ConfigurationError(problems)
+        settings = replace(settings, registry=registries)
+        return self._listed(settings, named_registries(settings, inf), images=True)
+
+    def registries(self, *, region: str | None = None) -> AsyncGenerator[Record, None]:
+        """List the registries of all regions, or of one.
+
+        Raises:
+            UsageError: there is no such region.
+        """
+        return self._listed(self._within(region), None, images=False)
+
+    def _within(self, region: str | None) -> Settings:
+        settings = self._settings
+        chosen = tuple(one for one in settings.region if region in (None, one.code))
+        if not chosen:
+            codes = ", ".join(one.code for one in settings.region)
+            raise UsageError(f"region: {region!r} is none of those that were connected to: {codes}")
+        return replace(settings, region=chosen)
+
+    async def _listed(
+        self, settings: Settings, named: list[NamedRegistry] | None, *, images: bool
+    ) -> AsyncGenerator[Record, None]:
+        if self._transport is None:
+            raise UsageError("not connected: list within `async with crawler.connect(…) as client:`")
+        spec = crawl_spec(settings, self._account, named, images=images)
+        send, pages = anyio.create_memory_object_stream[_Page](MOST_PAGES)
+        crawl = Crawl(spec, self._transport, _Pages(send, images=images), self._caller.observe)
+        task = self._begin(crawl, send)
+        try:
+            async for page in pages:
+                for record in self._records(page):
+                    yield record
+            await task
+        finally:
+            with anyio.move_on_after(_LONGEST_END_S, shield=True):
+                if _stops(crawl, task):
+                    await task
+            pages.close()
+
+    def _begin(self, crawl: Crawl, pages: ObjectSendStream[_Page]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._run(crawl, pages))
+        self._under_way[task] = crawl
+        task.add_done_callback(self._under_way.pop)
+        return task
+
+    async def _run(self, crawl: Crawl, pages: ObjectSendStream[_Page]) -> None:
+        async with pages:
+            self._result = list_result(await crawl.run())
+
+    def _records(self, page: _Page) -> Iterator[Record]:
+        for name, record in zip(page.names, page.records, strict=True):
+            yield Record(self._account, page.region, page.within, name, b"{" + record)
+
+
+def _stops(crawl: Crawl, task: asyncio.Task[None]) -> bool:
+    """Stop a listing that is not over, and return whether that was so."""
+    if is_going_on := not task.done():
+        crawl.stop(StopReason.CALLER)
+    return is_going_on
+
+
+def _refused(registries: tuple[str, ...]) -> Iterator[str]:
+    for text in registries:
+        try:
+            parse_registry(text)
+        except ValueError as error:
+            yield f"images: {error}"

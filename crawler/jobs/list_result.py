@@ -1,0 +1,88 @@
+"""What came of listing something, for a caller: verdicts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from crawler.core.model import Verdict
+from crawler.jobs.summary import is_complete
+
+if TYPE_CHECKING:
+    from crawler.core.model import ListingResult
+    from crawler.engine.spec import CrawlResult
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """How the listing of one registry, or of a region's registries, ended.
+
+    Attributes:
+        region: code of the region.
+        registry: whose images were listed; None for the region's list of registries.
+        verdict: how it ended.
+        reason: why it is not plainly complete, in words.
+        found: distinct records.
+        count: how many the gateway said there were: advice, never proof.
+        requests: tries on the wire.
+        is_missing: something of it may be missing, and nobody expected that.
+    """
+
+    region: str
+    registry: str | None
+    verdict: Verdict
+    reason: str | None
+    found: int
+    count: int | None
+    requests: int
+    is_missing: bool
+
+
+class ListResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one listing of registries or images.
+
+    Attributes:
+        listings: everything that was listed, lists of registries first.
+        is_complete: nothing is missing but what was excluded or is an expected gap.
+        stopped: why it ended before its work was done; None if it did not.
+    """
+
+    listings: tuple[Listing, ...]
+    is_complete: bool
+    stopped: str | None = None
+
+    @property
+    def missing(self) -> tuple[Listing, ...]:
+        """What is not whole, and should be."""
+        return tuple(one for one in self.listings if one.is_missing)
+
+    @property
+    def found(self) -> int:
+        """Records of images; of registries where only those were listed."""
+        of_images = [one.found for one in self.listings if one.registry is not None]
+        return sum(of_images) if of_images else sum(one.found for one in self.listings)
+
+
+def list_result(result: CrawlResult) -> ListResult:
+    """Return what came of a crawl as a caller sees it."""
+    lacking = {id(one) for one in result.missing if not result.is_expected(one)}
+    lacking |= {id(one) for one in result.discoveries if not (one.verdict.is_good or one.verdict is Verdict.GONE)}
+    listings = [*result.discoveries, *result.registries]
+    return ListResult(
+        listings=tuple(_listing(one, is_missing=id(one) in lacking) for one in listings),
+        is_complete=is_complete(result),
+        stopped=result.stop_told,
+    )
+
+
+def _listing(one: ListingResult, *, is_missing: bool) -> Listing:
+    return Listing(
+        region=one.region,
+        registry=one.registry,
+        verdict=one.verdict,
+        reason=one.reason,
+        found=one.images,
+        count=one.count,
+        requests=one.requests,
+        is_missing=is_missing,
+    )

@@ -1,0 +1,130 @@
+"""Read a published snapshot: its manifest, its records by offset and length, what is wrong with it, what changed."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crawler.jobs.records import Record
+from crawler.snapshot.comparing.diff import diff
+from crawler.snapshot.comparing.opening import open_side, relate
+from crawler.snapshot.folder.latest import followed
+from crawler.snapshot.manifest import IMAGES, REGISTRIES, read
+from crawler.snapshot.reading.chunks import DamagedError, read_lumps, whole_lines
+from crawler.snapshot.reading.records import BadLineError, ImageKey, RegistryKey, line_start, parse_keys
+from crawler.snapshot.reading.witness import Witness
+from crawler.snapshot.verifying.verify import verify
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator
+
+    from crawler.snapshot.comparing.diff import Difference
+    from crawler.snapshot.manifest import Manifest, RegistryRecord
+    from crawler.snapshot.verifying.diagnosis import Finding
+
+MOST_FINDINGS = 1_000
+
+
+class Snapshot:
+    """A published snapshot.
+
+        snapshot = crawler.Snapshot("/var/lib/ncrawl/latest")
+        print(snapshot.manifest.verdict, [one.name for one in snapshot.images(region="kr", registry="team-a")])
+
+    Args:
+        path: its folder, or a `latest`.
+
+    Attributes:
+        path: the folder.
+        manifest: what the run said of itself.
+
+    Raises:
+        UsageError: the folder is no snapshot, is of another format, or cannot be read.
+        NcrawlError: the manifest is damaged.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = followed(Path(path))
+        self.manifest: Manifest = read(self.path)
+
+    def registries(self, *, region: str | None = None) -> Iterator[Record]:
+        """Yield the registries in their order.
+
+        Raises:
+            UsageError: the file cannot be read, or is damaged.
+        """
+        file = self.manifest.stored_file(REGISTRIES)
+        if file is not None:
+            path = self.path / file.name
+            found = _records(read_lumps(path), path, RegistryKey)
+            yield from (record for record in found if region in (None, record.region))
+
+    def images(self, *, region: str | None = None, registry: str | None = None) -> Iterator[Record]:
+        """Yield images in their order; of the file only those registries are read that are asked for.
+
+        Raises:
+            UsageError: the file cannot be read.
+            DamagedError: what was read of a registry is not what its checksum says; told after its last record.
+        """
+        file = self.manifest.stored_file(IMAGES)
+        for one in self.manifest.registries:
+            if file and one.length and region in (None, one.region) and registry in (None, one.registry):
+                yield from _images_of(one, self.path / file.name)
+
+    def verify(self, *, most: int = MOST_FINDINGS) -> list[Finding]:
+        """Read all of it again, and return what is wrong: nothing, if it is whole."""
+        return list(islice(verify(self.path), most))
+
+
+def differences(
+    old: Snapshot, new: Snapshot, *, ignore: Iterable[str] = (), warn: Callable[[str], None] | None = None
+) -> Iterator[Difference]:
+    """Yield what differs between two snapshots, ordered by account, region, registry and name.
+
+    Args:
+        old: what was.
+        new: what is.
+        ignore: names of fields whose changes are none.
+        warn: is told of what is damaged, and of accounts that may be two.
+
+    Raises:
+        UsageError: they cannot be compared.
+    """
+    before, after = open_side(old.path, side="old"), open_side(new.path, side="new")
+    warn = warn or (lambda _: None)
+    for note in relate(before, after):
+        warn(note)
+    return diff(before, after, Witness(ignore, warn))
+
+
+def _images_of(registry: RegistryRecord, path: Path) -> Iterator[Record]:
+    assert registry.offset is not None
+    digest = hashlib.sha256()
+    yield from _records(
+        _hashed(read_lumps(path, offset=registry.offset, length=registry.length), digest), path, ImageKey
+    )
+    if digest.hexdigest() != registry.sha256:
+        raise DamagedError(path, f"{registry.label} does not have the SHA-256 of the manifest")
+
+
+def _hashed(lumps: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    for lump in lumps:
+        digest.update(lump)
+        yield lump
+
+
+def _records(lumps: Iterable[bytes], path: Path, kind: type[ImageKey | RegistryKey]) -> Iterator[Record]:
+    for lump in whole_lines(lumps, path):
+        try:
+            keys = parse_keys(lump, kind)
+        except BadLineError as error:
+            raise DamagedError(path, f"a line is no record: {error.problem}") from None
+        for key, line in zip(keys, lump.split(b"\n"), strict=False):
+            start = line_start(key)
+            if not line.startswith(start):
+                raise DamagedError(path, "a line does not begin with the fields that are ours")
+            within = (key.registry,) if isinstance(key, ImageKey) else ()
+            yield Record(key.account, key.region, within, key.name, b"{" + line[len(start) :])

@@ -11,7 +11,7 @@ BENCH := .venv-bench
 COMPILED = $(BIN)/python -m compileall -q crawler
 LONG := tests/faults tests/jobs/test_crash.py tests/transport/test_wire.py
 
-.PHONY: help demo test test-long test-next check format lock audit sbom faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
+.PHONY: help demo test test-long test-next check format lock audit sbom picture faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in all regions (no keys needed)"
@@ -23,6 +23,7 @@ help:
 	@echo "make lock    resolve the dependencies anew and write requirements/*.lock"
 	@echo "make audit   look the locked packages up for known vulnerabilities, and say how many could be looked up"
 	@echo "make sbom    write sbom.json: a CycloneDX bill of what is installed with ncrawl"
+	@echo "make picture take docs/report.png anew, of the report that the tests look at (in Debian's chromium)"
 	@echo "make faults  run the fault catalogue and print its figures"
 	@echo "make wire    100,000 attempts under faults: never above the rate, nothing signed long before it is sent"
 	@echo "make fuzz    1,000,000 fuzzed bodies through decoding and writing"
@@ -69,6 +70,9 @@ sbom: $(TOOLS)/installed
 	@$(TOOLS)/bin/cyclonedx-py requirements requirements/runtime.lock --pyproject pyproject.toml \
 		--output-reproducible --output-file sbom.json
 	@echo "sbom.json: $$(grep -c '"bom-ref"' sbom.json) components"
+
+picture: $(VENV)/dev
+	@REPORT_PICTURE=docs/report.png $(BIN)/python -m pytest -q tests/jobs/report/test_page.py -k picture $(ARGS)
 
 faults: $(VENV)/dev
 	@$(BIN)/python -m pytest -q tests/faults $(ARGS)

@@ -25,6 +25,7 @@ COMMANDS = {
     "snapshots": "List the snapshots of a folder, and unfinished runs.",
     "prune": "Remove old snapshots.",
     "doctor": "Say what is wrong here: keys, clock, network, permissions.",
+    "report": "One HTML file to look at, offline.",
     "emulator": "Serve the API on loopback: no account needed.",
     "demo": "Emulator and crawl in one process: what to run first.",
     "completion": "Print what lets bash, zsh or fish complete commands and values.",

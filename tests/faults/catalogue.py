@@ -382,6 +382,12 @@ PROVED = {
 }
 """Fault to the tests that prove it: what needs more than a spoilt answer, or are proved in modules of their own."""
 
+HOSTILE_NAMES = (
+    "../x", "..", ".", "%2e%2e", "a?b", "a#b", "a/b", "a\r\nHost: evil", "", "n" * 300, "a\0b", "a b", "é", "\ud800",
+    "\x1b[31m", "a%2fb", "//evil.example/x", "http://evil.example/",
+)  # fmt: skip
+"""Names that a gateway may give a registry, and that mean something to a shell, a URL, a header or a terminal."""
+
 NOT_RUN = {
     "N5": "a namespace with nftables as a black hole: a packet filter of the socket takes its place",
     "N6": "a namespace with nftables that loses packets: likewise",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from faults import misdeeds
+from faults.catalogue import HOSTILE_NAMES
 from faults.harness import crawl, leaks, problems
 from faults.server import ACCESS_KEY, REGIONS, SECRET_KEY, Fault, Gateway, Place, Right, World, image
 from support.raw_server import answer, refusal
@@ -221,12 +222,6 @@ def test_odd_records_come_out_as_they_are(tmp_path: Path) -> None:
     assert problems(outcome, gateway) == []
     assert set(outcome.verdicts.values()) == {"complete"}
     assert len(outcome.lines) == len(REGIONS) * len(gateway.world.images["kr"]["odd"])
-
-
-HOSTILE_NAMES = (
-    "../x", "..", ".", "%2e%2e", "a?b", "a#b", "a/b", "a\r\nHost: evil", "", "n" * 300, "a\0b", "a b", "é", "\ud800",
-    "\x1b[31m", "a%2fb", "//evil.example/x", "http://evil.example/",
-)  # fmt: skip
 
 
 def test_hostile_names_of_discovered_registries(tmp_path: Path) -> None:

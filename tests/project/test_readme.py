@@ -220,6 +220,21 @@ async def test_completion(account: Shell) -> None:
     assert "_ncrawl_completion" in await account(f"{command}\ncomplete -p ncrawl")
 
 
+async def test_look_at_it(account: Shell, tmp_path: Path) -> None:
+    """Its commands leave a page, each the same of the only snapshot there is; the picture is there."""
+    await account(f"ncrawl snapshot {tmp_path}")
+    pages = []
+    for command in commands(blocks()["Look at it/0"]):
+        assert command.startswith("ncrawl report ")
+        await account(command.replace("/var/lib/ncrawl", str(tmp_path)))
+        pages.append((tmp_path / "report.html").read_bytes())
+        (tmp_path / "report.html").unlink()
+    assert len(pages) == 2
+    assert pages[0] == pages[1]
+    (picture,) = re.findall(r"!\[.*\]\((.*)\)", (ROOT / "README.md").read_text())
+    assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
+
+
 async def test_emulator(tmp_path: Path) -> None:
     """It starts with the switches that are shown, and what it prints, pasted, leads a crawl to it."""
     (command,) = commands(blocks()["The emulator/0"])

@@ -1,0 +1,81 @@
+"""Find the snapshot to report on, and those before it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from crawler.core.errors import OutputError, UsageError
+from crawler.output.files import mode_of
+from crawler.snapshot.comparing.opening import open_side
+from crawler.snapshot.comparing.sides import Snapshot
+from crawler.snapshot.folder.latest import LATEST, followed, target_of
+from crawler.snapshot.folder.retention import snapshot_names
+from crawler.snapshot.manifest import MANIFEST
+
+if TYPE_CHECKING:
+    from crawler.api.collections import Collection
+    from crawler.snapshot.manifest import Manifest, StoredFile
+
+
+class Chosen(NamedTuple):
+    """What a report is about.
+
+    Attributes:
+        snapshot: the one that is shown.
+        earlier: folders of those before it, oldest first.
+        latest: name of the snapshot that `latest` beside it means; empty if there is none.
+    """
+
+    snapshot: Snapshot
+    earlier: list[Path]
+    latest: str
+
+
+def choose(path: Path) -> Chosen:
+    """Open the snapshot that ``path`` is, or the newest one in it, and find those before it.
+
+    Raises:
+        UsageError: it is neither, or cannot be read.
+        ManifestError: the manifest is damaged.
+    """
+    path = followed(path)
+    if not stat.S_ISDIR(mode_of(path)):
+        raise UsageError(f"{path} is no folder: name a snapshot, or the folder that snapshots are in")
+    folder = path if mode_of(path / MANIFEST) else _newest(path)
+    snapshot = open_side(folder)
+    assert isinstance(snapshot, Snapshot)
+    beside = Path(os.path.realpath(folder)).parent
+    return Chosen(snapshot, _before(beside, snapshot), _latest(beside))
+
+
+def stored_file(manifest: Manifest, collection: Collection) -> StoredFile | None:
+    """Return the record of the data file of a collection, however it is compressed; None if there is none."""
+    return next((file for file in manifest.files if file.name.partition(".")[0] == collection.name), None)
+
+
+def _newest(folder: Path) -> Path:
+    try:
+        names = snapshot_names(folder)
+    except OutputError as error:
+        raise UsageError(f"{folder} cannot be read: {os.strerror(error.errno or 0)}") from error
+    if not names:
+        raise UsageError(f"{folder} holds no snapshot: make one with `ncrawl snapshot {folder}`")
+    return folder / max(names)
+
+
+def _before(folder: Path, snapshot: Snapshot) -> list[Path]:
+    """Return the snapshots of a folder that began before another one; a folder that cannot be read has none."""
+    assert snapshot.manifest
+    with suppress(OutputError):
+        return [folder / name for name in sorted(snapshot_names(folder)) if name < snapshot.manifest.run.id]
+    return []
+
+
+def _latest(folder: Path) -> str:
+    with suppress(OSError):
+        return target_of(folder) if os.path.lexists(folder / LATEST) else ""
+    return ""

@@ -1,0 +1,88 @@
+"""How an inventory grew: a point for each snapshot, out of its manifest alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from crawler.api.collections import REGISTRIES
+from crawler.core.errors import NcrawlError
+from crawler.jobs.report.choosing import stored_file
+from crawler.snapshot.manifest import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from crawler.snapshot.manifest import Manifest
+
+
+class Night(NamedTuple):
+    """What one snapshot says of itself; None is what it does not know."""
+
+    id: str
+    started: datetime
+    verdict: str
+    registries: int
+    images: int
+    tags: int | None
+    bytes: int
+    seconds: float
+    requests: int
+
+
+class History(NamedTuple):
+    """Snapshots, oldest first, and a sentence about each that cannot be read."""
+
+    nights: list[Night]
+    problems: list[str]
+
+
+def night_of(manifest: Manifest) -> Night:
+    """Return what a manifest says; format 1 does not say how long it took, but when it began and ended."""
+    totals, run = manifest.totals, manifest.run
+    started, finished = moment(run.started), moment(run.finished)
+    seconds = (finished - started).total_seconds() if totals.seconds is None else totals.seconds
+    return Night(
+        id=run.id,
+        started=started,
+        verdict=manifest.verdict,
+        registries=registries_of(manifest),
+        images=totals.images,
+        tags=getattr(totals, "tags", None),
+        bytes=totals.bytes,
+        seconds=max(0.0, seconds),
+        requests=totals.requests,
+    )
+
+
+def registries_of(manifest: Manifest) -> int:
+    """Return how many registries there are, those that were found and not listed among them."""
+    stored = stored_file(manifest, REGISTRIES)
+    return len(manifest.registries) if stored is None else stored.lines
+
+
+def history(earlier: Iterable[Path], manifest: Manifest) -> History:
+    """Return a point for each snapshot of ``earlier`` that can be read, and for the one of ``manifest``.
+
+    One manifest is in memory at a time.
+    """
+    nights, problems = list[Night](), list[str]()
+    for folder in earlier:
+        try:
+            nights.append(night_of(read(folder)))
+        except (NcrawlError, ValueError) as error:
+            problems.append(str(error))
+    return History([*nights, night_of(manifest)], problems)
+
+
+def moment(text: str) -> datetime:
+    """Return the time that a manifest tells.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text!r} has no zone")
+    return found

@@ -1,0 +1,134 @@
+"""What registries store at most: the sizes of the distinct images that their tags name.
+
+Layers are shared, and what no tag names is seen by nobody, so this is neither exact nor a lower bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from itertools import groupby
+from math import ceil, inf
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from crawler.api.collections import TAGS
+from crawler.jobs.report.choosing import stored_file
+from crawler.snapshot.reading.chunks import (
+    DamagedError,
+    UnreadableError,
+    lump_bytes,
+    open_regular,
+    stored_lumps,
+    unpacked,
+    whole_lines,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from crawler.snapshot.comparing.sides import Place, Snapshot
+    from crawler.snapshot.manifest import StoredFile
+
+
+class Size(NamedTuple):
+    """What the tags of one registry come to.
+
+    Attributes:
+        tags: how many there are.
+        bytes: the sum of the sizes of the distinct images that they name.
+        unsized: images that have no size, or an odd one: they are not in the sum.
+    """
+
+    tags: int
+    bytes: int
+    unsized: int
+
+
+class _Tag(msgspec.Struct, gc=False):
+    account: str
+    region: str
+    registry: str
+    images: Any = None
+
+
+_DECODER = msgspec.json.Decoder(_Tag)
+
+
+def sizes(snapshot: Snapshot) -> dict[Place, Size] | None:
+    """Read all tags of a snapshot once; None if it has none. Memory follows the digests of the largest registry.
+
+    Raises:
+        DamagedError: the file is not what the manifest says.
+        UnreadableError: it cannot be read.
+    """
+    assert snapshot.manifest
+    stored = stored_file(snapshot.manifest, TAGS)
+    if stored is None:
+        return None
+    tags = _tags(snapshot.path / stored.name, stored)
+    return {place: _size(of_registry) for place, of_registry in groupby(tags, _place)}
+
+
+def _place(tag: _Tag) -> Place:
+    return tag.account, tag.region, tag.registry
+
+
+def _size(tags: Iterable[_Tag]) -> Size:
+    found: dict[str, int] = {}
+    number = anonymous = unsized = 0
+    for number, tag in enumerate(tags, 1):  # noqa: B007 - the last one is their number
+        for digest, size in _images(tag.images):
+            if size is None:
+                unsized += 1
+            elif digest is None:
+                anonymous += size
+            else:
+                found[digest] = max(size, found.get(digest, 0))
+    return Size(number, sum(found.values()) + anonymous, unsized)
+
+
+def _images(images: object) -> Iterator[tuple[str | None, int | None]]:
+    """Yield digest and size of each image of a tag: every field of it may be missing, null or of another type."""
+    for image in images if isinstance(images, list) else ():
+        if isinstance(image, dict):
+            digest, size = image.get("digest"), image.get("size")
+            yield digest if isinstance(digest, str) else None, _size_of(size)
+
+
+def _size_of(size: object) -> int | None:
+    if isinstance(size, bool) or not isinstance(size, (int, float)) or not 0 <= size < inf:
+        return None
+    return ceil(size)
+
+
+def _tags(path: Path, stored: StoredFile) -> Iterator[_Tag]:
+    digest, lines = hashlib.sha256(), 0
+    try:
+        with open_regular(path) as file:
+            lumps = _hashed(stored_lumps(file, None, lump_bytes(path)), digest)
+            for lump in whole_lines(unpacked(lumps, path), path):
+                lines += lump.count(b"\n")
+                yield from _decoded(lump, path)
+    except OSError as error:
+        raise UnreadableError(path, f"cannot be read: {error.strerror}") from error
+    if lines != stored.lines or digest.hexdigest() != stored.sha256:
+        raise DamagedError(path, "does not have the lines or the SHA-256 of its manifest")
+
+
+def _hashed(lumps: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    for lump in lumps:
+        digest.update(lump)
+        yield lump
+
+
+def _decoded(lump: bytes, path: Path) -> list[_Tag]:
+    try:
+        return _DECODER.decode_lines(lump)
+    except (ValueError, RecursionError):
+        try:
+            return [msgspec.convert(json.loads(line), _Tag) for line in lump.splitlines()]  # halves of surrogate pairs
+        except (ValueError, RecursionError) as error:
+            raise DamagedError(path, f"holds what is no tag: {error}") from error

@@ -7,20 +7,25 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 LOCKED := --no-deps --require-hashes -r
 TOOLS := .venv-tools
 BENCH := .venv-bench
+DOCS := .venv-docs
+RELEASE := .venv-release
 # As an installer leaves it, also where PYTHONDONTWRITEBYTECODE is set.
 COMPILED = $(BIN)/python -m compileall -q crawler
-LONG := tests/faults tests/jobs/test_crash.py tests/transport/test_wire.py
+LONG := tests/faults tests/jobs/test_crash.py tests/release tests/transport/test_wire.py
 
-.PHONY: help demo test test-long test-next check format lock audit sbom picture faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
+.PHONY: help demo test test-long test-next check format lock docs dist image audit sbom picture faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in all regions (no keys needed)"
 	@echo "make test    set up, then run the tests with branch coverage"
-	@echo "make test-long  the fault catalogue, a crash at every system call, the wire: what CI runs besides"
+	@echo "make test-long  the fault catalogue, a crash at every system call, the wire, what is released: what CI runs besides"
 	@echo "make test-next  the tests under Python 3.14 and 3.15 of Debian's unstable suite (as root, with debootstrap)"
 	@echo "make check   format, lint, types, import rules, lock files current"
 	@echo "make format  let the formatter and the linter mend what they can"
 	@echo "make lock    resolve the dependencies anew and write requirements/*.lock"
+	@echo "make docs    build the documentation in build/docs: site and man pages; every warning and dead link is an error"
+	@echo "make dist    build all that is released into dist/, and check it"
+	@echo "make image   build the container's image into dist/, with its bill of materials (as root, with buildah)"
 	@echo "make audit   look the locked packages up for known vulnerabilities, and say how many could be looked up"
 	@echo "make sbom    write sbom.json: a CycloneDX bill of what is installed with ncrawl"
 	@echo "make picture take docs/report.png anew, of the report that the tests look at (in Debian's chromium)"
@@ -43,8 +48,8 @@ demo: $(VENV)/runtime
 test: $(VENV)/dev
 	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal --cov --cov-report term $(addprefix --ignore ,$(LONG)) $(ARGS)
 
-test-long: $(VENV)/dev
-	@$(BIN)/python -m pytest --numprocesses 2 $(LONG) $(ARGS)
+test-long: $(VENV)/dev $(DOCS)/installed $(RELEASE)/installed
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(LONG) $(ARGS)
 
 test-next:
 	@$(PYTHON) tests/long/next_pythons.py $(ARGS)
@@ -63,11 +68,27 @@ format: $(VENV)/dev
 lock: $(VENV)/dev
 	$(BIN)/python requirements/check.py --upgrade
 
+STRICT := -q -W --keep-going -E -d build/docs/doctrees
+# A build of the same commit bears the same date.
+docs: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
+docs: $(DOCS)/installed
+	@rm -rf build/docs
+	@$(DOCS)/bin/sphinx-build $(STRICT) -b html docs build/docs/html
+	@$(DOCS)/bin/sphinx-build $(STRICT) -b man docs build/docs/man
+	@$(DOCS)/bin/python docs/check_links.py build/docs/html
+	@echo "build/docs/html/index.html, build/docs/man: built"
+
+dist: docs sbom
+	@$(RELEASE)/bin/python release/dist.py $(ARGS)
+
+image:
+	@$(PYTHON) release/image.py $(ARGS)
+
 audit: $(TOOLS)/installed
 	@$(TOOLS)/bin/python requirements/audit.py
 
-sbom: $(TOOLS)/installed
-	@$(TOOLS)/bin/cyclonedx-py requirements requirements/runtime.lock --pyproject pyproject.toml \
+sbom: $(RELEASE)/installed
+	@$(RELEASE)/bin/cyclonedx-py requirements requirements/runtime.lock --pyproject pyproject.toml \
 		--output-reproducible --output-file sbom.json
 	@echo "sbom.json: $$(grep -c '"bom-ref"' sbom.json) components"
 
@@ -113,7 +134,7 @@ profile: $(VENV)/runtime $(BENCH)/installed
 	@$(BENCH)/bin/python benchmarks/stages.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(TOOLS) $(BENCH) sbom.json mutants .coverage* .hypothesis .import_linter_cache .mypy_cache \
+	rm -rf $(VENV) $(TOOLS) $(BENCH) $(DOCS) $(RELEASE) build dist sbom.json mutants .coverage* .hypothesis .import_linter_cache .mypy_cache \
 		.pytest_cache .ruff_cache
 
 $(BIN)/python:
@@ -132,7 +153,7 @@ $(VENV)/dev: requirements/dev.lock $(VENV)/runtime
 	@$(PIP) install $(LOCKED) requirements/dev.lock
 	@touch $@
 
-# The environment of `make audit` and its like, and that of the benchmark's peers.
+# The environments of `make audit` and its like, of the documentation, of releases, and of the benchmark's peers.
 .venv-%/installed: requirements/%.lock requirements/build.lock pyproject.toml
 	@echo "Setting up .venv-$*…"
 	@$(PYTHON) -m venv .venv-$*

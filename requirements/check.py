@@ -2,7 +2,7 @@
 
 A lock is current when resolving with its own pins as preferences changes no pin. Hashes are left out of the
 comparison: a release may gain a file for a new platform without any harm to the lock. What a user or `make test`
-installs must be whole, with hashes, for every Python that pyproject.toml names.
+installs, and what CI does, must be whole, with hashes, for every Python that pyproject.toml names.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ SOURCES = {
     "build": ("--group", "build"),
     "dev": ("pyproject.toml", "--group", "dev"),
     "tools": ("pyproject.toml", "--group", "tools"),
+    "docs": ("pyproject.toml", "--group", "docs"),
+    "release": ("pyproject.toml", "--group", "release"),
     "bench": ("pyproject.toml", "--group", "bench"),
 }
-FOR_EVERY_PYTHON = ("runtime", "build", "dev")
+FOR_EVERY_PYTHON = ("runtime", "build", "dev", "docs", "release")
 UV = str(Path(sys.executable).with_name("uv"))
 PIN = re.compile(r"^[A-Za-z0-9_.-]+==[^\\]+", re.MULTILINE)
 

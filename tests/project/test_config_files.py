@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import click
 import pytest
 
 from crawler.cli import COMMANDS, cli
+from crawler.core.errors import LockedError, UsageError
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
@@ -62,12 +65,6 @@ def options_of(name: str) -> set[str]:
     return {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
 
 
-def test_the_readme_names_every_option_of_a_crawl() -> None:
-    """No option of `images` or `snapshot` is missing from README.md."""
-    text = (ROOT / "README.md").read_text()
-    assert {option for option in options_of("images") | options_of("snapshot") if f"`{option}" not in text} == set()
-
-
 def test_the_service_looks_for_settings_where_it_may() -> None:
     """ProtectHome= closes /home, and a settings file that may be there but cannot be read draws a warning."""
     service = dict(re.findall(r"^(\w+)=(.*)$", (CONFIG / "ncrawl.service").read_text(), re.MULTILINE))
@@ -75,11 +72,27 @@ def test_the_service_looks_for_settings_where_it_may() -> None:
     assert service["Environment"] == f"HOME=/var/lib/{service['StateDirectory']}"
 
 
-def test_the_job_needs_no_entry_point() -> None:
-    """Kubernetes runs `ncrawl`, whatever the image runs by itself."""
-    assert re.search(
-        r"^ +command: \[ncrawl\]\n +args: \[snapshot,", (CONFIG / "ncrawl-cronjob.yaml").read_text(), re.MULTILINE
-    )
+def test_the_job_runs_what_the_image_runs() -> None:
+    """Kubernetes gives arguments only; the image's own first process passes signals on and ends with `ncrawl`."""
+    job = (CONFIG / "ncrawl-cronjob.yaml").read_text()
+    assert "command:" not in job
+    (entry,) = re.findall(r"^ENTRYPOINT (.*)$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
+    assert json.loads(entry)[-1] == "ncrawl"
+    users = set(re.findall(r"^USER (\d+):(\d+)$", (ROOT / "Containerfile").read_text(), re.MULTILINE))
+    assert users == {tuple(re.findall(r"runAs(?:User|Group): (\d+)", job))}
+
+
+def test_what_calls_for_a_look_is_not_started_again() -> None:
+    """The same exit codes for systemd and Kubernetes; what was stopped goes on only where a pod was moved."""
+    job = (CONFIG / "ncrawl-cronjob.yaml").read_text()
+    (values,) = re.findall(r"operator: In, values: \[(.*)\]", job)
+    service = dict(re.findall(r"^(\w+)=(.*)$", (CONFIG / "ncrawl.service").read_text(), re.MULTILINE))
+    prevented = {int(code) for code in service["RestartPreventExitStatus"].split()}
+    for_a_look = {UsageError.exit_code, LockedError.exit_code, 3, 4}
+    assert {int(code) for code in values.split(",")} == for_a_look
+    assert prevented == for_a_look | {128 + signal.SIGHUP, 128 + signal.SIGINT, 128 + signal.SIGTERM}
+    assert service["Restart"] == "on-failure"
+    assert all("--resume" in line for line in command_lines())
 
 
 def test_the_job_gets_no_variables_of_services() -> None:

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 import zstandard
+from support.shell import BIN, Shell
 
 from crawler.cli import COMMANDS, cli
 from crawler.emulation import Emulator, EmulatorOptions
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
 YEAR_MS = 31_536_000_000
 OF_OTHER_PROGRAMS = {"--argjson", "--now", "--system", "--user-group"}
 HELD_ELSEWHERE = (
@@ -56,29 +55,6 @@ def recipe(begins: str) -> str:
 def commands(block: str) -> list[str]:
     """Return the commands of a block, a line each; those that only show where secrets go are left out."""
     return [line for line in block.splitlines() if line and not re.search(r"^#|=…", line)]
-
-
-class Shell:
-    """Runs what a user would paste, in a folder of its own, with the program on PATH."""
-
-    def __init__(self, home: Path, **environ: str) -> None:
-        self.home = home
-        kept = {name: value for name, value in os.environ.items() if name.startswith("COV")}
-        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        self.environ = kept | {"PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8"} | environ
-
-    async def start(self, text: str) -> asyncio.subprocess.Process:
-        """Start it."""
-        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return await asyncio.create_subprocess_exec("bash", "-c", text, cwd=self.home, env=self.environ, **pipes)
-
-    async def __call__(self, text: str) -> str:
-        """Run it to its end and return standard output; it must succeed."""
-        async with asyncio.timeout(60):
-            process = await self.start(text)
-            out, err = await process.communicate()
-        assert process.returncode == 0, f"{text}\n{err.decode()}"
-        return out.decode()
 
 
 @pytest.fixture
@@ -173,11 +149,14 @@ async def test_the_demo_prints_what_is_shown(tmp_path: Path) -> None:
 
 async def test_install(tmp_path: Path) -> None:
     """A clone can be installed and gives the command; what comes from the network is left out, and so is pipx."""
-    first, second = commands(blocks()["Install/0"])
-    assert second.startswith("pipx install .")
-    offline = "--quiet --no-deps --no-index --no-build-isolation --disable-pip-version-check"
-    pip, _, arguments = first.partition(" #")[0].partition(" ")
-    assert pip == "pip"
+    assert commands(blocks()["Install/0"])[0].startswith("pipx install . ")
+    venv, locked, own = commands(blocks()["Install/1"])
+    assert venv == "python3 -m venv /opt/ncrawl"
+    assert locked == "/opt/ncrawl/bin/pip install --no-deps --require-hashes -r requirements/runtime.lock"
+    assert (ROOT / "requirements/runtime.lock").is_file()
+    offline = "--quiet --no-index --no-build-isolation --disable-pip-version-check"
+    pip, _, arguments = own.partition(" ")
+    assert pip == "/opt/ncrawl/bin/pip"
     shell = Shell(tmp_path, PYTHONPATH=str(tmp_path / "here"))
     await shell(f"cd {ROOT} && {sys.executable} -m pip {arguments} {offline} --target {tmp_path / 'here'}")
     assert (await shell("here/bin/ncrawl --version")).startswith("ncrawl ")

@@ -118,7 +118,7 @@ mutants: $(TOOLS)/installed
 	@$(TOOLS)/bin/python tests/long/mutants.py
 
 # ARGS names scenarios, or --rounds N; wrk is a Debian package, and left out where it is not installed.
-bench: $(VENV)/runtime $(BENCH)/installed
+bench: $(VENV)/dev $(BENCH)/installed
 	@$(COMPILED)
 	@$(BENCH)/bin/python benchmarks/run.py $(ARGS)
 

@@ -12,6 +12,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import loading
 import proving
 import racing
 import scenarios
@@ -24,6 +25,7 @@ WHOLE = (
     *(racing.same_outcome, racing.slow_peers, racing.like_for_like, racing.page_sizes, racing.contents, racing.tls),
     *(scenarios.latency, scenarios.one_registry, scenarios.rates, proving.proven, scenarios.outputs, scenarios.memory),
     *(scenarios.many_registries, scenarios.snapshots, scenarios.startup),
+    *(loading.exports, loading.histories),
 )
 SCENARIOS = {scenario.__name__.replace("_", "-"): scenario for scenario in WHOLE}
 MOST_LOAD = 0.5

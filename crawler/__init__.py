@@ -24,7 +24,7 @@ from crawler.core.version import __version__
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Literal, Unpack
 
     from crawler.core.errors import NcrawlError, UsageError
@@ -103,7 +103,8 @@ class ConnectOptions(TypedDict, total=False):
             gave expire. Else they are looked for where the provider's own tools do.
         profile: section of ``~/.ncloud/configure`` to take the keys from.
         zone: installation of the provider.
-        gateway: origin of the API; https, or http on loopback.
+        api: version of the provider's API.
+        gateway: origin of the API; https, or http on loopback; by region where each has its own.
         allow_gateway: sign requests to a host that is not the provider's.
         trust_env: heed proxy variables and .netrc.
         regions: codes; else all of the zone's.
@@ -122,7 +123,8 @@ class ConnectOptions(TypedDict, total=False):
     keys: Keys | CallForKeys | None
     profile: str
     zone: str
-    gateway: str
+    api: Literal["v2", "v3"]
+    gateway: str | Mapping[str, str]
     allow_gateway: bool
     trust_env: bool
     regions: Sequence[str]

@@ -189,6 +189,16 @@ def test_an_incomplete_snapshot_is_made_once_too(night: Night) -> None:
     assert take(night, run_id="x") == first
 
 
+def test_a_damaged_snapshot_was_made_under_no_id(night: Night) -> None:
+    """Nothing that it says can be relied on: another one is made."""
+    first = take(night, run_id="x")
+    manifest = night.newest() / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"images": 300', b'"images": 301', 1))
+    second = take(night, run_id="x")
+    assert second.is_complete
+    assert second.id != first.id
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_cut_off_is_taken_up(night: Night, how: signal.Signals) -> None:
     """After a kill, or Ctrl-C while it is waited for: what was finished is not fetched again, and then it is made."""

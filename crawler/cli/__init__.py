@@ -26,6 +26,8 @@ COMMANDS = {
     "prune": "Remove old snapshots.",
     "doctor": "Say what is wrong here: keys, clock, network, permissions.",
     "report": "One HTML file to look at, offline.",
+    "history": "Tell what became of one registry, image or tag through all snapshots.",
+    "export": "Write a snapshot as Parquet or CSV: for SQL, data frames, spreadsheets.",
     "emulator": "Serve the API on loopback: no account needed.",
     "demo": "Emulator and crawl in one process: what to run first.",
     "completion": "Print what lets bash, zsh or fish complete commands and values.",

@@ -39,7 +39,7 @@ def completer_of(name: str, key: Option) -> Completer | None:
         return complete_file
     words = [word for word in (key.metavar or "").split("|") if _WORD.fullmatch(word)]
     words += _MORE_WORDS.get(name, ())
-    return partial(_complete_words, words) if words else None
+    return partial(_complete_words, words=words) if words else None
 
 
 def complete_file(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -62,7 +62,7 @@ def complete_snapshot(ctx: click.Context, parameter: click.Parameter, incomplete
 
 
 def _complete_words(
-    words: Iterable[str], _ctx: click.Context, _parameter: click.Parameter, incomplete: str
+    _ctx: click.Context, _parameter: click.Parameter, incomplete: str, *, words: Iterable[str]
 ) -> list[CompletionItem]:
     return _fitting(map(CompletionItem, words), incomplete)
 

@@ -11,6 +11,7 @@ import msgspec
 
 from crawler.cli.completing import complete_snapshot
 from crawler.cli.stdout import write_lines
+from crawler.cli.working import Working, quiet_option
 from crawler.core.text import visible
 from crawler.snapshot.comparing.diff import CHANGES, diff
 from crawler.snapshot.comparing.opening import open_side, relate
@@ -56,7 +57,8 @@ Exit codes: 0 compared, 1 differences under --exit-code, 2 usage, or what
 )
 @click.option("--summary", is_flag=True, help="Print how many there are of each change instead.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if there are differences, as git does.")
-def command(
+@quiet_option
+def command(  # noqa: PLR0913 - an option each
     old: Path,
     new: Path,
     *,
@@ -66,6 +68,7 @@ def command(
     assume_complete: bool,
     summary: bool,
     exit_code: bool,
+    quiet: bool,
 ) -> int:
     """Tell what was added, removed and changed, and what is unknown because a side is incomplete or damaged.
 
@@ -77,7 +80,8 @@ def command(
     after = open_side(followed(new), summary=new_summary, assume_complete=assume_complete, side="new")
     for note in relate(before, after):
         _say(f"note: {note}")
-    witness = Witness(ignored, _say)
+    working = Working("comparing", is_quiet=quiet)
+    witness = Witness(ignored, lambda sentence: _say(sentence, working), working.read)
     differences = diff(before, after, witness)
     counts: Counter[str] = Counter()
 
@@ -89,7 +93,8 @@ def command(
         if summary:
             yield msgspec.json.encode({change: counts[change] for change in CHANGES}) + b"\n"
 
-    write_lines(lines())
+    with working:
+        write_lines(lines(), before_writing=working.clear)
     _tell_rest(witness)
     if counts["unknown"] or witness.damages:
         return 3
@@ -104,5 +109,7 @@ def _tell_rest(witness: Witness) -> None:
         _say(f"warning: --ignore {name}: no record has such a field")
 
 
-def _say(sentence: str) -> None:
+def _say(sentence: str, working: Working | None = None) -> None:
+    if working is not None:
+        working.clear()
     click.echo(f"ncrawl: {visible(sentence, _LONGEST_SENTENCE)}", err=True)

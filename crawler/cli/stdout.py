@@ -12,17 +12,21 @@ from crawler.output.files import take_back_half_line
 from crawler.output.outlets import Outlet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _STANDARD_OUTPUT = 1
 _LUMP_BYTES = 256 * 1024
 
 
-def write_lines(lines: Iterable[bytes]) -> None:
+def write_lines(lines: Iterable[bytes], *, before_writing: Callable[[], None] = lambda: None) -> None:
     """Write lines as they come; those that came before an error are written as well.
 
     On a terminal what could steer it is escaped. A signal that ends the process while the reader sleeps leaves no half
     line behind, as far as an `Outlet` can help it.
+
+    Args:
+        lines: each with its newline.
+        before_writing: takes away what else stands on the terminal.
 
     Raises:
         ClosedPipeError: the reader went away.
@@ -36,8 +40,10 @@ def write_lines(lines: Iterable[bytes]) -> None:
                 lump += escaped_for_terminal(line) if terminal else line
                 if len(lump) >= _LUMP_BYTES:
                     ready, lump = lump, bytearray()
+                    before_writing()
                     _write(outlet, ready)
         finally:
+            before_writing()
             _write(outlet, lump)
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from crawler.cli.completing import complete_snapshot
 from crawler.cli.stdout import write_lines
+from crawler.cli.working import Working, quiet_option
 from crawler.core.text import visible
 from crawler.snapshot.folder.latest import followed
 from crawler.snapshot.manifest import read
@@ -36,7 +37,8 @@ Exit codes: 0 whole, 2 no snapshot, or one of another format, or it cannot be
 
 @click.command("verify", epilog=_EPILOG)
 @click.argument("snapshot", type=click.Path(path_type=Path), shell_complete=complete_snapshot)
-def command(snapshot: Path) -> int:
+@quiet_option
+def command(snapshot: Path, *, quiet: bool) -> int:
     """Prove a snapshot whole: sizes, SHA-256, counts, order, every line.
 
     Reads all of it and prints a line of JSON for each thing that is wrong: file, registry, line and problem; 1,000 of
@@ -46,22 +48,29 @@ def command(snapshot: Path) -> int:
     findings, place = 0, visible(str(snapshot))
     snapshot = followed(snapshot)
 
-    def lines() -> Iterator[bytes]:
-        nonlocal findings
-        for finding in islice(verify(snapshot), _MOST_COUNTED):
-            findings += 1
-            if findings <= _MOST_PRINTED:
-                yield msgspec.json.encode(finding) + b"\n"
+    with Working("verifying", is_quiet=quiet) as working:
 
-    write_lines(lines())
-    _tell_foreign(snapshot)
+        def lines() -> Iterator[bytes]:
+            nonlocal findings
+            for finding in islice(verify(snapshot, working.read), _MOST_COUNTED):
+                findings += 1
+                if findings <= _MOST_PRINTED:
+                    yield msgspec.json.encode(finding) + b"\n"
+
+        write_lines(lines(), before_writing=working.clear)
+    if not quiet:
+        _tell_foreign(snapshot)
     if findings:
         click.echo(f"ncrawl: {place} is damaged: {_counted(findings)}", err=True)
         return 3
-    manifest = read(snapshot)
-    totals = f"{manifest.totals.images:,} images in {len(manifest.registries):,} registries"
-    click.echo(f"ncrawl: {place} is whole: {totals}; its verdict is {manifest.verdict}{_aside(manifest)}", err=True)
+    if not quiet:
+        click.echo(f"ncrawl: {place} is whole: {_told(read(snapshot))}", err=True)
     return 0
+
+
+def _told(manifest: Manifest) -> str:
+    totals = f"{manifest.totals.images:,} images in {len(manifest.registries):,} registries"
+    return f"{totals}; its verdict is {manifest.verdict}{_aside(manifest)}"
 
 
 def _aside(manifest: Manifest) -> str:

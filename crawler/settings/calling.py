@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -11,8 +12,6 @@ from crawler.settings.loading import OPTIONS, settled
 from crawler.settings.options import MAX_DURATION_S, RawValue, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from crawler.settings.loading import Settings
 
 _OPTION_OF: Final = {"regions": "region", "expected_gaps": "expect_gap"}
@@ -55,6 +54,15 @@ def _raw(name: str, value: object) -> RawValue:
     option = OPTIONS[_OPTION_OF.get(name, name)]
     if not option.is_list:
         return RawValue(name, (value,))
+    if name == "gateway":
+        value = _gateways(value)
     if isinstance(value, str) or not isinstance(value, (list, tuple, set, frozenset)):
         raise UsageError(f"{name}: {shown(str(value))} is no list of texts")
     return RawValue(name, tuple(value), (str,))
+
+
+def _gateways(value: object) -> object:
+    """Return one gateway for all regions, or by region, as the command line has them."""
+    if isinstance(value, Mapping):
+        return [f"{region}={origin}" for region, origin in value.items()]
+    return [value] if isinstance(value, str) else value

@@ -58,7 +58,7 @@ async def dial(host: str, port: int, route: Route, *, tls: bool, limit_s: float)
     at_s, route.connect_s = time.monotonic(), time.monotonic() - at_s
     try:
         if tls:
-            transport = await _secure(transport, protocol, host, ends_s - at_s)
+            transport = await _secure(transport, protocol, host, limit_s=ends_s - at_s)
             route.tls_s = time.monotonic() - at_s
             _note_peer(transport.get_extra_info("ssl_object"), route)
     finally:
@@ -102,7 +102,7 @@ async def _connect(
 
 
 async def _secure(
-    transport: asyncio.Transport, protocol: asyncio.BaseProtocol, host: str, limit_s: float
+    transport: asyncio.Transport, protocol: asyncio.BaseProtocol, host: str, *, limit_s: float
 ) -> asyncio.Transport:
     try:
         async with asyncio.timeout(limit_s):

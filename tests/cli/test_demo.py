@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crawler.cli import run
+from crawler.emulation.options import REGIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,10 +29,11 @@ def test_demo_needs_nothing_and_leaves_a_file(here: Path, capsys: pytest.Capture
     assert run(["demo"]) == 0
     images = [json.loads(line) for line in (here / "demo.ndjson").read_text().splitlines()]
     assert len({(one["region"], one["registry"], one["name"]) for one in images}) == len(images) == 3000
-    assert {one["region"] for one in images} == {"kr", "sgn", "jpn"}
+    assert {one["region"] for one in images} == {region.code for region in REGIONS}
     out, err = capsys.readouterr()
     assert out == ""
-    assert all(word in err for word in ("kr ", "sgn ", "jpn ", "demo.ndjson holds one image a line", "With your own"))
+    assert all(f"{region.code} " in err for region in REGIONS)
+    assert all(word in err for word in ("demo.ndjson holds one image a line", "With your own"))
 
 
 def test_demo_to_a_compressed_file_shows_its_name_only(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

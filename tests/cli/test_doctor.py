@@ -95,8 +95,14 @@ def test_lines() -> None:
 
 def test_the_conclusion() -> None:
     """It counts what is not well; of several exit codes that of what ends a run first."""
-    checks = [ok("a", ""), skipped("b", ""), failed("c", "", "x", 3), failed("d", "", "x", 4), warning("e", "", "x")]
+    checks = [
+        ok("a", ""),
+        skipped("b", ""),
+        failed("c", "", "x", exit_code=3),
+        failed("d", "", "x", exit_code=4),
+        warning("e", "", "x"),
+    ]
     assert exit_code(checks) == 4
     told = "5 checks (2 failed, 1 warning, 1 skipped): a run would end with exit code 4"
     assert _conclusion(checks, 4) == told
-    assert exit_code([*checks, failed("f", "", "x", 2)]) == 2
+    assert exit_code([*checks, failed("f", "", "x", exit_code=2)]) == 2

@@ -32,10 +32,10 @@ def said(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command(said: Said, name: str) -> None:
-    """Three ways to ask have one answer, no line of which is above 80 columns."""
+    """Two ways to ask have one answer, no line of which is above 80 columns."""
     code, text, err = said("help", name)
     assert (code, err) == (0, "")
-    assert said(name, "--help") == said(name, "-h") == (0, text, "")
+    assert said(name, "--help") == (0, text, "")
     assert text.startswith(f"Usage: ncrawl {name}")
     assert [line for line in text.splitlines() if len(line) > 80] == []
 
@@ -43,7 +43,7 @@ def test_help_of_a_command(said: Said, name: str) -> None:
 def test_help_of_the_program(said: Said) -> None:
     """Every command has a line; the widest terminal makes no line above 80 columns."""
     code, text, _ = said("help")
-    assert (code, text) == said("--help")[:2]
+    assert (code, text) == said("--help")[:2] == said("-h")[:2]
     assert re.findall(r"^  ([a-z]+) ", text.partition("Commands:\n")[2], re.MULTILINE) == list(COMMANDS)
     assert max(map(len, text.splitlines())) <= 80
 

@@ -395,7 +395,7 @@ async def test_next_loop() -> None:
         for name in client.emulator.world.registry_names("kr"):
             page = (await client.get(f"{BASES['kr']}/repositories/{name}?page=99")).page
             assert page["next"] == (1 if ("kr", name) in client.emulator.gateway.next_loops else None)
-        assert len(client.emulator.gateway.next_loops) == 2 * 3
+        assert len(client.emulator.gateway.next_loops) == 2 * len(BASES)
 
 
 async def test_change_while_listing() -> None:
@@ -560,8 +560,9 @@ async def test_denied_and_gone() -> None:
                 reply = await client.get(f"{base}/{registry['name']}")
                 key = reply.refusal if reply.status != 200 else (200, None)
                 answers[key] = answers.get(key, 0) + 1
-        assert answers == {(401, "210"): 6, (404, "300"): 3, (200, None): 6}
-        assert (len(client.emulator.gateway.denied), len(client.emulator.gateway.gone)) == (6, 3)
+        each = len(BASES)
+        assert answers == {(401, "210"): 2 * each, (404, "300"): each, (200, None): 2 * each}
+        assert (len(client.emulator.gateway.denied), len(client.emulator.gateway.gone)) == (2 * each, each)
 
 
 async def test_404_that_stays_listed_and_one_that_does_not() -> None:
@@ -580,12 +581,12 @@ async def test_404_that_stays_listed_and_one_that_does_not() -> None:
 async def test_more_denied_than_there_are() -> None:
     """All are, then."""
     async with serving(registries=2, denied=5, gone=5) as client:
-        assert (len(client.emulator.gateway.denied), len(client.emulator.gateway.gone)) == (6, 0)
+        assert (len(client.emulator.gateway.denied), len(client.emulator.gateway.gone)) == (2 * len(BASES), 0)
 
 
 @pytest.mark.parametrize("retry_after", [None, 2, "-1", "soon"])
 async def test_rate_limit(retry_after: float | str | None) -> None:
-    """One account, three regions, one limit; Retry-After goes out as it was given."""
+    """One account, all regions, one limit; Retry-After goes out as it was given."""
     async with serving(rate_limit=6, retry_after=retry_after) as client:
         replies = [await client.get(f"{base}/repositories") for _ in range(3) for base in BASES.values()]
         refused = [reply for reply in replies if reply.status == 429]
@@ -731,7 +732,7 @@ async def test_requests_wait_side_by_side() -> None:
         assert await asyncio.gather(*map(one, ["kr", "kr", "sgn", "jpn"])) == [200] * 4
         books = emulator.statistics
         assert (books.requests, books.connections, books.peak_in_flight, books.in_flight) == (4, 4, 4, 0)
-        assert books.requests_by_region == {"kr": 2, "sgn": 1, "jpn": 1}
+        assert books.requests_by_region == dict.fromkeys(BASES, 0) | {"kr": 2, "sgn": 1, "jpn": 1}
         assert books.requests_by_path[f"{BASES['kr']}/repositories"] == 2
         assert books.targets[f"{BASES['kr']}/repositories?page=1"] == 2
         assert books.in_flight_at_arrival == [1, 2, 3, 4]

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from crawler.transport.clients import HttpClient
 
 REGIONS = ZONES["public"].regions
-KR, SGN, JPN = REGIONS
+KR, SGN, JPN, *_ = REGIONS
 CODES = [region.code for region in REGIONS]
 IMPATIENT = Timeouts(connect_s=2, stall_s=0.5, a_try_s=5)
 PATIENT = Timeouts(connect_s=30, stall_s=30, a_try_s=30)
@@ -60,7 +60,7 @@ WHOLE = {Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT}
 
 
 def spec(**changes: Any) -> CrawlSpec:
-    """Return a spec for everything in three regions."""
+    """Return a spec for everything in every region."""
     usual = CrawlSpec(
         account="default",
         regions=REGIONS,
@@ -224,8 +224,8 @@ async def test_output_is_the_world(options: dict[str, Any]) -> None:
         outcome = await crawl_emulator(emulator)
     assert sorted(outcome.output.lines) == lines_of(emulator.world)
     assert set(outcome.verdicts.values()) <= {Verdict.COMPLETE}
-    assert len(outcome.verdicts) == 3 * emulator.options.registries
-    assert [one.verdict for one in outcome.result.discoveries] == [Verdict.COMPLETE] * 3
+    assert len(outcome.verdicts) == len(CODES) * emulator.options.registries
+    assert [one.verdict for one in outcome.result.discoveries] == [Verdict.COMPLETE] * len(CODES)
     assert (outcome.result.stop, is_complete(outcome.result)) == (None, True)
     assert_consistent(outcome)
     everything = [*outcome.result.registries, *outcome.result.discoveries]
@@ -238,7 +238,7 @@ async def test_refused_page_size_is_learnt_once() -> None:
     async with Emulator(EmulatorOptions(registries=30, images=900, max_page_size=30, oversize="refuse")) as emulator:
         await crawl_emulator(emulator)
     too_large = [target for target in emulator.statistics.targets if int(target.partition("pagesize=")[2]) > 30]
-    assert 0 < len(too_large) <= 3 * 3
+    assert 0 < len(too_large) <= 3 * len(CODES)
 
 
 async def test_registries_only() -> None:
@@ -246,7 +246,7 @@ async def test_registries_only() -> None:
     async with Emulator(EmulatorOptions(registries=25, max_page_size=10)) as emulator:
         outcome = await crawl_emulator(emulator, spec(images=False))
     assert outcome.result.registries == []
-    assert [one.images for one in outcome.result.discoveries] == [25] * 3
+    assert [one.images for one in outcome.result.discoveries] == [25] * len(CODES)
     assert {target.partition("?")[0] for target in emulator.statistics.targets} == {
         f"{region.base_path}/repositories" for region in REGIONS
     }
@@ -274,8 +274,9 @@ async def test_progress_is_told() -> None:
     seen = []
     async with Emulator(EmulatorOptions(registries=3, images=100)) as emulator:
         await crawl_emulator(emulator, watch=lambda crawl, _event: seen.append(crawl.progress))
-    assert seen[-1] == (12, 0, 100)
-    assert all(done + left <= 12 for done, left, _ in seen)
+    listings = (1 + 3) * len(CODES)
+    assert seen[-1] == (listings, 0, 100)
+    assert all(done + left <= listings for done, left, _ in seen)
 
 
 # --- faults ------------------------------------------------------------------------------------------------------
@@ -345,7 +346,10 @@ async def test_gone_alone_is_no_failure() -> None:
     """A registry that was deleted between discovery and listing is not missing."""
     async with Emulator(EmulatorOptions(registries=3, images=60, gone=1)) as emulator:
         outcome = await crawl_emulator(emulator)
-    assert Counter(outcome.verdicts.values()) == {Verdict.COMPLETE: 6, Verdict.GONE: 3}
+    assert Counter(outcome.verdicts.values()) == {
+        Verdict.COMPLETE: 2 * len(CODES),
+        Verdict.GONE: len(CODES),
+    }
     assert is_complete(outcome.result)
 
 
@@ -410,12 +414,11 @@ async def test_discovery_that_fails_in_one_region() -> None:
 
     async with RawServer(choose=choose) as server, transport_to(server.url) as transport:
         outcome = await crawl_with(transport, spec())
-    assert {one.region: (one.verdict, one.reason) for one in outcome.result.discoveries} == {
-        "kr": (Verdict.COMPLETE, None),
-        "sgn": (Verdict.DENIED, "403/230 Forbidden"),
-        "jpn": (Verdict.COMPLETE, None),
+    fine = dict.fromkeys(CODES, (Verdict.COMPLETE, None))
+    assert {one.region: (one.verdict, one.reason) for one in outcome.result.discoveries} == fine | {
+        "sgn": (Verdict.DENIED, "403/230 Forbidden")
     }
-    assert outcome.verdicts == {"kr/one": Verdict.COMPLETE, "jpn/one": Verdict.COMPLETE}
+    assert outcome.verdicts == {f"{code}/one": Verdict.COMPLETE for code in CODES if code != "sgn"}
     assert not is_complete(outcome.result)
 
 
@@ -450,8 +453,7 @@ async def test_named_registries() -> None:
     """A plain name need not be in every region, region/name is in that one, each is listed once."""
     async with Emulator(EmulatorOptions(registries=9, images=500)) as emulator:
         names = {code: emulator.world.registry_names(code) for code in CODES}
-        only_kr = next(name for name in names["kr"] if name not in names["sgn"] + names["jpn"])
-        only_jpn = next(name for name in names["jpn"] if name not in names["kr"] + names["sgn"])
+        only_kr, only_jpn = only_in("kr", names), only_in("jpn", names)
         registries = [*named(only_kr, f"jpn/{only_jpn}", only_kr), *named(f"kr/{only_kr}")]
         outcome = await crawl_emulator(emulator, spec(registries=registries))
     assert outcome.verdicts == {f"kr/{only_kr}": Verdict.COMPLETE, f"jpn/{only_jpn}": Verdict.COMPLETE}
@@ -463,14 +465,18 @@ async def test_named_registries() -> None:
     assert summary.totals.requests == emulator.statistics.requests
 
 
+def only_in(region: str, names: dict[str, list[str]]) -> str:
+    """Return the first name of a registry that no other region has."""
+    elsewhere = {name for code, held in names.items() if code != region for name in held}
+    return next(name for name in names[region] if name not in elsewhere)
+
+
 async def test_named_registry_that_does_not_exist() -> None:
     """It is failed wherever it was looked for, and the run is not complete; gone is for discovered ones."""
     async with Emulator(EmulatorOptions(registries=2, images=50)) as emulator:
         outcome = await crawl_emulator(emulator, spec(registries=named("no-such", "kr/neither")))
-    assert outcome.verdicts == {
-        "kr/no-such": Verdict.FAILED, "sgn/no-such": Verdict.FAILED, "jpn/no-such": Verdict.FAILED,
-        "kr/neither": Verdict.FAILED,
-    }  # fmt: skip
+    absent = [*(f"{code}/no-such" for code in CODES), "kr/neither"]
+    assert outcome.verdicts == dict.fromkeys(absent, Verdict.FAILED)
     assert set(outcome.reasons.values()) == {"404/300 Not Found Exception"}
     assert not is_complete(outcome.result)
 
@@ -479,7 +485,7 @@ async def test_named_registry_that_is_in_another_region() -> None:
     """Whoever names its region wants it there, even if its name is looked for in the other regions as well."""
     async with Emulator(EmulatorOptions(registries=9, images=500)) as emulator:
         names = {code: emulator.world.registry_names(code) for code in CODES}
-        only_sgn = next(name for name in names["sgn"] if name not in names["kr"] + names["jpn"])
+        only_sgn = only_in("sgn", names)
         registries = [one for one in named(only_sgn) if one.region is not KR] + named(f"kr/{only_sgn}")
         outcome = await crawl_emulator(emulator, spec(registries=registries))
     assert outcome.verdicts == {f"sgn/{only_sgn}": Verdict.COMPLETE, f"kr/{only_sgn}": Verdict.FAILED}
@@ -514,7 +520,7 @@ async def test_deadline_tells_the_cause() -> None:
         if where.startswith("sgn/"):
             raise GatewayError(503, "500", "Endpoint Error")
 
-    fetcher = Fake(many(3) | {"sgn": {}, "jpn": {}}, trouble)
+    fetcher = Fake({code: {} for code in CODES} | many(3), trouble)
     outcome = await crawl_with(fetcher, spec(deadline_s=0.3))
     lists = {one.region: (one.verdict, one.reason) for one in outcome.result.discoveries}
     assert lists["sgn"][0] is Verdict.FAILED
@@ -619,7 +625,7 @@ async def test_stop_before_the_start() -> None:
         crawl.stop(StopReason.TERMINATED)
         result = await crawl.run()
     assert emulator.statistics.requests == 0
-    assert [one.verdict for one in result.discoveries] == [Verdict.FAILED] * 3
+    assert [one.verdict for one in result.discoveries] == [Verdict.FAILED] * len(CODES)
     assert {one.reason for one in result.discoveries} == {"not begun: stopped by SIGTERM"}
 
 

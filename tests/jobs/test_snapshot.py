@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from support.night import ROOT, TOO_LARGE, Night, a_night, a_night_here, checked, data_of, path_of, tree_of
+from support.night import CODES, ROOT, TOO_LARGE, Night, a_night, a_night_here, checked, data_of, path_of, tree_of
 from support.snapshot_maker import make_snapshot, unpack
 
 from crawler.cli import run
@@ -83,7 +83,11 @@ def test_a_snapshot_holds_every_image_in_order(night: Night, capsys: pytest.Capt
     assert night.snapshot() == 0
     assert data_of(night.newest())[IMAGES] == expected_images(night)
     manifest = checked(night.newest())
-    assert (manifest.verdict, manifest.totals.images, manifest.totals.registries.complete) == ("complete", 300, 12)
+    assert (manifest.verdict, manifest.totals.images, manifest.totals.registries.complete) == (
+        "complete",
+        300,
+        4 * len(CODES),
+    )
     assert (night.folder / "latest").readlink().name == night.newest().name == manifest.run.id
     assert night.remains() == set()
     output = capsys.readouterr()
@@ -172,7 +176,7 @@ def test_gzip_members_carry_no_time(night: Night) -> None:
     assert night.snapshot("--compress", "gzip") == 0
     packed = data_of(night.newest())[REGISTRIES + ".gz"]
     assert packed[4:8] == bytes(4)
-    assert gzip.decompress(packed).count(b"\n") == 12
+    assert gzip.decompress(packed).count(b"\n") == 4 * len(CODES)
 
 
 # ── the summary ──
@@ -288,7 +292,7 @@ def test_an_unknown_list_of_registries_makes_a_snapshot_incomplete(night: Night)
     night.account.replaced[path_of("sgn"), 1] = TOO_LARGE
     assert night.snapshot("--accept", "100%") == 3
     manifest = checked(night.newest())
-    assert {one.region for one in manifest.registries} == {"kr", "jpn"}
+    assert {one.region for one in manifest.registries} == set(CODES) - {"sgn"}
     assert {one.region: one.verdict for one in manifest.regions}["sgn"] is Verdict.FAILED
     assert not (night.folder / "latest").exists()
 
@@ -318,7 +322,7 @@ def test_what_is_gone_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """A registry that vanished between discovery and its listing is complete news; one that is denied is not."""
     with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=50, gone=1)) as night:
         assert night.snapshot() == 0
-        assert checked(night.newest()).totals.registries.gone == 3
+        assert checked(night.newest()).totals.registries.gone == len(CODES)
         assert (night.folder / "latest").is_symlink()
         assert accepts("0%", read(night.newest()))
 
@@ -328,7 +332,11 @@ def test_404_of_all_that_are_listed_moves_nothing(tmp_path: Path, monkeypatch: p
     with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=3, images=90, hidden=3)) as night:
         assert night.snapshot() == 3
         manifest = checked(night.newest())
-        assert (manifest.verdict, manifest.totals.registries.denied, manifest.totals.images) == ("incomplete", 9, 0)
+        assert (manifest.verdict, manifest.totals.registries.denied, manifest.totals.images) == (
+            "incomplete",
+            3 * len(CODES),
+            0,
+        )
         assert not (night.folder / "latest").is_symlink()
 
 
@@ -451,12 +459,9 @@ def test_a_deadline_publishes_what_was_had(night: Night, capsys: pytest.CaptureF
     manifest = checked(lacking)
     assert manifest.verdict == "incomplete"
     assert manifest.observed["stopped"].startswith("the deadline came")
-    assert {one.region: one.verdict for one in manifest.regions} == {
-        "jpn": Verdict.COMPLETE,
-        "kr": Verdict.COMPLETE,
-        "sgn": Verdict.FAILED,
-    }
-    assert manifest.totals.registries.complete == 8
+    whole_regions = dict.fromkeys(CODES, Verdict.COMPLETE)
+    assert {one.region: one.verdict for one in manifest.regions} == whole_regions | {"sgn": Verdict.FAILED}
+    assert manifest.totals.registries.complete == 4 * (len(CODES) - 1)
     assert (night.folder / "latest").readlink().name == whole.name
     assert night.remains() == set()
     assert f"{lacking}: incomplete" in capsys.readouterr().err
@@ -470,7 +475,7 @@ def test_a_deadline_publishes_what_was_had(night: Night, capsys: pytest.CaptureF
 def test_what_a_deadline_cut_off_is_there_with_what_was_had(night: Night, compress: str) -> None:
     """A listing under way and a list of registries under way: `incomplete`, with the records of their first pages."""
     region, registry = night.account.registries()[0]
-    other = next(one for one in ("kr", "sgn", "jpn") if one != region)
+    other = next(one for one in CODES if one != region)
     options = ("--page-size", "3", "--compress", compress, "--region", region, "--region", other, "--accept", "partial")
     night.account.silent = (f"{path_of(region, registry)}?page=3", f"{path_of(other)}?page=2")
     assert night.snapshot(*options, "--deadline", "3s") == 3
@@ -546,7 +551,7 @@ def test_a_deadline_with_nothing_at_all_publishes_nothing(night: Night, capsys: 
     """A snapshot of nothing is no inventory: exit 3, a sentence, a summary, nothing left over."""
     assert night.snapshot() == 0
     before = night.names()
-    night.account.silent = tuple(path_of(region) for region in ("kr", "sgn", "jpn"))
+    night.account.silent = tuple(path_of(region) for region in CODES)
     summary = night.home / "summary.json"
     assert night.snapshot("--deadline", "1s", "--summary", str(summary)) == 3
     assert "nothing was had, so no snapshot is published: the deadline came" in capsys.readouterr().err
@@ -737,7 +742,7 @@ def test_without_resume_a_new_run_starts_and_the_remains_go(night: Night) -> Non
     (first, second) = (interrupt(night), interrupt(night))
     assert first != second
     assert night.remains() == {second.name}
-    night.account.silent = tuple(path_of(region) for region in ("kr", "sgn", "jpn"))
+    night.account.silent = tuple(path_of(region) for region in CODES)
     night.account.on_request = kill_at(1, signal.SIGTERM, os.getpid())
     assert night.snapshot() == 143
     assert night.remains() == {second.name}
@@ -969,7 +974,8 @@ def test_quiet_names_what_a_bad_night_lacks(
     with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=60, denied=1)) as night:
         assert night.snapshot("--quiet") == 3
         (name,) = night.names()
-        told = f"{night.folder / name} is incomplete: 3 of 12 registries; its manifest.json says what is missing"
+        lacking = f"{len(CODES)} of {4 * len(CODES)} registries"
+        told = f"{night.folder / name} is incomplete: {lacking}; its manifest.json says what is missing"
         assert capsys.readouterr().err.splitlines() == [f"ncrawl: error: {told}"]
 
 

@@ -214,6 +214,44 @@ async def test_look_at_it(account: Shell, tmp_path: Path) -> None:
     assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
 
 
+async def test_load_it(account: Shell, tmp_path: Path) -> None:
+    """Two nights are exported to what the tree shows, and each recipe tells of them."""
+    needs("duckdb")
+    for module in ("pyarrow", "polars"):
+        pytest.importorskip(module, reason=f"not run: {module} is not here")
+
+    def here(text: str) -> str:
+        return text.replace("/var/lib/ncrawl", f"{tmp_path}/nights").replace("/srv", str(tmp_path))
+
+    await account("mkdir nights && ncrawl snapshot nights && ncrawl snapshot nights")
+    for command in commands(blocks()["Load it/0"]):
+        assert command.startswith("ncrawl export ")
+        await account(here(command))
+    tables = re.findall(r"^  ([a-z]+)/", blocks()["Load it/1"], re.MULTILINE)
+    assert sorted(set(tables) - {"tags"}) == sorted(
+        path.name for path in (tmp_path / "inventory").iterdir() if path.is_dir()
+    )
+    assert len(list((tmp_path / "inventory/images").iterdir())) == 2
+    grew, unpulled, unknown, largest = [await account(here(one)) for one in blocks()["Load it/2"].split("\n\n")]
+    nights = sorted(path.name for path in (tmp_path / "nights").glob("2*"))
+    assert all(night in grew for night in nights)
+    assert "images" in unpulled
+    assert "0 rows" in unknown
+    assert "registry" in largest
+
+
+async def test_how_it_changed(account: Shell, tmp_path: Path) -> None:
+    """Each command tells when the thing was seen first."""
+    needs("jq")
+    await account("mkdir nights && ncrawl snapshot nights")
+    line = json.loads((tmp_path / "nights/latest/images.ndjson").read_bytes().splitlines()[0])
+    registry = f"{line['region']}/{line['registry']}"
+    for command in commands(blocks()["How it changed/0"]):
+        here = command.replace("/var/lib/ncrawl", "nights")
+        here = here.replace("kr/team-a/app/web", f"{registry}/{line['name']}").replace("kr/team-a", registry)
+        assert "first" in await account(here)
+
+
 async def test_emulator(tmp_path: Path) -> None:
     """It starts with the switches that are shown, and what it prints, pasted, leads a crawl to it."""
     (command,) = commands(blocks()["The emulator/0"])

@@ -41,6 +41,8 @@ TOO_LARGE = Answer(413, REFUSALS[100].body)
 SILENCE = Answer(200, b"", delay_s=3600.0)
 
 _BASES = {region.code: f"{region.base_path}/repositories" for region in REGIONS}
+CODES = tuple(_BASES)
+"""Every region that an account is in."""
 _OURS = ("NCRAWL_", "NCLOUD_", "XDG_")
 
 

@@ -157,6 +157,16 @@ def _at(made: Manifest, start: datetime) -> Manifest:
     return msgspec.structs.replace(made, run=run)
 
 
+def add_file(snapshot: Path, name: str, lines: Iterable[bytes]) -> Path:
+    """Give a snapshot a data file more, or other lines in one that it has; return the snapshot."""
+    data = [line + b"\n" for line in lines]
+    path = snapshot / name
+    path.write_bytes(pack(b"".join(data), path.suffix.removesuffix(".ndjson")))
+    file = _stored(path, len(data))
+    others = [one for one in read(snapshot).files if one.name != name]
+    return reseal(snapshot, lambda old: msgspec.structs.replace(old, files=(*others, file)))
+
+
 def _registry_line(place: Place) -> bytes:
     account, region, name = place
     record = msgspec.json.encode({"name": name, "status": 0})

@@ -41,7 +41,7 @@ class Answers(NamedTuple):
         return alias or "the key's sub account"
 
 
-async def ask_lists(settings: Settings, gateway: Gateway, limit_s: float) -> Answers:
+async def ask_lists(settings: Settings, gateway: Gateway, *, limit_s: float) -> Answers:
     """Ask every region for its registries, and STS whose the key is."""
     lists: dict[str, Answer] = {}
     known: list[Identity | RequestError | None] = []
@@ -78,10 +78,10 @@ def told_by(settings: Settings, gateway: Gateway, answers: Answers, *, host: str
     is_asked = gateway.has_asked_who or not isinstance(answers.identity, RequestError)
     yield keys.of_identity(answers.identity) if is_asked else _no_turn("identity", settings)
     for region in settings.region:
-        yield _of_region(settings, gateway, region, answers)
+        yield _of_region(region, answers, gateway, settings=settings)
 
 
-async def ask_images(settings: Settings, gateway: Gateway, answers: Answers, limit_s: float) -> list[Check]:
+async def ask_images(settings: Settings, gateway: Gateway, answers: Answers, *, limit_s: float) -> list[Check]:
     """Ask every region that has a registry for the images of one."""
     found: dict[str, Check] = {}
 
@@ -102,7 +102,7 @@ async def ask_images(settings: Settings, gateway: Gateway, answers: Answers, lim
     return [found[region.code] for region in settings.region]
 
 
-def _of_region(settings: Settings, gateway: Gateway, region: Region, answers: Answers) -> Check:
+def _of_region(region: Region, answers: Answers, gateway: Gateway, *, settings: Settings) -> Check:
     answer = answers.lists[region.code]
     if isinstance(answer.error, ProxyError | CertificateError):
         return skipped(f"region/{region.code}", "nothing gets through to the gateway")

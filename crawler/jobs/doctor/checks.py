@@ -61,7 +61,7 @@ def warning(name: str, detail: str, mend: str) -> Check:
     return Check(name, Status.WARNING, detail, mend)
 
 
-def failed(name: str, detail: str, mend: str | None, exit_code: int = SOMETHING_MISSING) -> Check:
+def failed(name: str, detail: str, mend: str | None, *, exit_code: int = SOMETHING_MISSING) -> Check:
     """Return that a run would not do."""
     return Check(name, Status.FAILED, detail, mend, exit_code=exit_code)
 

@@ -37,4 +37,4 @@ def of_clock(heard: Collection[Heard]) -> Check:
         return warning("clock", f"{apart}; from 5m on requests are refused", _MEND)
     if abs(skew_s) <= ABSURD_DIFFERENCE_S:
         return warning("clock", f"{apart}; a run signs by the gateway's, and --keep-days removes nothing", _MEND)
-    return failed("clock", f"{apart}: too far to be corrected", _MEND, REFUSED)
+    return failed("clock", f"{apart}: too far to be corrected", _MEND, exit_code=REFUSED)

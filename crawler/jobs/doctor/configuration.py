@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 def bad_settings(error: ConfigurationError) -> Check:
     """Return what is wrong with the settings; each problem says what would be right."""
     problems = "; ".join(error.problems)
-    return failed("settings", problems, "mend what is named: without settings nothing is asked", NOTHING_REQUESTED)
+    return failed(
+        "settings", problems, "mend what is named: without settings nothing is asked", exit_code=NOTHING_REQUESTED
+    )
 
 
 def of_settings(settings: Settings) -> Check:
@@ -50,7 +52,9 @@ def of_environment(settings: Settings) -> Check:
         odd = check_files(trust_env=settings.trust_env)
         proxy = find_proxy(next(iter(settings.origins.values()))) if settings.trust_env else None
     except UsageError as error:
-        return failed("environment", str(error), "mend the variable that is named, or unset it", NOTHING_REQUESTED)
+        return failed(
+            "environment", str(error), "mend the variable that is named, or unset it", exit_code=NOTHING_REQUESTED
+        )
     if odd:
         return warning("environment", "; ".join(odd), "mend the file, or go on without logins")
     if proxy is not None:

@@ -160,7 +160,7 @@ class Examination:
             except CredentialsError as error:
                 return keys.no_key(error)
             found.append(keys_found)
-            return keys.of_key(pair, settings.account or keys_found.account, keys_found.warnings, now_s)
+            return keys.of_key(pair, settings.account or keys_found.account, keys_found.warnings, now_s=now_s)
 
         self._take(await within(self._within(KEYS_S), "key", look))
 
@@ -170,8 +170,8 @@ class Examination:
 
     async def _ask(self, settings: Settings, gateway: Gateway, host: str) -> None:
         """Ask for lists of registries, then for some images."""
-        answers = await ask_lists(settings, gateway, self._within(ASKING_S))
+        answers = await ask_lists(settings, gateway, limit_s=self._within(ASKING_S))
         for check in told_by(settings, gateway, answers, host=host):
             self._take(check)
-        for check in await ask_images(settings, gateway, answers, self._within(ASKING_S)):
+        for check in await ask_images(settings, gateway, answers, limit_s=self._within(ASKING_S)):
             self._take(check)

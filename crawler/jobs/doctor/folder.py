@@ -32,7 +32,7 @@ def of_folder(folder: Path, now: str) -> Check:
     except LockedError as error:
         return warning("folder", str(error), "nothing, if a run is under way: what it can do was not tried")
     except UsageError as error:
-        return failed("folder", str(error), "do as it says", NOTHING_REQUESTED)
+        return failed("folder", str(error), "do as it says", exit_code=NOTHING_REQUESTED)
     except OutputError as error:
         return failed("folder", str(error), "free some space, mend the disk or its permissions, or name another folder")
     return _told(folder, able.has_links, able.syncs_folders)

@@ -31,10 +31,10 @@ _LEAST_HIDDEN = 8
 def no_key(error: CredentialsError) -> Check:
     """Return why there is no key."""
     detail, _, hint = str(error).partition("\n")
-    return failed("key", detail, hint.replace("\n", "; ") or "mend what is named", NOTHING_REQUESTED)
+    return failed("key", detail, hint.replace("\n", "; ") or "mend what is named", exit_code=NOTHING_REQUESTED)
 
 
-def of_key(keys: KeyPair, account: str, warnings: Collection[str], now_s: float) -> Check:
+def of_key(keys: KeyPair, account: str, warnings: Collection[str], *, now_s: float) -> Check:
     """Return where the keys come from, and the end of the access key."""
     shown = f"access key …{_end_of(keys.access_key.reveal())} from {keys.source}; account {account}"
     if keys.expires_at_s is not None:
@@ -66,7 +66,7 @@ def of_acceptance(errors: Collection[RequestError | None], skew_s: float | None,
         mend = "the gateway tells no time, so it can be this machine's clock as well: see to that, then to the key"
     else:
         mend = "the clock is not why: make sure that access key and secret key are one pair, not deleted or disabled"
-    return failed(name, f"the gateway refuses the key: {refusals[0]}", mend, REFUSED)
+    return failed(name, f"the gateway refuses the key: {refusals[0]}", mend, exit_code=REFUSED)
 
 
 def lasting_action(error: RequestError, dialect: Dialect = V2) -> Action:

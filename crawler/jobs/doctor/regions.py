@@ -83,7 +83,7 @@ def _failed(name: str, error: RequestError, whose: str, *, what: str = "") -> Ch
         mend = f"a connection comes about, but no answer: {_OUT_OF_ORDER}"
     else:
         mend = _OUT_OF_ORDER
-    return failed(name, f"{what}{error}", mend, code)
+    return failed(name, f"{what}{error}", mend, exit_code=code)
 
 
 def _described(answer: Answer, page: Page, what: str) -> list[str]:

@@ -113,7 +113,7 @@ def _image_differences(
         elif after is None:
             change = missing[1]
         else:
-            change, fields = "changed", _changed_fields(before, after, ignored)
+            change, fields = "changed", changed_fields(before, after, ignored)
             if not fields:
                 continue
         yield Difference(change, *key.place, key.name, before, after, fields)
@@ -139,7 +139,8 @@ def _unequal(old: Iterator[Record], new: Iterator[Record]) -> Iterator[tuple[Ima
             before, after = next(both, (None, None))
 
 
-def _changed_fields(before: bytes, after: bytes, ignored: Container[str]) -> tuple[str, ...]:
+def changed_fields(before: bytes, after: bytes, ignored: Container[str]) -> tuple[str, ...]:
+    """Return the names of the fields that differ in what they mean: those of the new record, then those it lost."""
     old, new = parse_fields(before), parse_fields(after)
     differing = [name for name, value in new.items() if old.get(name) != value and name not in ignored]
     changed = (name for name in differing if name not in old or not mean_the_same(bytes(old[name]), bytes(new[name])))

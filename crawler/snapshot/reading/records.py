@@ -168,10 +168,11 @@ def parse_fields(line: bytes) -> dict[str, msgspec.Raw]:
     try:
         return _FIELDS.decode(line)
     except msgspec.DecodeError:
-        return dict(_scan_fields(line.decode()))
+        return dict(scan_fields(line.decode()))
 
 
-def _scan_fields(text: str) -> Iterator[tuple[str, msgspec.Raw]]:
+def scan_fields(text: str) -> Iterator[tuple[str, msgspec.Raw]]:
+    """Yield name and exact text of each field of a record that has a key, also of those that come twice."""
     at = _after_blank(text, text.index("{") + 1)
     while text[at] != "}":
         name, at = _TOLERANT.raw_decode(text, at)

@@ -15,6 +15,7 @@ class Witness:
     Args:
         ignored: names of fields whose changes are none.
         say: is told each sentence about what is damaged.
+        watch: is told how many plain bytes were read, each time some were.
 
     Attributes:
         ignored: likewise.
@@ -24,10 +25,16 @@ class Witness:
     most_told = 20
     """Sentences; a file that is damaged throughout has as many of them as there are registries."""
 
-    def __init__(self, ignored: Iterable[str] = (), say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        ignored: Iterable[str] = (),
+        say: Callable[[str], object] = lambda _: None,
+        watch: Callable[[int], object] = lambda _: None,
+    ) -> None:
         self.ignored = frozenset(ignored)
         self.damages = 0
         self._say = say
+        self._watch = watch
         self._unseen = {name: _spellings(name) for name in sorted(self.ignored)}
         self._has_seen = False
 
@@ -38,6 +45,7 @@ class Witness:
 
     def look(self, lines: bytes) -> None:
         """Look for ignored fields in whole lines, until each has been found once."""
+        self._watch(len(lines))
         self._has_seen = self._has_seen or bool(lines)
         found = [name for name, spellings in self._unseen.items() if any(text in lines for text in spellings)]
         for name in found:

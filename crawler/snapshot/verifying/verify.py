@@ -33,15 +33,19 @@ from crawler.snapshot.verifying.contradictions import contradictions
 from crawler.snapshot.verifying.diagnosis import Finding, explain_images, explain_registries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import IO
 
     from crawler.snapshot.manifest import Manifest, RegistryRecord, StoredFile
 
 
-def verify(folder: Path) -> Iterator[Finding]:
+def verify(folder: Path, watch: Callable[[int], object] = lambda _: None) -> Iterator[Finding]:
     """Re-read all of a snapshot and yield whatever is wrong; nothing, if it is whole.
+
+    Args:
+        folder: the snapshot's.
+        watch: told how many stored bytes were read, each time some were.
 
     Raises:
         UsageError: the folder is no snapshot, or one of another format.
@@ -58,9 +62,9 @@ def verify(folder: Path) -> Iterator[Finding]:
     for registry, problem in contradictions(manifest):
         yield Finding(file=MANIFEST, registry=registry, problem=problem)
     if images := manifest.stored_file(IMAGES):
-        yield from _verify_images(folder / images.name, images, manifest)
+        yield from _verify_images(folder / images.name, images, manifest, watch)
     if registries := manifest.stored_file(REGISTRIES):
-        yield from _verify_registries(folder / registries.name, registries, manifest)
+        yield from _verify_registries(folder / registries.name, registries, manifest, watch)
 
 
 def foreign_entries(folder: Path) -> list[str]:
@@ -82,8 +86,9 @@ def foreign_entries(folder: Path) -> list[str]:
 class _Tape:
     """A stored file that is read once, from front to back, and measured on the way."""
 
-    def __init__(self, file: IO[bytes], path: Path) -> None:
+    def __init__(self, file: IO[bytes], path: Path, watch: Callable[[int], object]) -> None:
         self._file = file
+        self._watch = watch
         self._lump_bytes = lump_bytes(path)
         self._digest = hashlib.sha256()
         self.position = 0
@@ -93,6 +98,7 @@ class _Tape:
         for lump in stored_lumps(self._file, length, self._lump_bytes):
             self._digest.update(lump)
             self.position += len(lump)
+            self._watch(len(lump))
             yield lump
 
     def skip(self, length: int | None) -> None:
@@ -108,9 +114,11 @@ class _Tape:
             yield Finding(file=stored.name, problem="does not have the SHA-256 of the manifest")
 
 
-def _verify_images(path: Path, stored: StoredFile, manifest: Manifest) -> Iterator[Finding]:
+def _verify_images(
+    path: Path, stored: StoredFile, manifest: Manifest, watch: Callable[[int], object]
+) -> Iterator[Finding]:
     try:
-        tape, suspects = _prove(path, manifest.registries)
+        tape, suspects = _prove(path, manifest.registries, watch)
     except UnreadableError as error:
         yield Finding(file=path.name, problem=error.problem)
         return
@@ -127,9 +135,11 @@ def _verify_images(path: Path, stored: StoredFile, manifest: Manifest) -> Iterat
         yield Finding(file=MANIFEST, registry=suspects[0].label, problem=problem)
 
 
-def _verify_registries(path: Path, stored: StoredFile, manifest: Manifest) -> Iterator[Finding]:
+def _verify_registries(
+    path: Path, stored: StoredFile, manifest: Manifest, watch: Callable[[int], object]
+) -> Iterator[Finding]:
     try:
-        tape, _ = _prove(path, ())
+        tape, _ = _prove(path, (), watch)
     except UnreadableError as error:
         yield Finding(file=path.name, problem=error.problem)
         return
@@ -137,11 +147,13 @@ def _verify_registries(path: Path, stored: StoredFile, manifest: Manifest) -> It
     yield from explain_registries(path, stored.lines, manifest)
 
 
-def _prove(path: Path, registries: Iterable[RegistryRecord]) -> tuple[_Tape, list[RegistryRecord]]:
+def _prove(
+    path: Path, registries: Iterable[RegistryRecord], watch: Callable[[int], object]
+) -> tuple[_Tape, list[RegistryRecord]]:
     """Read a file once; return its measures, and those of the registries in it with which anything is wrong."""
     try:
         with open_regular(path) as file:
-            tape = _Tape(file, path)
+            tape = _Tape(file, path, watch)
             suspects = [registry for registry in registries if not _is_proven(tape, registry, path)]
             tape.skip(None)
     except OSError as error:

@@ -9,7 +9,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from support.night import TOO_LARGE, Night, a_night_here, checked, data_of, path_of, tree_of
+from support.night import CODES, TOO_LARGE, Night, a_night_here, checked, data_of, path_of, tree_of
 from support.snapshot_maker import image, make_snapshot
 
 from crawler.core.model import Verdict
@@ -103,12 +103,12 @@ def test_gone_and_denied_registries_are_asked_for_again(tmp_path: Path, monkeypa
         assert night.snapshot() == 3
         first = checked(night.newest())
         asked_again = {(one.region, one.registry) for one in first.registries if not one.verdict.is_good}
-        assert len(asked_again) == 6
+        assert len(asked_again) == 2 * len(CODES)
         assert night.snapshot("--retry-failed", night.newest().name) == 3
         asked = night.account.statistics.requests_by_path
         assert all(asked[path_of(region, registry)] for region, registry in asked_again)
         counts = checked(night.newest()).totals.registries
-        assert (counts.complete, counts.denied, counts.gone) == (6, 3, 3)
+        assert (counts.complete, counts.denied, counts.gone) == (2 * len(CODES), len(CODES), len(CODES))
 
 
 def test_what_was_looked_at_once_is_taken_over_by_a_run_that_looks_once(night: Night) -> None:
@@ -138,15 +138,16 @@ def test_totals_and_table_tell_of_this_run(night: Night, capsys: pytest.CaptureF
     assert {one.taken_from for one in taken} == {lacking.name}
     assert {one.taken_from for one in made.regions} == {lacking.name}
     assert {(one.requests, one.pages) for one in taken} == {(0, 0)}
-    counted = TakenOver(snapshot=lacking.name, registries=10, images=sum(one.images for one in taken))
+    counted = TakenOver(snapshot=lacking.name, registries=4 * len(CODES) - 2, images=sum(one.images for one in taken))
     assert made.run.taken_over == counted
     assert load(summary.read_bytes()) == made
-    assert (made.totals.registries.complete, made.totals.images) == (12, 200)
+    assert (made.totals.registries.complete, made.totals.images) == (4 * len(CODES), 200)
     table = [line.split() for line in capsys.readouterr().err.splitlines()]
-    (untouched,) = {"kr", "sgn", "jpn"} - {one.region for one in made.registries if one.taken_from is None}
-    assert [untouched, "0", "0", "0", "0", "0", "0", "0.0"] in table
-    assert sum(int(row[1]) for row in table if row and row[0] in ("kr", "sgn", "jpn")) == 2
-    assert f"taken over from {lacking.name}: 10 registries, {counted.images} images".split() in table
+    untouched = set(CODES) - {one.region for one in made.registries if one.taken_from is None}
+    assert untouched
+    assert all([region, "0", "0", "0", "0", "0", "0", "0.0"] in table for region in untouched)
+    assert sum(int(row[1]) for row in table if row and row[0] in CODES) == 2
+    assert f"taken over from {lacking.name}: {counted.registries} registries, {counted.images} images".split() in table
 
 
 def test_what_is_copied_twice_keeps_its_origin(night: Night) -> None:
@@ -157,7 +158,7 @@ def test_what_is_copied_twice_keeps_its_origin(night: Night) -> None:
         assert night.snapshot("--retry-failed", "latest") == 0
     last = checked(night.newest())
     assert {one.taken_from for one in last.registries} == {one.taken_from for one in last.regions} == {first.run.id}
-    assert last.run.taken_over == TakenOver(snapshot=night.names()[1], registries=12, images=200)
+    assert last.run.taken_over == TakenOver(snapshot=night.names()[1], registries=4 * len(CODES), images=200)
     assert [(one.started, one.passes) for one in last.registries] == [
         (one.started, one.passes) for one in first.registries
     ]
@@ -171,7 +172,7 @@ def test_a_collector_of_logs_is_told_too(night: Night, capsys: pytest.CaptureFix
     capsys.readouterr()
     assert night.snapshot("--retry-failed", lacking.name, "--log-format", "json") == 0
     (end,) = [line for line in map(json.loads, capsys.readouterr().err.splitlines()) if line.get("event") == "RunEnded"]
-    assert (end["totals"]["requests"], end["taken_over"]["registries"]) == (1, 11)
+    assert (end["totals"]["requests"], end["taken_over"]["registries"]) == (1, 4 * len(CODES) - 1)
 
 
 def test_an_interruption_forgets_nothing_of_it(night: Night) -> None:
@@ -184,7 +185,7 @@ def test_an_interruption_forgets_nothing_of_it(night: Night) -> None:
     assert night.snapshot("--resume") == 0
     assert night.fetched() == set(night.account.registries()[1:2])
     taken = checked(night.newest()).run.taken_over
-    assert (taken.snapshot, taken.registries) == (lacking.name, 11) if taken else False
+    assert (taken.snapshot, taken.registries) == (lacking.name, 4 * len(CODES) - 1) if taken else False
 
 
 def test_what_a_deadline_left_out_can_be_fetched_alone(night: Night) -> None:
@@ -242,7 +243,7 @@ def test_what_rotted_on_the_disk_is_fetched_anew(night: Night, compress: str) ->
     assert data_of(night.newest()) == whole
     flip(rotten / f"registries.ndjson{SUFFIXES[compress]}", 200)
     assert night.snapshot("--compress", compress, "--retry-failed", str(rotten)) == 0
-    assert night.fetched() == {(record.region, record.registry), ("kr", None), ("sgn", None), ("jpn", None)}
+    assert night.fetched() == {(record.region, record.registry), *((code, None) for code in CODES)}
     assert data_of(night.newest()) == whole
 
 

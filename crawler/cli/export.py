@@ -1,0 +1,88 @@
+"""`ncrawl export`: a snapshot as Parquet or CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from crawler.cli.working import Working, quiet_option
+from crawler.core.errors import NcrawlError
+from crawler.core.text import visible
+
+if TYPE_CHECKING:
+    from crawler.jobs.export.job import Exported
+
+_LONGEST_SENTENCE = 1_000
+_EPILOG = """\b
+Examples:
+  ncrawl export /var/lib/ncrawl -o /srv/inventory
+  ncrawl export --all /var/lib/ncrawl -o /srv/inventory
+  ncrawl export --format csv /var/lib/ncrawl/20261123T020000Z -o sheets
+  duckdb -c "FROM read_parquet('/srv/inventory/images/*/*/*.parquet') LIMIT 10"
+
+\b
+OUT holds {registries,images,tags,verdicts}/snapshot=ID/region=R/….parquet: a column for each field that the API
+documents, the same every night; extra, a JSON object, for all that they do not hold, to the letter; absent, a JSON
+list, names documented fields that a record lacks. What is in extra comes before a column.
+
+\b
+Exit codes: 0 exported, or there already, 2 usage, or pyarrow is missing, 3 a snapshot is damaged, 74 cannot write,
+            75 another export is writing there"""
+
+
+@click.command("export", epilog=_EPILOG)
+@click.argument("snapshot", type=click.Path(path_type=Path))
+@click.option("-o", "--output", "out", metavar="OUT", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["parquet", "csv"]),
+    default="parquet",
+    show_default=True,
+    help="csv: for spreadsheets; texts that they would take for formulas begin with '.",
+)
+@click.option("--all", "every", is_flag=True, help="Every snapshot of a folder that is not there yet.")
+@quiet_option
+def command(snapshot: Path, *, out: Path, file_format: str, every: bool, quiet: bool) -> int:
+    """Write a snapshot as tables for SQL, data frames or spreadsheets; of a folder of snapshots its latest.
+
+    What is written is proved on the way: a damaged snapshot is not exported. Each table's part of a snapshot appears
+    whole or not at all, that of the verdicts last. What is there already is left as it is.
+    """
+    from crawler.jobs.export.job import snapshots_at  # noqa: PLC0415 - `--help` should not wait for it
+
+    code = 0
+    snapshots = snapshots_at(snapshot, every=every)
+    for one in snapshots:
+        try:
+            _export(one, out, file_format, quiet=quiet)
+        except NcrawlError as error:
+            if len(snapshots) == 1 or error.exit_code != 3:
+                raise
+            _say(str(error))  # one that is damaged does not keep the others
+            code = error.exit_code
+    return code
+
+
+def _export(snapshot: Path, out: Path, file_format: str, *, quiet: bool) -> None:
+    from crawler.jobs.export.job import Format, export  # noqa: PLC0415 - `--help` should not wait for it
+    from crawler.jobs.export.source import open_source  # noqa: PLC0415 - likewise
+
+    source = open_source(snapshot)
+    with Working(f"exporting {visible(snapshot.name, 40)}", is_quiet=quiet, total_bytes=source.size_bytes) as working:
+        exported = export(source._replace(watch=working.read), out, Format(file_format))
+    if not quiet:
+        _say(_told(source.manifest.run.id, source.manifest.verdict, out, exported))
+
+
+def _told(name: str, verdict: str, out: Path, exported: Exported) -> str:
+    if exported.rows is None:
+        return f"{name} is in {out} already"
+    counts = ", ".join(f"{rows:,} {table}" for table, rows in exported.rows.items())
+    return f"{name} is exported to {out}: {counts}; its verdict is {verdict}"
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"ncrawl: {visible(sentence, _LONGEST_SENTENCE)}", err=True)

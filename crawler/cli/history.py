@@ -1,0 +1,78 @@
+"""`ncrawl history`: one registry, image or tag through all snapshots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from crawler.cli.stdout import write_lines
+from crawler.cli.working import Working, quiet_option
+from crawler.core.text import visible
+from crawler.jobs.history.changes import history
+from crawler.jobs.history.wanted import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crawler.jobs.history.changes import Change
+
+_LONGEST_SENTENCE = 1_000
+_EPILOG = """\b
+Examples:
+  ncrawl history /var/lib/ncrawl kr/team-a
+  ncrawl history /var/lib/ncrawl kr/team-a/app/web --format text --ignore pull_count
+  ncrawl history /var/lib/ncrawl kr/team-a/app/web --tag v1 | jq -r '"\\(.snapshot) \\(.change)"'
+
+\b
+A line a change: first (seen), changed (which fields), gone, unknown (a list is not whole, excluded, or the snapshot
+  is damaged), back (seen again, and what has changed since it was seen last).
+
+\b
+Exit codes: 0 told, 2 usage, or no snapshot ever had it, 3 it is unknown in some snapshot, 74 cannot write,
+            141 the reader closed the pipe"""
+
+
+@click.command("history", epilog=_EPILOG)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("what")
+@click.option("--tag", metavar="TAG", help="Of an image: what became of this tag.")
+@click.option("--ignore", "ignored", metavar="FIELD", multiple=True, help="Leave a field out. Repeatable.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["ndjson", "text"]),
+    default="ndjson",
+    show_default=True,
+    help="Or for people.",
+)
+@quiet_option
+def command(folder: Path, what: str, *, tag: str | None, ignored: tuple[str, ...], form: str, quiet: bool) -> int:
+    """Tell what became of WHAT, REGION/REGISTRY or REGION/REGISTRY/IMAGE, through all snapshots of DIR.
+
+    An image's name may hold slashes: kr/team-a/app/web is the image app/web; tags are asked for with --tag. What a
+    snapshot lacks because it is not whole is unknown, never gone.
+    """
+    wanted = parse(what, tag)
+    unknowns: list[Change] = []
+    with Working("looking through snapshots", is_quiet=quiet) as working:
+
+        def lines() -> Iterator[bytes]:
+            for change in history(
+                folder, wanted, ignored=frozenset(ignored), watch=lambda at, of: working.tell(at, of, "snapshots")
+            ):
+                if change.change == "unknown":
+                    unknowns.append(change)
+                yield f"{change.text()}\n".encode() if form == "text" else change.line()
+
+        write_lines(lines(), before_writing=working.clear)
+    if form == "ndjson":
+        _tell_reasons(unknowns)
+    return 3 if unknowns else 0
+
+
+def _tell_reasons(unknowns: list[Change]) -> None:
+    for change in unknowns:
+        sentence = f"ncrawl: {change.wanted} is unknown in {change.snapshot}: {change.reason}"
+        click.echo(visible(sentence, _LONGEST_SENTENCE), err=True)

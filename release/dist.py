@@ -27,6 +27,7 @@ BIN = Path(sys.executable).parent
 DOCS = ROOT / "build/docs"
 EPOCH = "1580601600"  # hatchling's own: 2020-02-02, whatever else is set here
 LEFT_OUT = {".gitignore"}
+MADE = ("*.whl", "*.tar.gz", "*.lock", "*-docs.tar.xz", "*[0-9].sbom.json", "SHA256SUMS")
 OFFLINE = ("--no-python-downloads", "--quiet")
 
 
@@ -151,6 +152,19 @@ def check_installations(source: Path, lock: Path, version: str, *, python: str) 
             check_installed(environment, version)
 
 
+def try_python(python: str, source: Path, lock: Path, *, version: str) -> None:
+    """Install under one Python, if it is on this machine, and say so.
+
+    Raises:
+        FailedError: it cannot be installed, or does not work.
+    """
+    if (path := interpreter(python)) is None:
+        say(f"not run: installing under Python {python}, which is not on this machine")
+    else:
+        check_installations(source, lock, version, python=path)
+        say(f"installed under Python {python}: by the lock with hashes, and from source")
+
+
 def pack_docs(folder: Path, version: str) -> None:
     """Pack the site and the man pages of `make docs`, in an order and with times that are always the same."""
 
@@ -178,8 +192,9 @@ def make(folder: Path, asked: list[str]) -> None:
     Raises:
         FailedError: a check fails.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in [path for pattern in MADE for path in folder.glob(pattern)]:
+        old.unlink()
     source, wheel = build(ROOT, folder)
     version = wheel.name.split("-")[1]
     check_repeatable(source, wheel)
@@ -188,11 +203,7 @@ def make(folder: Path, asked: list[str]) -> None:
     say(f"{source.name}, {wheel.name}: built twice with the same bytes, complete, accepted by twine")
     lock = write_lock(wheel, version)
     for python in asked or pythons():
-        if (path := interpreter(python)) is None:
-            say(f"not run: installing under Python {python}, which is not on this machine")
-        else:
-            check_installations(source, lock, version, python=path)
-            say(f"installed under Python {python}: by the lock with hashes, and from source")
+        try_python(python, source, lock, version=version)
     if (sbom := ROOT / "sbom.json").exists():
         shutil.copy(sbom, folder / f"ncrawl-{version}.sbom.json")
     if DOCS.exists():
@@ -205,7 +216,7 @@ def make(folder: Path, asked: list[str]) -> None:
 def main() -> int:
     """Make it, and say what there is."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--folder", type=Path, default=ROOT / "dist", help="where to; what is in it is removed")
+    parser.add_argument("--folder", type=Path, default=ROOT / "dist", help="where to; what was built there is replaced")
     parser.add_argument("--python", action="append", default=[], help="install under this one only; repeatable")
     chosen = parser.parse_args()
     try:

@@ -281,6 +281,10 @@ def test_a_run_that_is_cancelled_lets_go_of_its_folder(night: Night) -> None:
 STATE = """
 import asyncio, gc, json, logging, os, resource, signal, sys, threading, warnings
 
+def policy():
+    with warnings.catch_warnings(action="ignore"):  # Python 3.14 would rather not be asked
+        return str(type(asyncio.get_event_loop_policy()))
+
 def state():
     loggers = [logging.getLogger(name) for name in (None, "ncrawl", "aiohttp", "aiohttp.client", "asyncio")]
     mask = os.umask(0)
@@ -294,7 +298,7 @@ def state():
         "logging": [[str(one.handlers), one.level, one.propagate, one.disabled] for one in loggers],
         "limits": [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")],
         "dumpable": ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) if sys.platform == "linux" else None,
-        "policy": str(type(asyncio.get_event_loop_policy())),
+        "policy": policy(),
         "environ": dict(os.environ),
         "streams": [str(sys.stdout), str(sys.stderr), str(sys.excepthook), str(threading.excepthook)],
         "others": [os.getcwd(), mask, str(warnings.filters), sys.getswitchinterval(), sys.getrecursionlimit()],

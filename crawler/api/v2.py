@@ -21,7 +21,7 @@ from crawler.api.records import (
     decoded,
     may_repeat,
     on_one_line,
-    page_of,
+    page_of_any,
     plain_record,
     whole_number,
     without_braces,
@@ -51,7 +51,7 @@ MEANINGS: Final[dict[Row, Meaning]] = {
 }
 """The provider's table of errors, as far as the status alone does not say: one status carries several codes."""
 
-_KEYS: Final = ("results", "next", "count")
+_KEYS: Final = (b'"results"', b'"next"', b'"count"')
 _LARGEST_NUMBER: Final = 2**53
 
 
@@ -122,7 +122,7 @@ def _decode_mixed(body: bytes, ours: tuple[str, ...]) -> Page:
     body = on_one_line(body)
     found = _split(body)
     check_surroundings(body, sum(map(len, found)) + len(found))
-    return page_of(found, ours, count=whole_number(page.count), following=_following(page))
+    return page_of_any(found, ours, count=whole_number(page.count), following=_following(page))
 
 
 def _following(page: _Envelope) -> int | None:

@@ -47,6 +47,7 @@ MEANINGS: Final[Mapping[Row, Meaning]] = {
 """Errors have names; the gateway in front, which checks key and pace, has its own for every version."""
 
 _TOTALS: Final = ("pageNo", "pageSize", "totalElements", "totalPages")
+_TOTALS_QUOTED: Final = tuple(b'"%b"' % name.encode() for name in _TOTALS)
 _NOTHING: Final = msgspec.Raw(b"null")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
@@ -84,33 +85,38 @@ V3: Final = Version3()
 
 
 def _decode(body: bytes, ours: tuple[str, ...], number: int) -> Page:
-    _fields.decode(body)  # the grammar
-    body = on_one_line(body)
     fields = _fields.decode(body)
+    if (flat := on_one_line(body)) != body:
+        body, fields = flat, _fields.decode(flat)
     if fields.get("error", _NOTHING) != _NOTHING:
         raise PageError("not a page: it is an error")
-    key, records = _records(fields)
-    if may_repeat(body, (key, *_TOTALS)):
-        check_once(body, (key, *_TOTALS))
-    check_surroundings(body, sum(map(len, records)) + len(records))
+    key, array = _records(fields)
+    if may_repeat(body, keys := (b'"%b"' % key.encode(), *_TOTALS_QUOTED)):
+        check_once(body, keys)
+    check_surroundings(body, len(array))
     totals = _totals(fields)
-    return page_of(records, ours, count=totals.get("totalElements"), following=_following(totals, number, len(records)))
+    following = _following(totals, number, is_empty=not array[1:-1].strip())
+    return page_of(array, ours, count=totals.get("totalElements"), following=following)
 
 
-def _records(fields: Fields) -> tuple[str, list[bytes]]:
-    """Return the name of the one array of objects, and what it holds; of an empty one where there is no other.
+def _records(fields: Fields) -> tuple[str, bytes]:
+    """Return the name of the one array of objects, and the array; an empty one where there is no other.
 
     Raises:
         PageError: there is none, or more than one.
     """
-    arrays = {key: list(map(bytes, _items.decode(raw))) for key, raw in fields.items() if bytes(raw)[:1] == b"["}
-    of_objects = {key: items for key, items in arrays.items() if any(item[:1] == b"{" for item in items)}
-    empty = {key: items for key, items in arrays.items() if not items}
+    arrays = {key: bytes(raw) for key, raw in fields.items() if bytes(raw)[:1] == b"["}
+    empty = {key: array for key, array in arrays.items() if not array[1:-1].strip()}
+    of_objects = {key: array for key, array in arrays.items() if key not in empty and _has_objects(array)}
     if len(of_objects) > 1:
         raise PageError(f"not a page: {len(of_objects)} arrays of objects: {', '.join(sorted(of_objects))}")
     if not of_objects and (not empty or len(empty) < len(arrays)):
         raise PageError("not a page: no array of objects")
     return next(iter((of_objects or empty).items()))
+
+
+def _has_objects(array: bytes) -> bool:
+    return array[1:64].lstrip()[:1] == b"{" or any(bytes(item)[:1] == b"{" for item in _items.decode(array))
 
 
 def _totals(fields: Fields) -> dict[str, int]:
@@ -133,20 +139,20 @@ def _totals(fields: Fields) -> dict[str, int]:
 
 def _inner(raw: msgspec.Raw) -> Fields:
     inner = bytes(raw)
-    if may_repeat(inner, _TOTALS):
-        check_once(inner, _TOTALS)
+    if may_repeat(inner, _TOTALS_QUOTED):
+        check_once(inner, _TOTALS_QUOTED)
     return _fields.decode(inner)
 
 
-def _following(totals: dict[str, int], number: int, records: int) -> int | None:
+def _following(totals: dict[str, int], number: int, *, is_empty: bool) -> int | None:
     """Return the number of the next page, from 1; None if this is the last.
 
     Raises:
         PageError: it is another page than the one that was asked for.
     """
     if not totals:
-        return number + 1 if records else None
+        return None if is_empty else number + 1
     if totals["pageNo"] != number - 1:
         raise PageError(f"not that page: pageNo is {totals['pageNo']}, and {number - 1} was asked for")
-    is_beyond = number > totals["totalPages"] and records  # which holds what the totals deny
+    is_beyond = number > totals["totalPages"] and not is_empty  # it holds what the totals deny
     return number + 1 if number < totals["totalPages"] or is_beyond else None

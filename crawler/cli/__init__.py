@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from difflib import get_close_matches
+from itertools import pairwise
 
 import click
 from click.shell_completion import CompletionItem
@@ -16,6 +17,7 @@ from crawler.core.errors import ClosedPipeError, NcrawlError
 from crawler.core.text import visible
 from crawler.core.version import __version__
 
+_LOG_FORMAT = "--log-format"
 COMMANDS = {
     "images": "Stream every image of every registry as NDJSON.",
     "registries": "Stream every registry as NDJSON.",
@@ -101,19 +103,39 @@ def _run(arguments: list[str] | None) -> int:
     try:
         return _run_command(arguments)
     except click.ClickException as error:
-        error.show()
+        if _wants_json(arguments):
+            _complain(error.format_message(), arguments)
+        else:
+            error.show()
         return 2
     except ClosedPipeError as error:
         return error.exit_code
     except NcrawlError as error:
-        from crawler.cli.logs import complain  # noqa: PLC0415 - `--version` should not wait for it
-
-        complain(str(error))
+        _complain(str(error), arguments)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
     except Exception as error:  # noqa: BLE001 - whatever else comes up here is a bug
         return _unexpected(error)
+
+
+def _complain(text: str, arguments: list[str] | None) -> None:
+    """Say why the program ends, in the form that the log was to have, also where it ends before there was a log."""
+    from crawler.cli.logs import complain, configure_logging  # noqa: PLC0415 - `--version` should not wait for it
+
+    if _wants_json(arguments):
+        from crawler.settings.loading import Settings  # noqa: PLC0415 - likewise
+
+        configure_logging(Settings(log_format="json"))
+    complain(text)
+
+
+def _wants_json(arguments: list[str] | None) -> bool:
+    """Whether --log-format, or else its variable, asks for JSON; the rest of them need not make sense."""
+    words = sys.argv[1:] if arguments is None else arguments
+    said = [value for word, value in pairwise(words) if word == _LOG_FORMAT]
+    said += [word.partition("=")[2] for word in words if word.startswith(f"{_LOG_FORMAT}=")]
+    return "json" in said if said else os.environ.get("NCRAWL_LOG_FORMAT") == "json"
 
 
 def _run_command(arguments: list[str] | None) -> int:

@@ -11,9 +11,10 @@ import anyio
 
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import MORE_MEMORY, within_limits
-from crawler.cli.logs import configure_logging
+from crawler.cli.logs import configure_logging, log
 from crawler.cli.progress import Progress
-from crawler.cli.signals import run, stopping_on_signals
+from crawler.cli.reporting import Report, reported
+from crawler.cli.signals import INTERRUPTED, run, stopping_on_signals
 from crawler.cli.telling import teller
 from crawler.core.errors import NcrawlError
 from crawler.core.lifetime import began_s
@@ -35,27 +36,40 @@ def crawl_command(settings: Settings, *, images: bool) -> int:
     """Crawl as the settings say, stream the lines, and return the exit code."""
     configure_logging(settings)
     forbid_dumps()
+    code = reported(settings, lambda report: _crawl(settings, report, images=images))
+    if images and code in INTERRUPTED:
+        log.warning("what was stopped begins anew next time; `ncrawl snapshot DIR --resume` would go on")
+    return code
+
+
+def _crawl(settings: Settings, report: Report, *, images: bool) -> int:
     settings = within_limits(settings)
     check_surroundings(settings, teller(settings))
-    return run(lambda: stream_to_exit_code(settings, images=images))
+    return run(lambda: stream_to_exit_code(settings, images=images, report=report))
 
 
-async def stream_to_exit_code(settings: Settings, *, images: bool, keys: KeySource | None = None) -> int:
+async def stream_to_exit_code(
+    settings: Settings, *, images: bool, keys: KeySource | None = None, report: Report | None = None
+) -> int:
     """Crawl, stream the lines, tell how it goes, and return the exit code.
 
     Args:
         settings: what was asked for.
         images: False lists registries only.
         keys: where they come from; None looks where the provider's own tools do.
+        report: what takes in what there is to report.
     """
-    return exit_code(await stream(settings, calling(settings, keys=keys), images=images))
+    return exit_code(await stream(settings, calling(settings, report, keys=keys), images=images))
 
 
-def calling(settings: Settings, *, keys: KeySource | None = None, hint: str = "") -> Caller:
+def calling(
+    settings: Settings, report: Report | None = None, *, keys: KeySource | None = None, hint: str = ""
+) -> Caller:
     """Return the command line as the caller of a job."""
+    report = report or Report(settings.account)
     return Caller(
-        find_keys=keys or providers_chain(os.environ),
-        observe=teller(settings, hint),
+        find_keys=report.finding(keys or providers_chain(os.environ)),
+        observe=report.watching(teller(settings, hint)),
         beside=partial(_attended, settings),
         began_s=began_s(),
     )

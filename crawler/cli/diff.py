@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from crawler.cli.completing import complete_snapshot
+from crawler.cli.differences import as_text, totals_as_text
 from crawler.cli.stdout import write_lines
 from crawler.cli.working import Working, quiet_option
 from crawler.core.text import visible
@@ -19,13 +20,17 @@ from crawler.snapshot.folder.latest import followed
 from crawler.snapshot.reading.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from crawler.cli.differences import Counts
+    from crawler.snapshot.comparing.diff import Difference
 
 _LONGEST_SENTENCE = 1_000
 _EPILOG = """\b
 Examples:
   ncrawl diff /var/lib/ncrawl/20261122T020000Z /var/lib/ncrawl/latest
   ncrawl diff --ignore pull_count OLD NEW | jq 'select(.change == "removed")'
+  ncrawl diff --format text OLD NEW | less
   ncrawl diff old.ndjson new.ndjson --old-summary o.json --new-summary n.json
   ncrawl diff --summary --exit-code --assume-complete old.ndjson new.ndjson
 
@@ -55,20 +60,26 @@ Exit codes: 0 compared, 1 differences under --exit-code, 2 usage, or what
 @click.option(
     "--assume-complete", is_flag=True, help="Take files without a summary as complete: what is not there, was not."
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["ndjson", "text"]),
+    default="ndjson",
+    help="A line of JSON a difference, or text for people, grouped by registry.  [default: ndjson]",
+)
 @click.option("--summary", is_flag=True, help="Print how many there are of each change instead.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if there are differences, as git does.")
 @quiet_option
-def command(  # noqa: PLR0913 - an option each
+def command(
     old: Path,
     new: Path,
     *,
     ignored: tuple[str, ...],
-    old_summary: Path | None,
-    new_summary: Path | None,
-    assume_complete: bool,
+    form: str,
     summary: bool,
     exit_code: bool,
     quiet: bool,
+    **trust: Any,
 ) -> int:
     """Tell what was added, removed and changed, and what is unknown because a side is incomplete or damaged.
 
@@ -76,29 +87,45 @@ def command(  # noqa: PLR0913 - an option each
     wrote them. An image is called removed or added only if the other side has all of its registry; else it is
     unknown. What is read is checked against its manifest: what is damaged is named, and unknown.
     """
-    before = open_side(followed(old), summary=old_summary, assume_complete=assume_complete, side="old")
-    after = open_side(followed(new), summary=new_summary, assume_complete=assume_complete, side="new")
+    before, after = (
+        open_side(followed(path), summary=trust[f"{side}_summary"], assume_complete=trust["assume_complete"], side=side)
+        for side, path in (("old", old), ("new", new))
+    )
     for note in relate(before, after):
         _say(f"note: {note}")
     working = Working("comparing", is_quiet=quiet)
     witness = Witness(ignored, lambda sentence: _say(sentence, working), working.read)
     differences = diff(before, after, witness)
-    counts: Counter[str] = Counter()
-
-    def lines() -> Iterator[bytes]:
-        for difference in differences:
-            counts[difference.change] += 1
-            if not summary:
-                yield difference.line()
-        if summary:
-            yield msgspec.json.encode({change: counts[change] for change in CHANGES}) + b"\n"
-
+    counts: Counts = Counter()
+    account = before.account if before.account == after.account else None
     with working:
-        write_lines(lines(), before_writing=working.clear)
+        told = _lines(_counted(differences, counts), counts, form=form, summary=summary, account=account)
+        write_lines(told, before_writing=working.clear)
     _tell_rest(witness)
-    if counts["unknown"] or witness.damages:
+    if any(change == "unknown" for _, change in counts) or witness.damages:
         return 3
     return 1 if exit_code and counts else 0
+
+
+def _counted(differences: Iterable[Difference], counts: Counts) -> Iterator[Difference]:
+    for difference in differences:
+        counts[difference.level, difference.change] += 1
+        yield difference
+
+
+def _lines(
+    differences: Iterable[Difference], counts: Counts, *, form: str, summary: bool, account: str | None
+) -> Iterator[bytes]:
+    """Yield what is printed; ``counts`` are those of the differences that were taken so far."""
+    if not summary:
+        yield from as_text(differences, account) if form == "text" else (one.line() for one in differences)
+        return
+    deque(differences, maxlen=0)
+    if form == "text":
+        yield from totals_as_text(counts)
+    else:
+        sums = {change: sum(n for (_, one), n in counts.items() if one == change) for change in CHANGES}
+        yield msgspec.json.encode(sums) + b"\n"
 
 
 def _tell_rest(witness: Witness) -> None:

@@ -11,6 +11,7 @@ from crawler.cli.crawling import calling
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import within_limits
 from crawler.cli.logs import configure_logging
+from crawler.cli.reporting import reported
 from crawler.cli.signals import run
 from crawler.cli.telling import teller
 from crawler.core.text import visible
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from crawler.cli.reporting import Report
     from crawler.settings.loading import Settings
 
-HINTED_OPTIONS = ("config", "profile", "account", "api", "gateway", "allow_gateway", "trust_env", "summary")
+HINTED_OPTIONS = (
+    *("config", "profile", "account", "api", "gateway", "allow_gateway", "trust_env", "summary", "metrics_file"),
+)
 """Options that whoever takes a run up has to give again: they lead to keys and files, so a folder must not."""
 
 _PLAIN = f"{string.ascii_letters}{string.digits}/._-"
@@ -40,14 +44,18 @@ def snapshot_command(folder: Path, settings: Settings, flags: Mapping[str, objec
     """
     configure_logging(settings)
     forbid_dumps()
+    hint = hint_to_go_on(folder, flags)
+    return reported(settings, lambda report: _run(folder, settings, report, hint=hint), folder)
+
+
+def _run(folder: Path, settings: Settings, report: Report, *, hint: str) -> int:
     check_order(folder, settings, teller(settings))
     settings = within_limits(settings)
-    hint = hint_to_go_on(folder, flags)
-    return run(lambda: _snapshot(folder, settings, hint), when_stopped=hint)
 
+    async def take() -> int:
+        return (await snapshot(folder, settings, calling(settings, report, hint=hint))).exit_code
 
-async def _snapshot(folder: Path, settings: Settings, hint: str) -> int:
-    return (await snapshot(folder, settings, calling(settings, hint=hint))).exit_code
+    return run(take, when_stopped=hint)
 
 
 def hint_to_go_on(folder: Path, flags: Mapping[str, object]) -> str:

@@ -31,6 +31,8 @@ SIGNALS = {
     signal.SIGTERM: StopReason.TERMINATED,
     signal.SIGHUP: StopReason.HUNG_UP,
 }
+INTERRUPTED = frozenset(128 + number for number in SIGNALS)
+"""Exit codes of a run that one of them ended."""
 _PASS_ON_EVERY_S = 0.25
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from crawler.cli.absent import absent_lines, is_absent
+from crawler.cli.columns import fitted
 from crawler.core.model import Verdict
 from crawler.core.text import visible
 
@@ -15,28 +16,49 @@ if TYPE_CHECKING:
 
     from crawler.core.model import ListingResult
     from crawler.engine.spec import CrawlResult
-    from crawler.snapshot.manifest import TakenOver
+    from crawler.snapshot.manifest import StoredFile, TakenOver
 
 MOST_REGISTRIES_SHOWN = 20
 MOST_GAPS_SHOWN = 5
 
 
-def tables(result: CrawlResult, regions: Iterable[str], *, images: bool = True, taken: TakenOver | None = None) -> str:
+def tables(
+    result: CrawlResult,
+    regions: Iterable[str],
+    *,
+    images: bool = True,
+    taken: TakenOver | None = None,
+    output: StoredFile | None = None,
+) -> str:
     """Return the run's result for people: a line a region, then what is not complete, with its reason.
 
-    A column for each verdict that any registry got, and for ``complete`` always; none of them where no images were
-    listed. What was taken over from an earlier snapshot is in none of them, but on a line of its own.
+    Only regions that something was asked of, or taken over from. A column for each verdict that any registry got, and
+    for ``complete`` always; none of them where no images were listed. What has no room in 80 columns is
+    summed up below. What was taken over from an earlier snapshot is in none of them, but on a line of its own.
     """
+    asked = {one.region for one in result.everything}
     result = _of_this_run(result)
     verdicts = [one for one in Verdict if one is Verdict.COMPLETE or any(r.verdict is one for r in result.registries)]
     head = ("region", "registries", *verdicts, "images", "requests", "retries", "throttled", "seconds")
-    rows = [head, *(_row(region, result, verdicts) for region in regions)]
+    rows = [
+        (region, _numbers(region, result, verdicts), _seconds(region, result)) for region in regions if region in asked
+    ]
+    if len(rows) > 1:
+        rows.append(
+            (
+                "total",
+                [sum(column) for column in zip(*(numbers for _, numbers, _ in rows), strict=True)],
+                _seconds(None, result),
+            )
+        )
+    table = [head, *((place, *(f"{number:,}" for number in numbers), took) for place, numbers, took in rows)]
     if not images:
-        rows = [row[:2] + row[-4:] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    text = ["  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))) for row in rows]
+        table = [row[:2] + row[-4:] for row in table]
+    text = fitted(table)
     if taken is not None:
         text.append(f"taken over from {taken.snapshot}: {taken.registries:,} registries, {taken.images:,} images")
+    if output is not None:
+        text.append(_told_output(output))
     return "\n".join([*text, *_incomplete(result)])
 
 
@@ -50,44 +72,72 @@ def _is_cut_off(one: ListingResult, result: CrawlResult) -> bool:
     return bool(result.stop_reason and one.reason and result.stop_reason in one.reason)
 
 
-def _row(region: str, result: CrawlResult, verdicts: list[Verdict]) -> tuple[str, ...]:
+def _numbers(region: str, result: CrawlResult, verdicts: list[Verdict]) -> list[int]:
     registries = [one for one in result.registries if one.region == region]
     lists = [one for one in result.discoveries if one.region == region]
     everything = [one for one in result.everything if one.region == region]
-    started = min((one.started_ms for one in everything), default=0)
-    finished = max((one.finished_ms for one in everything), default=0)
-    numbers = (
+    return [
         max(len(registries), *(one.images for one in lists), 0),
         *(sum(one.verdict is verdict for one in registries) for verdict in verdicts),
         sum(one.images for one in registries),
         sum(one.requests for one in everything),
         sum(one.retries for one in everything),
         sum(one.throttled for one in everything),
-    )
-    return (region, *(f"{number:,}" for number in numbers), f"{(finished - started) / 1000:.1f}")
+    ]
+
+
+def _seconds(region: str | None, result: CrawlResult) -> str:
+    """Return how long a region took, or all of them: from the first request to the last answer."""
+    everything = [one for one in result.everything if region in (None, one.region)]
+    started_ms = min((one.started_ms for one in everything), default=0)
+    finished_ms = max((one.finished_ms for one in everything), default=0)
+    return f"{(finished_ms - started_ms) / 1000:.1f}"
+
+
+def _told_output(output: StoredFile) -> str:
+    name = "standard output" if output.name == "-" else visible(output.name)
+    lines = "1 line" if output.lines == 1 else f"{output.lines:,} lines"
+    return f"{lines}, {output.bytes:,} bytes: {name}"
+
+
+def missing_lines(result: CrawlResult, most: int) -> list[str]:
+    """Return a line for each list that is not whole, with its reason, but for expected gaps.
+
+    Args:
+        result: how a crawl ended.
+        most: registries that are named; how many more there are is said.
+    """
+    result = _of_this_run(result)
+    lacking = [one for one in result.registries if not one.verdict.is_good and not is_absent(one, result)]
+    named = [one for one in lacking if not _is_cut_off(one, result)]
+    others = [one for one in named if not _is_gap(one, result)]
+    others.sort(key=attrgetter("verdict", "region", "registry"))
+    lines = [_told(one) for one in result.discoveries if not one.verdict.is_good]
+    if cut_off := len(lacking) - len(named):
+        counted = "1 registry was" if cut_off == 1 else f"{cut_off:,} registries were"
+        lines.append(f"{counted} not begun or not finished: {visible(result.stop_told or result.stop_reason or '')}")
+    absent = absent_lines(result)
+    lines += absent[:most]
+    lines += map(_told, others[: max(0, most - len(absent))])
+    if (more := len(absent) + len(others) - most) > 0:
+        lines.append(f"… and {more:,} more; --summary FILE holds them all")
+    return lines
+
+
+def _is_gap(one: ListingResult, result: CrawlResult) -> bool:
+    return one.verdict is not Verdict.GONE and result.is_expected(one)
 
 
 def _incomplete(result: CrawlResult) -> list[str]:
-    lacking = [one for one in result.registries if not one.verdict.is_good]
-    others = [one for one in lacking if not _is_cut_off(one, result)]
-    others.sort(key=attrgetter("verdict", "region", "registry"))
-    gaps = [one.verdict is not Verdict.GONE and result.is_expected(one) for one in others]
-    expected, others = (
-        list(compress(others, gaps)),
-        [one for one, is_gap in zip(others, gaps, strict=True) if not is_gap],
-    )
-    lines = [_told(one) for one in result.discoveries if not one.verdict.is_good]
-    if cut_off := len(lacking) - len(others) - len(expected):
-        counted = "1 registry was" if cut_off == 1 else f"{cut_off:,} registries were"
-        lines.append(f"{counted} not begun or not finished: {visible(result.stop_told or result.stop_reason or '')}")
-    lines += map(_told, others[:MOST_REGISTRIES_SHOWN])
-    if len(others) > MOST_REGISTRIES_SHOWN:
-        lines.append(f"… and {len(others) - MOST_REGISTRIES_SHOWN:,} more; --summary FILE holds them all")
-    if expected:
+    lines = missing_lines(result, MOST_REGISTRIES_SHOWN)
+    lacking = (one for one in result.registries if not one.verdict.is_good and not _is_cut_off(one, result))
+    if gaps := sorted(
+        (one for one in lacking if _is_gap(one, result)), key=attrgetter("verdict", "region", "registry")
+    ):
         some = ", ".join(
-            f"{one.region}/{visible(one.registry or '')} ({one.verdict})" for one in expected[:MOST_GAPS_SHOWN]
+            f"{one.region}/{visible(one.registry or '')} ({one.verdict})" for one in gaps[:MOST_GAPS_SHOWN]
         )
-        more = f" and {len(expected) - MOST_GAPS_SHOWN:,} more" if len(expected) > MOST_GAPS_SHOWN else ""
+        more = f" and {len(gaps) - MOST_GAPS_SHOWN:,} more" if len(gaps) > MOST_GAPS_SHOWN else ""
         lines.append(f"expected gaps: {some}{more}")
     return ["", *lines] if lines else []
 

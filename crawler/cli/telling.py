@@ -6,8 +6,9 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
+from crawler.cli.basis import tell_page_sizes
 from crawler.cli.logs import WHOLE, log, log_event, say, tell_end
-from crawler.cli.tables import tables
+from crawler.cli.tables import missing_lines, tables
 from crawler.core.text import visible
 from crawler.jobs.events import (
     ClientTaken,
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from crawler.jobs.events import JobEvent, Observer
     from crawler.settings.loading import Settings
     from crawler.snapshot.manifest import Manifest
+
+
+MOST_IN_A_MAIL = 5
+"""Registries that are named under --quiet, which is for mails of cron."""
 
 
 def teller(settings: Settings, hint: str = "") -> Observer:
@@ -74,7 +79,12 @@ def _say(settings: Settings, event: Told | SnapshotPublished | LatestSettled | S
 
 def _tell_end(settings: Settings, ended: RunEnded) -> None:
     """Tell how the run ended: a record of each registry is not made where nobody asked for it."""
-    text = tables(ended.result, ended.regions, images=ended.lists_images, taken=ended.taken_over)
+    tell_page_sizes(ended.result)
+    if settings.quiet:
+        for line in missing_lines(ended.result, MOST_IN_A_MAIL):
+            log.error("%s", line)
+        return
+    text = tables(ended.result, ended.regions, images=ended.lists_images, taken=ended.taken_over, output=ended.output)
     if settings.log_format == "json":
         tell_end(settings, ended.manifest(), text)
     else:

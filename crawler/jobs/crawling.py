@@ -12,7 +12,7 @@ from crawler.engine.crawl import Crawl
 from crawler.engine.page_size import LARGEST
 from crawler.engine.spec import CrawlSpec
 from crawler.jobs.events import ClientTaken, Warned
-from crawler.settings.loading import CRAWL_OPTIONS
+from crawler.settings.loading import CRAWL_OPTIONS, PRIVATE_OPTIONS
 from crawler.transport import Transport, check_files, find_proxy, open_clients
 from crawler.transport.gcra import RateLimits
 from crawler.transport.rate_limiter import RateLimiter
@@ -93,7 +93,8 @@ def is_wanted(task: ListingTask, *, images: bool) -> bool:
 
 def options_of(settings: Settings, more: Collection[str] = ()) -> dict[str, object]:
     """Return the settings of a crawl, and ``more`` of them, as JSON can hold them; keys are never settings."""
-    options = {name: _as_json(value) for name, value in asdict(settings).items() if name in (*CRAWL_OPTIONS, *more)}
+    names = {*CRAWL_OPTIONS, *more} - {*PRIVATE_OPTIONS}
+    options = {name: _as_json(value) for name, value in asdict(settings).items() if name in names}
     options["region"] = [region.code for region in settings.region]
     options["gateway"] = settings.gateway[0] if len(settings.gateway) == 1 else list(settings.gateway)
     for name in ("rate", "region_rate"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from crawler.core.events import Event
     from crawler.engine.spec import CrawlResult
-    from crawler.snapshot.manifest import Manifest, TakenOver
+    from crawler.snapshot.manifest import Manifest, StoredFile, TakenOver
 
 
 class Warned(Struct, frozen=True):
@@ -79,6 +79,7 @@ class RunEnded(Struct, frozen=True):
         regions: codes of those that were crawled.
         lists_images: False if only registries were listed.
         taken_over: what was copied from an earlier snapshot.
+        output: where the lines are that were streamed.
     """
 
     result: CrawlResult
@@ -86,6 +87,7 @@ class RunEnded(Struct, frozen=True):
     regions: tuple[str, ...]
     lists_images: bool = True
     taken_over: TakenOver | None = None
+    output: StoredFile | None = None
 
 
 class SnapshotPublished(Struct, frozen=True):

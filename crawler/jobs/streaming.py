@@ -80,7 +80,8 @@ async def stream(settings: Settings, caller: Caller, *, images: bool) -> CrawlRe
 
     if images:
         tell_of_patterns(settings, result, caller.observe)
-    caller.observe(RunEnded(result, described, tuple(region.code for region in spec.regions), images))
+    regions = tuple(region.code for region in spec.regions)
+    caller.observe(RunEnded(result, described, regions, images, output=file))
     if settings.summary is not None:
         patience_s = summary_patience_s(result.stop, caller.left_s(settings))
         write_file(settings.summary, dump(described()), patience_s=patience_s)

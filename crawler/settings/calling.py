@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 
 _OPTION_OF: Final = {"regions": "region", "expected_gaps": "expect_gap"}
 """Arguments that are called otherwise than the option."""
-NOT_GIVEN: Final = ("config", "output", "summary", "registry", "registry_file", "deadline", "resume", "resume_within")
+NOT_GIVEN: Final = (
+    "config",
+    "output",
+    "summary",
+    "metrics_file",
+    "ping",
+    "registry",
+    "registry_file",
+    "deadline",
+    "resume",
+    "resume_within",
+)
 """Options of the command line that are no arguments."""
 LOGGED: Final = ("log_format", "verbose", "quiet")
 

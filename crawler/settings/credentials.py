@@ -60,6 +60,16 @@ class Credentials:
         self._lock = asyncio.Lock()
         self._take(keys, now_s)
 
+    @property
+    def source(self) -> str:
+        """Where the keys were found, for messages."""
+        return self._keys.source
+
+    @property
+    def secrets(self) -> tuple[str, str]:
+        """Both keys, to be kept out of texts."""
+        return self._keys.access_key.reveal(), self._keys.secret_key.reveal()
+
     def peek(self, now_s: float) -> KeyPair | None:
         """Return the keys if no renewal is due, else None: ``current`` without waiting. O(1), for every request."""
         return self._keys if now_s < self._renew_at_s and now_s < self._expires_at_s else None

@@ -7,9 +7,7 @@ the key in the TOML file follow from it. Cheap to import, because ``--help`` doe
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, field, fields, replace
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +16,7 @@ from crawler.core.errors import ConfigurationError
 from crawler.core.lifetime import ends_s
 from crawler.core.model import Region, VerifyMode
 from crawler.core.patterns import has_region, parse_pattern
+from crawler.settings.contradictions import contradictions
 from crawler.settings.gateways import origins_of, parse_gateway, settle_gateways, settle_zone
 from crawler.settings.options import (
     AUTO,
@@ -40,6 +39,7 @@ from crawler.settings.options import (
     whole_number,
 )
 from crawler.settings.output_path import parse_output
+from crawler.settings.ping_url import parse_ping
 from crawler.settings.sources import CONFIG_NAME, SYSTEM_CONFIG, Notes, read_config, unknown_keys, written_settings
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
     from crawler.settings.options import RawValue
 
-_FILES = ("output", "summary", "registry_file")
 _ALL_CODES = tuple(dict.fromkeys(region.code for zone in ZONES.values() for region in zone.regions))
 _T = TypeVar("_T")
 
@@ -156,6 +155,12 @@ class Settings:
         3600.0, Option(parse_duration, "Stop cleanly by then: 90s, 30m, 1h30m, 1d.", "1h", "DURATION")
     )
     summary: str | None = _option(None, Option(parse_file, "File for the run's result as JSON.", metavar="FILE"))
+    metrics_file: str | None = _option(
+        None, Option(parse_file, "File for the run's figures, for Prometheus.", metavar="FILE")
+    )
+    ping: str | None = _option(
+        None, Option(parse_ping, "URL to tell of the start, and of success or failure.", metavar="URL")
+    )
     log_format: str = _option(
         "text", Option(one_of("text", "json"), "Form of the log on standard error.", "text", "text|json")
     )
@@ -202,6 +207,8 @@ SNAPSHOT_OPTIONS = ("compress", "accept", "resume", "resume_within", "retry_fail
 """Keys that only `ncrawl snapshot` has."""
 
 OPTIONS: dict[str, Option] = {each.name: each.metadata["key"] for each in fields(Settings) if "key" in each.metadata}
+PRIVATE_OPTIONS = ("ping",)
+"""Keys whose values are written down nowhere: whoever knows them could speak for this run."""
 CRAWL_OPTIONS = tuple(name for name in OPTIONS if name not in SNAPSHOT_OPTIONS)
 
 
@@ -249,7 +256,7 @@ def settled(written: Mapping[str, RawValue], problems: list[str]) -> Settings:
     if not {"zone", "gateway", "api"} & (written.keys() - values.keys()):
         settle_zone(values, written, problems)
         _settle_regions(values, written, problems)
-    _find_contradictions(values, written, problems)
+    problems += contradictions(values, written)
     if problems:
         raise ConfigurationError(problems)
     return Settings(**values, given=frozenset(written))
@@ -283,22 +290,3 @@ def _settle_regions(values: dict[str, Any], written: Mapping[str, RawValue], pro
         strangers = [text for text in values.get(name, ()) if not has_region(text, _ALL_CODES)]
         hint = f"is of no region that there is: {', '.join(_ALL_CODES)}"
         problems += (f"{written[name].place}: {shown(text)} {hint}" for text in strangers)
-
-
-def _find_contradictions(values: Mapping[str, Any], written: Mapping[str, RawValue], problems: list[str]) -> None:
-    """Note what cannot be meant together."""
-    if values.get("quiet") and values.get("verbose"):
-        problems.append(f"{written['quiet'].place} and {written['verbose'].place} contradict each other: drop one")
-    largest, page_size = LARGEST_PAGES[values.get("api", "v2")], values.get("page_size")
-    if largest and isinstance(page_size, int) and page_size > largest:
-        problems.append(
-            f"{written['page_size'].place}: {page_size} is more than {values['api']} takes: {largest} at most"
-        )
-    try:
-        files = {name: os.path.realpath(values[name]) for name in _FILES if values.get(name, "-") != "-"}
-    except OSError as error:
-        problems.append(f"the current directory cannot be found: {error.strerror}: change to one that is there")
-        return
-    for one, other in combinations(files, 2):
-        if files[one] == files[other]:
-            problems.append(f"{written[one].place} and {written[other].place} name the same file: give two")

@@ -7,6 +7,7 @@ place, without a cause.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -18,6 +19,7 @@ from crawler.transport.bodies import MAX_BODY_BYTES, read_body
 from crawler.transport.clients import SLOWEST_BYTES_PER_S, StaleConnectionError, Timeouts
 from crawler.transport.metadata import fetch_metadata
 from crawler.transport.opening import open_clients
+from crawler.transport.ping import send_ping
 from crawler.transport.proxies import find_proxy
 from crawler.transport.refusals import refuse
 from crawler.transport.surroundings import check_files
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from crawler.transport.clients import HttpClient
     from crawler.transport.rate_limiter import RateLimiter
 
+log = logging.getLogger("ncrawl")
+
 __all__ = [
     "MAX_BODY_BYTES",
     "SLOWEST_BYTES_PER_S",
@@ -42,6 +46,7 @@ __all__ = [
     "fetch_metadata",
     "find_proxy",
     "open_clients",
+    "send_ping",
 ]
 
 
@@ -139,8 +144,22 @@ class Transport:
         keys = self._credentials.peek(now_s) or await self._credentials.current(now_s)
         attempt = Attempt(target, keys, self._clock, self._epoch_s, self._rate_limiter.writer(region))
         counter.requests += 1
-        answer = await self._clients[region].send(attempt, fresh=fresh)
+        sent_s, told = time.monotonic(), "no answer"
         try:
-            return await (read_body(answer) if answer.status == 200 else refuse(answer, attempt, self._dialect))
+            answer = await self._clients[region].send(attempt, fresh=fresh)
+            told = str(answer.status)
+            try:
+                body = await (read_body(answer) if answer.status == 200 else refuse(answer, attempt, self._dialect))
+            finally:
+                answer.release()
+            told = f"200, {len(body):,} bytes"
+            return body
         finally:
-            answer.release()
+            if log.isEnabledFor(logging.DEBUG):
+                _log(target, told, time.monotonic() - sent_s)
+
+
+def _log(target: str, told: str, took_s: float) -> None:
+    """Log an attempt that is over."""
+    event = {"event": "RequestEnded", "target": target, "answer": told, "seconds": round(took_s, 4)}
+    log.debug("GET %s: %s, %.0f ms", target, told, 1000 * took_s, extra={"event": event})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from api.test_v2 import BAD_VALUES, PREFIX
+from api.test_v2 import BAD_VALUES, PREFIX, mutated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -180,6 +181,19 @@ def test_records_without_a_name_and_with_a_field_of_ours() -> None:
     assert (page.names, page.defects, page.overridden) == (["a", "\ud800"], 2, 1)
     assert page.records == [b'"name":"a"}', b'"name":"\\ud800"}']
     assert V3.decode(b'{"i":[{"name":"a","registry":"x"}]}', REGISTRIES, 1).records == [b'"name":"a","registry":"x"}']
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.integers(0, 2**32), st.sampled_from([0.005, 0.05, 0.5]))
+def test_mutations_give_a_page_or_a_page_error(seed: int, rate: float) -> None:
+    """Whatever bytes come: nothing but a PageError is raised, and a page has a record a name, on a line."""
+    chance = random.Random(f"{seed}/{rate}")
+    try:
+        page = decode(mutated(chance, b'{"page":{' + TOTALS + b'},"images":' + RECORDS + b"}"))
+    except PageError:
+        return
+    assert len(page.names) == len(page.records)
+    assert lines(PREFIX, page.records).count(b"\n") == len(page.names)
 
 
 def _shaped(records: list[dict[str, Any]], totals: dict[str, int], shape: str) -> bytes:

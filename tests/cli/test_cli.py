@@ -133,10 +133,10 @@ async def test_images(program: Program, emulator: Emulator, tmp_path: Path) -> N
     assert sorted(done.lines) == lines_of(emulator.world)
     assert_summary_fits(tmp_path / "run.json", done)
     table = done.err.splitlines()
-    rows = [dict(zip(table[0].split(), line.split(), strict=True)) for line in table[1:]]
-    assert [(row["region"], row["complete"]) for row in rows] == [(region, "6") for region in ALL]
-    assert sum(int(row["requests"]) for row in rows) == emulator.statistics.requests
-    assert sum(int(row["images"]) for row in rows) == 400
+    rows = [dict(zip(table[0].split(), line.split(), strict=True)) for line in table[1:-1]]
+    assert [(row["region"], row["complete"]) for row in rows] == [*((region, "6") for region in ALL), ("total", "18")]
+    assert int(rows[-1]["requests"]) == emulator.statistics.requests
+    assert int(rows[-1]["images"]) == 400
     summary = load((tmp_path / "run.json").read_bytes())
     assert (summary.verdict, summary.totals.registries.complete) == ("complete", 6 * len(ALL))
     assert summary.totals.requests == emulator.statistics.requests
@@ -422,7 +422,8 @@ async def test_named_registry_that_does_not_exist(program: Program) -> None:
     """Exit 3: it counts, where one that was discovered would not."""
     done = await program("images", *PACE, "no-such")
     assert (done.code, done.out) == (3, b"")
-    assert "kr/no-such: failed: 404/300 Not Found Exception" in done.err
+    assert "no-such: no such registry in jpn, kr or sgn" in done.err
+    assert "404/300" not in done.err
 
 
 @pytest.mark.world(latency_ms=250)
@@ -860,6 +861,43 @@ async def test_errors_are_json_too(program: Program) -> None:
     assert json.loads(line)["message"].startswith("cannot write missing/x: ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environ"),
+    [
+        (["images", "--log-format", "json", "--rat", "5"], {}),
+        (["images", "--log-format=json", "--rate", "rubbish"], {}),
+        (["images", "--rate", "rubbish"], {"NCRAWL_LOG_FORMAT": "json"}),
+        (["imags", "--log-format", "json"], {}),
+        (["images", "--log-format", "text", "--log-format", "json", "--region", "mars"], {}),
+    ],
+    ids=["no such option", "bad value", "variable", "no such command", "twice"],
+)
+async def test_usage_errors_are_json_too(program: Program, arguments: list[str], environ: dict[str, str]) -> None:
+    """Also what ends the program before it has read its settings."""
+    program.environ |= environ
+    done = await program(*arguments)
+    assert (done.code, done.out) == (2, b"")
+    lines = [json.loads(line) for line in done.err.splitlines()]
+    assert lines
+    assert {line["level"] for line in lines} == {"error"}
+    assert any(word in lines[0]["message"] for word in ("No such option", "rubbish", "no such command", "mars"))
+
+
+async def test_usage_errors_are_text_otherwise(program: Program) -> None:
+    """A flag comes before the variable here as well, and no arguments at all are no error of ours."""
+    program.environ["NCRAWL_LOG_FORMAT"] = "json"
+    done = await program("images", "--log-format", "text", "--rate", "rubbish")
+    assert (done.code, done.err.startswith("ncrawl: --rate: 'rubbish'")) == (2, True)
+    assert (await program()).code == 2
+
+
+async def test_each_request_is_told(program: Program, emulator: Emulator) -> None:
+    """At -vv: one line for each that went out, with its target, status, size and time."""
+    done = await program("images", *PACE, "-vv")
+    told = re.findall(r"^ncrawl: debug: GET /\S+: 200, [\d,]+ bytes, \d+ ms$", done.err, re.MULTILINE)
+    assert len(told) == emulator.statistics.requests
+
+
 async def test_json_at_the_usual_level(program: Program) -> None:
     """A good run tells of its end and of nothing else."""
     done = await program("images", *PACE, "--log-format", "json")
@@ -888,3 +926,92 @@ def read_terminal(parent: int) -> bytes:
         while piece := os.read(parent, 4096):
             data += piece
     return data
+
+
+# --- reports -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("images", "-o", "x.ndjson"), ("registries",), ("snapshot", "nights")])
+async def test_reports(program: Program, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A monitor is told of start and success, the figures are written; neither log nor summary holds its URL."""
+    (tmp_path / "nights").mkdir()
+    async with RawServer(answer(b"", "Connection: close")) as monitor:
+        told = ("--ping", f"{monitor.url}/TOKEN", "--metrics-file", "x.prom", "--summary", "run.json")
+        done = await program(*command, *PACE, *told, "-vv")
+    assert done.code == 0
+    assert [request.head.partition(b" HTTP")[0] for request in monitor.requests] == [
+        b"GET /TOKEN/start",
+        b"POST /TOKEN",
+    ]
+    assert "TOKEN" not in done.err + (tmp_path / "run.json").read_text()
+    metrics = (tmp_path / "x.prom").read_text()
+    assert 'ncrawl_last_run_exit_code{account="default"} 0\n' in metrics
+    assert "ncrawl_last_success_timestamp_seconds{" in metrics
+    assert ('ncrawl_registries{account="default",region="kr",verdict="complete"} 6\n' in metrics) is (
+        command[0] != "registries"
+    )
+    assert ("ncrawl_snapshots_kept{" in metrics) is (command[0] == "snapshot")
+
+
+async def test_reports_of_a_run_without_keys(program: Program, tmp_path: Path) -> None:
+    """What ends before the first request is told as well: exit 2, and why."""
+    program.environ["NCLOUD_SECRET_KEY"] = ""
+    async with RawServer(answer(b"", "Connection: close")) as monitor:
+        done = await program("images", "--ping", f"{monitor.url}/x", "--metrics-file", "x.prom", "--account", "a")
+    assert done.code == 2
+    assert [request.target for request in monitor.requests] == ["/x/start", "/x/fail"]
+    assert 'ncrawl_last_run_exit_code{account="a"} 2\n' in (tmp_path / "x.prom").read_text()
+
+
+async def test_a_monitor_that_is_away_changes_nothing(program: Program) -> None:
+    """The exit code and the output are those of a run without it; two warnings say so."""
+    done = await program("images", *PACE, "--ping", "http://127.0.0.1:1/TOKEN", "--metrics-file", "nowhere/x.prom")
+    assert (done.code, len(done.lines)) == (0, 400)
+    warnings = [line for line in done.err.splitlines() if line.startswith("ncrawl: warning: ")]
+    assert len(warnings) == 3
+    assert "TOKEN" not in done.err
+
+
+@pytest.mark.world(registries=60, images=4000, latency_ms=60)
+@pytest.mark.parametrize("command", ["images", "snapshot"])
+async def test_a_stopped_run_is_told_and_says_how_to_go_on(program: Program, tmp_path: Path, command: str) -> None:
+    """A monitor hears of 143; who stopped `images` learns that a snapshot could have been taken up."""
+    (tmp_path / "nights").mkdir()
+    arguments = ["images", "-o", "x.ndjson"] if command == "images" else ["snapshot", "nights"]
+    async with RawServer(answer(b"", "Connection: close")) as monitor:
+        process = await program.start(*arguments, "--ping", f"{monitor.url}/x", "--concurrency", "2", "-vv")
+        assert process.stderr
+        async with asyncio.timeout(20):
+            while b"debug: GET " not in (line := await process.stderr.readline()):
+                assert line
+            process.send_signal(signal.SIGTERM)
+            err = (await process.stderr.read()).decode()
+            assert await process.wait() == 143
+    assert [request.target for request in monitor.requests] == ["/x/start", "/x/fail"]
+    assert ("`ncrawl snapshot DIR --resume`" in err) is (command == "images")
+
+
+@pytest.mark.world(registries=6, denied=3)
+@pytest.mark.parametrize("command", [("images", "-o", "x.ndjson"), ("snapshot", "nights")])
+async def test_the_first_that_are_missing_are_named_to_cron(
+    program: Program, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """Under -q: five of them, each with its reason, for a mail that one can act upon."""
+    (tmp_path / "nights").mkdir()
+    done = await program(*command, *PACE, "-q")
+    assert done.code == 3
+    named = re.findall(r"^ncrawl: error: \w+/\S+: denied: 401/210 ", done.err, re.MULTILINE)
+    assert len(named) == 5
+    assert "ncrawl: error: … and 4 more; --summary FILE holds them all\n" in done.err
+
+
+async def test_what_a_run_goes_by(program: Program, tmp_path: Path) -> None:
+    """-v: settings file, source of the keys, gateway and version, page sizes learned, and the output in the end."""
+    (tmp_path / "my.toml").write_text("page_size = 20\n")
+    done = await program("images", *PACE, "-v", "--config", "my.toml", "-o", "x.ndjson")
+    assert "ncrawl: info: settings: my.toml\n" in done.err
+    assert "ncrawl: info: keys: environment (NCLOUD_ACCESS_KEY_ID, " in done.err
+    assert "ncrawl: info: gateway: http://127.0.0.1:" in done.err
+    assert ", API v2, zone public, regions kr, sgn, jpn\n" in done.err
+    assert "ncrawl: info: kr: the gateway gives up to 20 records a page\n" in done.err
+    assert re.search(r"^400 lines, [\d,]+ bytes: x\.ndjson$", done.err, re.MULTILINE)

@@ -180,7 +180,8 @@ async def test_reader_of_standard_error_that_comes_late(program: Program, kind: 
         said = (await told).lstrip(b"\0").decode()
     assert code == 0
     assert said.count("complete, ") == 18 + 3
-    assert said.rstrip().splitlines()[-3].split()[0] == "kr"
+    table = [line.split()[0] for line in said.rstrip().splitlines()[-6:-1]]
+    assert table == ["region", "kr", "sgn", "jpn", "total"]
 
 
 async def test_long_lines_of_a_command_that_is_killed(program: Program, tmp_path: Path) -> None:

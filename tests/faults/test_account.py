@@ -76,11 +76,15 @@ def test_key_revoked(after: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "offset_s", [sign * size for sign in (1, -1) for size in (4 * 60, 6 * 60, HOUR_S, DAY_S, 300 * DAY_S)]
+    ("api", "offset_s"),
+    [
+        *(("v2", sign * size) for sign in (1, -1) for size in (4 * 60, 6 * 60, HOUR_S, DAY_S, 300 * DAY_S)),
+        ("v3", HOUR_S),
+    ],
 )
-def test_clock_that_is_off(offset_s: float, tmp_path: Path) -> None:
+def test_clock_that_is_off(api: str, offset_s: float, tmp_path: Path) -> None:
     """It is measured, corrected once, said once and told in the summary; one request a region more at most (C1)."""
-    gateway = Gateway(clock_offset_s=offset_s)
+    gateway = Gateway(clock_offset_s=offset_s, api=api)
     outcome = crawl(gateway, tmp_path)
     assert problems(outcome, gateway) == []
     assert outcome.exit_code == 0

@@ -205,18 +205,35 @@ def slow_world() -> World:
     return World.of(20, 30)
 
 
-@pytest.mark.parametrize("fault", OUTAGES.values(), ids=OUTAGES)
-def test_one_region_down_for_minutes(fault: Fault, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("api", "fault"), [*(("v2", fault) for fault in OUTAGES), ("v3", "503")])
+def test_one_region_down_for_minutes(api: str, fault: str, tmp_path: Path) -> None:
     """It is held and probed; the others finish meanwhile; it resumes at the first answer, and all is complete (N11)."""
-    outage = Outage(("sgn",), 2, 302, fault)
-    gateway = Gateway(slow_world(), meddle=outage)
+    outage = Outage(("sgn",), 2, 302, OUTAGES[fault])
+    gateway = Gateway(slow_world(), meddle=outage, api=api)
     outcome = crawl(gateway, tmp_path, rate="20")
     assert_healed(outcome, gateway)
     ended_s = {place.region: at_s - outage.began_s for place, at_s in ((a.place, a.at_s) for a in gateway.attempts)}
-    assert max(ended_s["kr"], ended_s["jpn"]) < 60
+    assert max(at_s for region, at_s in ended_s.items() if region != "sgn") < 60
     assert 302 < ended_s["sgn"] < 302 + 60
     events = [event for _, event, region in outcome.events if region == "sgn" and event.startswith("Region")]
     assert events == ["RegionHeld", "RegionReleased"]
+
+
+@pytest.mark.parametrize("api", ["v2", "v3"])
+def test_who_waits_where_one_region_is_throttled(api: str, tmp_path: Path) -> None:
+    """Behind one host a Retry-After is meant for the account; where each region has a host, for that one's requests."""
+    refused = misdeeds.refused(429, "410", "Throttle Limited", "Retry-After: 40")
+
+    def meddle(place: Place, nth: int, _number: int) -> Fault | None:
+        return refused if place == Place("sgn", None, 1) and nth == 1 else None
+
+    gateway = Gateway(slow_world(), meddle=meddle, api=api)
+    outcome = crawl(gateway, tmp_path, rate="20")
+    assert_healed(outcome, gateway)
+    began_s = gateway.attempts[0].at_s
+    ended_s = {attempt.place.region: attempt.at_s - began_s for attempt in gateway.attempts}
+    assert ended_s.pop("sgn") > 40
+    assert (max(ended_s.values()) > 40) is (api == "v2")
 
 
 def test_one_region_down_for_good(tmp_path: Path) -> None:

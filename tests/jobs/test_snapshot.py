@@ -970,13 +970,15 @@ def test_quiet_says_nothing_of_a_good_night(night: Night, capsys: pytest.Capture
 def test_quiet_names_what_a_bad_night_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Cron's mail holds one line: which snapshot, and how much is missing."""
+    """Cron's mail holds what is missing, and why, and which snapshot lacks how much."""
     with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=60, denied=1)) as night:
         assert night.snapshot("--quiet") == 3
         (name,) = night.names()
         lacking = f"{len(CODES)} of {4 * len(CODES)} registries"
         told = f"{night.folder / name} is incomplete: {lacking}; its manifest.json says what is missing"
-        assert capsys.readouterr().err.splitlines() == [f"ncrawl: error: {told}"]
+        *named, last = capsys.readouterr().err.splitlines()
+    assert last == f"ncrawl: error: {told}"
+    assert [line.partition(": denied: ")[2] for line in named] == ["401/210 Permission Denied"] * len(CODES)
 
 
 def test_retention_says_what_it_removed(night: Night, capsys: pytest.CaptureFixture[str]) -> None:

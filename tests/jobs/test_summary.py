@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import asdict, replace
 
-from crawler.cli.tables import MOST_REGISTRIES_SHOWN, tables
+from crawler.cli.tables import MOST_REGISTRIES_SHOWN, missing_lines, tables
 from crawler.core.model import ListingResult, Verdict
 from crawler.core.patterns import Patterns
 from crawler.engine.spec import CrawlResult, StopReason
@@ -105,16 +105,65 @@ def test_observed() -> None:
 
 
 def test_table_of_regions() -> None:
-    """A line a region in the order asked for, columns aligned, thousands apart; a region without results too."""
-    head, kr, sgn = tables(result(GOOD), ["kr", "sgn"]).splitlines()
+    """A line a region in the order asked for, columns aligned, thousands apart; a region without registries too."""
+    nothing = replace(LIST, region="sgn", images=0)
+    head, kr, sgn, total = tables(result(GOOD, discoveries=[LIST, nothing]), ["kr", "sgn"]).splitlines()
     assert head.split()[0] == "region"
-    assert len(head) == len(kr) == len(sgn)
+    assert len(head) == len(kr) == len(sgn) == len(total)
     cells = dict(zip(head.split(), kr.split(), strict=True))
     assert cells["complete"] == "1"
     assert cells["images"] == "1,200"
     assert cells["requests"] == "15"
     assert (cells["retries"], cells["throttled"], cells["seconds"]) == ("2", "1", "4.2")
     assert dict(zip(head.split(), sgn.split(), strict=True))["images"] == "0"
+
+
+def test_regions_are_summed_up() -> None:
+    """A total where there are several regions; its seconds are those of the whole run, from first to last."""
+    late = replace(GOOD, region="sgn", started_ms=GOOD.started_ms + 1_000, finished_ms=GOOD.finished_ms + 2_000)
+    head, _, _, total = tables(result(GOOD, late), ["kr", "sgn"]).splitlines()
+    cells = dict(zip(head.split(), total.split(), strict=True))
+    assert (cells["region"], cells["registries"], cells["images"], cells["requests"]) == ("total", "4", "2,400", "29")
+    assert cells["seconds"] == "6.2"
+    assert "total" not in tables(result(GOOD), ["kr"])
+
+
+def test_only_regions_that_were_asked() -> None:
+    """Who names kr/team-a is not told of two regions that have nothing."""
+    text = tables(result(GOOD, discoveries=[]), ["sgn", "kr", "jpn"])
+    assert [line.split()[0] for line in text.splitlines()] == ["region", "kr"]
+
+
+def test_the_table_fits_a_terminal() -> None:
+    """With every verdict and large numbers it has 80 columns at most, and nothing that is not zero is left out."""
+    bad = [replace(GOOD, registry=verdict, verdict=verdict, reason="x", images=10**9) for verdict in Verdict]
+    text = tables(result(*bad, replace(GOOD, region="sgn")), ["kr", "sgn"])
+    table, _, _ = text.partition("\n\n")
+    assert max(map(len, table.splitlines())) <= 80
+    besides = "besides: 1 incomplete, 1 denied, 1 gone, 1 unverified, 1 complete_with_drift,\n  16 retries, 8 throttled"
+    assert table.endswith(f"\n{besides}")
+
+
+def test_the_output_is_named() -> None:
+    """What was written, and where to; its name steers no terminal."""
+    file = StoredFile(name="a\x1b.ndjson", bytes=123456, sha256="", lines=1200)
+    assert tables(result(GOOD), ["kr"], output=file).endswith("\n1,200 lines, 123,456 bytes: a\\x1b.ndjson")
+    out = StoredFile(name="-", bytes=1, sha256="", lines=1)
+    assert tables(result(GOOD), ["kr"], output=out).endswith("\n1 line, 1 bytes: standard output")
+
+
+def test_the_first_few_that_are_missing() -> None:
+    """For a mail: so many, each with its reason; the lists of registries first, and no expected gaps."""
+    denied = [replace(NOTHING, registry=f"r-{n}", verdict=Verdict.DENIED, reason="401/210 no") for n in range(9)]
+    failed = replace(LIST, region="jpn", verdict=Verdict.FAILED, reason="connection lost")
+    ended = result(GOOD, *denied, discoveries=[LIST, failed], expected_gaps=Patterns(["kr/r-0"]))
+    assert missing_lines(ended, 2) == [
+        "jpn, list of registries: failed: connection lost",
+        "kr/r-1: denied: 401/210 no",
+        "kr/r-2: denied: 401/210 no",
+        "… and 6 more; --summary FILE holds them all",
+    ]
+    assert missing_lines(result(GOOD), 2) == []
 
 
 def test_what_is_missing_stands_under_the_table() -> None:

@@ -131,6 +131,8 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
         "verify": "always",
         "deadline": "1h30m",
         "summary": "s.json",
+        "metrics_file": "m.prom",
+        "ping": "https://hc.example/x?y=1",
         "log_format": "json",
         "verbose": 2,
         "quiet": False,
@@ -155,7 +157,8 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
         "p", "a.b_c-1", "gov", "v2", ("https://[::1]:8443",), True, True,
         (GOV.regions[1], GOV.regions[0]), ("a", "kr/b"), "-",
         ("kr/old-*", "tmp"), ("*/broken",), "o.gz", 0.5, 7.0, 1, 97, VerifyMode.ALWAYS, 5400.0,
-        "s.json", "json", 2, False, "zstd", "2.5%", True, 7200.0, "latest", 30, 90,
+        "s.json", "m.prom", "https://hc.example/x?y=1", "json", 2, False, "zstd", "2.5%", True, 7200.0, "latest",
+        30, 90,
     )  # fmt: skip
 
 
@@ -306,6 +309,18 @@ def test_variables_of_kubernetes_services_are_ignored(load: Layers, problems: Pr
         ({"output": "x.csv.gz"}, "'x.csv.gz' will not do: .csv is another format"),
         ({"output": "x.ndjson.GZ"}, "'x.ndjson.GZ' is compressed only if it ends in .gz: write it in small letters"),
         ({"summary": "-"}, "standard output is for data"),
+        ({"metrics_file": "-"}, "--metrics-file: '-' will not do: standard output is for data"),
+        ({"ping": "hc.example/TOKEN"}, "--ping: the value (not shown) is not a URL such as https://host/path; http is"),
+        ({"ping": "http://hc.example/TOKEN"}, "http is for loopback only"),
+        ({"ping": "https://u:TOKEN@hc.example/"}, "there is no user or password in it"),
+        ({"ping": "https://hc.example:0/TOKEN"}, "is not a URL"),
+        ({"ping": "https://hc.example:x/TOKEN"}, "is not a URL"),
+        ({"ping": "ftp://127.0.0.1/TOKEN"}, "is not a URL"),
+        ({"ping": "https://hc.example/TOKEN#x"}, "has a fragment (#)"),
+        ({"ping": "https://hc.example/TOKEN x"}, "percent-encoded"),
+        ({"ping": "https://hc.example/TOKEN\r\nHost: x"}, "percent-encoded"),
+        ({"ping": "https://hc.example/TOKEN/한국"}, "percent-encoded"),
+        ({"ping": "https://"}, "is not a URL"),
         ({"region": ("kr", "mars")}, "--region: 'mars' is no region of zone public: give kr, sgn, jpn"),
         ({"region": ("krs",), "zone": "public"}, "'krs' is no region of zone public"),
         ({"registry": ("../x",)}, "REGISTRY: '../x': '..' cannot be a registry's name"),
@@ -316,6 +331,7 @@ def test_variables_of_kubernetes_services_are_ignored(load: Layers, problems: Pr
         ({"verbose": 1, "quiet": True}, "--quiet and --verbose contradict each other"),
         ({"output": "a.json", "summary": "./a.json"}, "--output and --summary name the same file"),
         ({"output": "a.json", "summary": "b/../a.json"}, "--output and --summary name the same file"),
+        ({"metrics_file": "a", "summary": "a"}, "--summary and --metrics-file name the same file"),
         ({"config": "absent.toml"}, "--config: cannot read"),
     ],
 )
@@ -325,6 +341,13 @@ def test_bad_values_get_one_sentence(problems: Problems, flags: Flags, sentence:
     assert len(found) == 1
     assert sentence in found[0]
     assert len(found[0]) < 300
+    assert "TOKEN" not in found[0]
+
+
+@pytest.mark.parametrize("url", ["https://hc.example", "http://127.0.0.1:80/a%2Fb?c=d&e", "https://[::1]:8/x"])
+def test_pings_go_where_nothing_is_read_on_its_way(load: Layers, url: str) -> None:
+    """By https, or http on loopback; path and query are left as they are."""
+    assert load({"ping": url}).ping == url
 
 
 @pytest.mark.parametrize(

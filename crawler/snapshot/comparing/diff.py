@@ -52,15 +52,27 @@ class Difference(NamedTuple):
     after: bytes | None = None
     fields: tuple[str, ...] = ()
 
+    @property
+    def level(self) -> str:
+        """What it is a difference of: a ``registry`` or an ``image``."""
+        return "registry" if self.name is None else "image"
+
     def line(self) -> bytes:
         """Encode as one line of NDJSON, with both records spliced in as they are."""
-        level = b"registry" if self.name is None else b"image"
         place = map(_encode, (self.account, self.region, self.registry))
         fields = b",".join(map(encode_text, self.fields))
         return (
             b'{"change":"%b","level":"%b","account":%b,"region":%b,"registry":%b,"image":null,"name":%b,'
             b'"before":%b,"after":%b,"fields":[%b]}\n'
-        ) % (self.change.encode(), level, *place, _encode(self.name), _splice(self.before), _splice(self.after), fields)
+        ) % (
+            self.change.encode(),
+            self.level.encode(),
+            *place,
+            _encode(self.name),
+            _splice(self.before),
+            _splice(self.after),
+            fields,
+        )
 
 
 def diff(old: Side, new: Side, witness: Witness | None = None) -> Iterator[Difference]:

@@ -1,0 +1,54 @@
+"""What people are told of registries that they named and that do not exist: in words, not as a status code."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from crawler.core.model import Verdict
+from crawler.core.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from crawler.core.model import ListingResult
+    from crawler.engine.spec import CrawlResult
+
+_MOST_COMPARED = 2_000
+"""Names to look for similar ones among, which takes 10 ms a thousand; above it nothing is suggested."""
+
+
+def is_absent(one: ListingResult, result: CrawlResult) -> bool:
+    """Whether a registry was named, rather than found in a list, and nothing but 404 came of it."""
+    return not (one.exists or result.discoveries or result.is_expected(one)) and one.verdict is Verdict.FAILED
+
+
+def absent_lines(result: CrawlResult) -> list[str]:
+    """Return a line for each name that no registry has where it was looked for.
+
+    The names that there are, as far as the run came to know any, show what may have been meant.
+    """
+    regions: defaultdict[str, list[str]] = defaultdict(list)
+    known: defaultdict[str, list[str]] = defaultdict(list)
+    for one in result.registries:
+        if one.registry is not None and is_absent(one, result):
+            regions[one.registry].append(one.region)
+        elif one.registry is not None and one.pages:
+            known[one.registry].append(one.region)
+    return [
+        f"{visible(name)}: no such registry in {_or(sorted(regions[name]))}{_hint(name, known)}"
+        for name in sorted(regions)
+    ]
+
+
+def _hint(name: str, known: dict[str, list[str]]) -> str:
+    if name in known:
+        return f"; there is one in {' and '.join(sorted(known[name]))}"
+    close = get_close_matches(name, known, n=1) if len(known) <= _MOST_COMPARED else []
+    return f"; did you mean {visible(close[0])}?" if close else ""
+
+
+def _or(words: Collection[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last

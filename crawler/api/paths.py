@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.api.zones import check_registry_name
-from crawler.core.errors import InvalidRegistryNameError
+from crawler.core.errors import InvalidNameError
 
 if TYPE_CHECKING:
-    from crawler.api.collections import Collection
     from crawler.core.model import PageRequest
-
-
-def list_of(request: PageRequest) -> tuple[Collection, tuple[str, ...]]:
-    """Return what a request is for a page of, and the names that this is within, from the registry downwards."""
-    return (REGISTRIES, ()) if request.registry is None else (IMAGES, (request.registry,))
 
 
 def list_path(request: PageRequest, version: str) -> str:
@@ -24,21 +17,24 @@ def list_path(request: PageRequest, version: str) -> str:
 
     Raises:
         InvalidRegistryNameError: the registry's name is not on the allow-list.
+        InvalidNameError: a deeper name cannot be sent.
     """
-    collection, within = list_of(request)
-    return collection.paths[version].format(*map(check_registry_name, within[:1]), *map(path_segment, within[1:]))
+    within = request.within
+    return request.collection.paths[version].format(
+        *map(check_registry_name, within[:1]), *map(path_segment, within[1:])
+    )
 
 
 def path_segment(name: str) -> str:
     """Return a name as one segment of a path, whatever it holds: nothing climbs, and nothing ends the path.
 
     Raises:
-        InvalidRegistryNameError: UTF-8 has no bytes for it, or it is empty; nothing was sent.
+        InvalidNameError: UTF-8 has no bytes for it, or it is empty; nothing was sent.
     """
     try:
         encoded = quote(name, safe="")
     except UnicodeEncodeError:
         encoded = ""
     if not encoded:
-        raise InvalidRegistryNameError(name)
+        raise InvalidNameError(name)
     return encoded.replace(".", "%2E") if encoded in (".", "..") else encoded

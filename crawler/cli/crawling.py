@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from crawler.api.collections import REGISTRIES
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import MORE_MEMORY, within_limits
 from crawler.cli.logs import configure_logging, log
@@ -27,39 +28,40 @@ from crawler.jobs.streaming import stream
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from crawler.core.collection import Collection
     from crawler.engine.crawl import Crawl
     from crawler.jobs.caller import KeySource
     from crawler.settings.loading import Settings
 
 
-def crawl_command(settings: Settings, *, images: bool) -> int:
+def crawl_command(settings: Settings, level: Collection) -> int:
     """Crawl as the settings say, stream the lines, and return the exit code."""
     configure_logging(settings)
     forbid_dumps()
-    code = reported(settings, lambda report: _crawl(settings, report, images=images))
-    if images and code in INTERRUPTED:
+    code = reported(settings, lambda report: _crawl(settings, level, report))
+    if level is not REGISTRIES and code in INTERRUPTED:
         log.warning("what was stopped begins anew next time; `ncrawl snapshot DIR --resume` would go on")
     return code
 
 
-def _crawl(settings: Settings, report: Report, *, images: bool) -> int:
+def _crawl(settings: Settings, level: Collection, report: Report) -> int:
     settings = within_limits(settings)
     check_surroundings(settings, teller(settings))
-    return run(lambda: stream_to_exit_code(settings, images=images, report=report))
+    return run(lambda: stream_to_exit_code(settings, level, report=report))
 
 
 async def stream_to_exit_code(
-    settings: Settings, *, images: bool, keys: KeySource | None = None, report: Report | None = None
+    settings: Settings, level: Collection, *, keys: KeySource | None = None, report: Report | None = None
 ) -> int:
     """Crawl, stream the lines, tell how it goes, and return the exit code.
 
     Args:
         settings: what was asked for.
-        images: False lists registries only.
+        level: what to list.
         keys: where they come from; None looks where the provider's own tools do.
         report: what takes in what there is to report.
     """
-    return exit_code(await stream(settings, calling(settings, report, keys=keys), images=images))
+    return exit_code(await stream(settings, calling(settings, report, keys=keys), level))
 
 
 def calling(

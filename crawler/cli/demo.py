@@ -45,6 +45,7 @@ def command(**flags: Any) -> int:
 
 
 async def _demo(settings: Settings) -> int:
+    from crawler.api.collections import IMAGES  # noqa: PLC0415 - likewise
     from crawler.cli.crawling import stream_to_exit_code  # noqa: PLC0415 - likewise
     from crawler.cli.logs import say  # noqa: PLC0415
     from crawler.core.secret import KeyPair, Secret  # noqa: PLC0415
@@ -61,7 +62,7 @@ async def _demo(settings: Settings) -> int:
         settings = replace(settings, gateway=(emulator.url,), rate=inf)
         where = f"{world.registries} registries in each of {len(settings.region)} regions"
         say(settings, f"Crawling an emulated account of {where}…")
-        code = await stream_to_exit_code(settings, images=True, keys=find)
+        code = await stream_to_exit_code(settings, IMAGES, keys=find)
     if settings.output != "-":
         say(settings, f"\n{_first_line(settings.output)}")
         say(settings, "With your own keys: export NCLOUD_ACCESS_KEY_ID=… NCLOUD_SECRET_KEY=…; ncrawl images | head")

@@ -135,6 +135,7 @@ _WORLD: list[click.Parameter] = [
     _choice("--sort", Sort, "Order of images; random is a fresh order of every list on each request."),
     _number("--change-rate", _MEAN, "Images inserted, deleted or touched after each page, on average: 0.3."),
     _number("--registry-change-rate", _MEAN, "Registries created or deleted after each page of their list."),
+    _number("--tag-change-rate", _MEAN, "Tags pushed, moved or deleted after each page of their list."),
 ]
 _LOAD: list[click.Parameter] = [
     _duration("latency", "Before each answer: 100, 100ms, 1.5s."),

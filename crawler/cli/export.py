@@ -20,16 +20,17 @@ Examples:
   ncrawl export /var/lib/ncrawl -o /srv/inventory
   ncrawl export --all /var/lib/ncrawl -o /srv/inventory
   ncrawl export --format csv /var/lib/ncrawl/20261123T020000Z -o sheets
-  duckdb -c "FROM read_parquet('/srv/inventory/images/*/*/*.parquet') LIMIT 10"
+  duckdb -c "FROM '/srv/inventory/images/*/*/*.parquet' LIMIT 10"
 
 \b
-OUT holds {registries,images,tags,verdicts}/snapshot=ID/region=R/….parquet: a column for each field that the API
-documents, the same every night; extra, a JSON object, for all that they do not hold, to the letter; absent, a JSON
-list, names documented fields that a record lacks. What is in extra comes before a column.
+OUT holds {registries,images,tags,verdicts}/snapshot=ID/region=R/….parquet:
+a column for each field that the API documents, the same every night; extra, a
+JSON object, for all that they do not hold, to the letter; absent, a JSON
+list, names documented fields that a record lacks. What extra holds is first.
 
 \b
-Exit codes: 0 exported, or there already, 2 usage, or pyarrow is missing, 3 a snapshot is damaged, 74 cannot write,
-            75 another export is writing there"""
+Exit codes: 0 exported, or there already, 2 usage, or pyarrow is missing,
+            3 a snapshot is damaged, 74 cannot write, 75 another export"""
 
 
 @click.command("export", epilog=_EPILOG)

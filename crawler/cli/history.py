@@ -22,16 +22,18 @@ _LONGEST_SENTENCE = 1_000
 _EPILOG = """\b
 Examples:
   ncrawl history /var/lib/ncrawl kr/team-a
-  ncrawl history /var/lib/ncrawl kr/team-a/app/web --format text --ignore pull_count
-  ncrawl history /var/lib/ncrawl kr/team-a/app/web --tag v1 | jq -r '"\\(.snapshot) \\(.change)"'
+  ncrawl history /var/lib/ncrawl kr/team-a/app/web --format text
+  ncrawl history --ignore pull_count /var/lib/ncrawl kr/team-a/app/web
+  ncrawl history /var/lib/ncrawl kr/team-a/app/web --tag v1 | jq .snapshot
 
 \b
-A line a change: first (seen), changed (which fields), gone, unknown (a list is not whole, excluded, or the snapshot
-  is damaged), back (seen again, and what has changed since it was seen last).
+A line a change: first (seen), changed (which fields), gone, unknown (a list
+is not whole, excluded, or the snapshot is damaged), back (seen again, and
+what has changed since it was seen last).
 
 \b
-Exit codes: 0 told, 2 usage, or no snapshot ever had it, 3 it is unknown in some snapshot, 74 cannot write,
-            141 the reader closed the pipe"""
+Exit codes: 0 told, 2 usage, or no snapshot ever had it,
+            3 unknown in some snapshot, 74 cannot write, 141 pipe closed"""
 
 
 @click.command("history", epilog=_EPILOG)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 import orjson
-from msgspec.structs import asdict
 
 from crawler.cli.streams import standard_error
+from crawler.core.collection import label
 from crawler.core.events import (
     ClockCorrected,
     FieldOverridden,
@@ -21,12 +21,12 @@ from crawler.core.events import (
     RunStopped,
     Throttled,
     TryFailed,
+    fields_of,
 )
 from crawler.core.model import Verdict
-from crawler.core.text import visible
+from crawler.core.text import iso, visible
 from crawler.engine.retry_policy import LONGEST_HOLD_S, SHORTEST_HOLD_S
 from crawler.engine.spec import StopReason
-from crawler.jobs.summary import iso
 
 if TYPE_CHECKING:
     from crawler.core.events import Event
@@ -39,7 +39,6 @@ LONGEST_MESSAGE = 300
 _LONGEST_COMPLAINT = 10_000
 WHOLE = {"longest": _LONGEST_COMPLAINT}
 """Extra of a record that is to be shown whole, because somebody may paste it."""
-_NOT_WORTH_A_WORD = (Verdict.COMPLETE, Verdict.UNVERIFIED, Verdict.GONE)
 _REFUSALS = (StopReason.KEY_REFUSED.value, StopReason.QUOTA.value)
 
 
@@ -82,7 +81,7 @@ def log_event(event: Event) -> None:
         return  # one a registry: not even worth a sentence
     level, message = _describe(event)
     if log.isEnabledFor(level):
-        fields = {name: visible(value) if isinstance(value, str) else value for name, value in asdict(event).items()}
+        fields = {name: visible(value) if isinstance(value, str) else value for name, value in fields_of(event).items()}
         log.log(level, "%s", message, extra={"event": {"event": type(event).__name__, **fields}})
 
 
@@ -126,10 +125,11 @@ def complain(text: str) -> None:
 def _describe(event: Event) -> tuple[int, str]:
     level = logging.WARNING
     match event:
-        case TryFailed(region, registry, page, reason, None):
-            level, told = logging.DEBUG, f"{_place(region, registry)}: page {page} is given up: {reason}"
-        case TryFailed(region, registry, page, reason, pause_s):
-            level, told = logging.INFO, f"{_place(region, registry)}: page {page}: {reason}; again in {pause_s:.1f} s"
+        case TryFailed(region, what, within, page, reason, None):
+            level, told = logging.DEBUG, f"{label(what, region, within)}: page {page} is given up: {reason}"
+        case TryFailed(region, what, within, page, reason, pause_s):
+            told = f"{label(what, region, within)}: page {page}: {reason}; again in {pause_s:.1f} s"
+            level = logging.INFO
         case Throttled(region, reason, rate_per_s):
             level, told = logging.INFO, f"{region}: {reason}; slowing down to {rate_per_s:.1f} requests a second"
         case RegionHeld(region, reason):
@@ -140,11 +140,11 @@ def _describe(event: Event) -> tuple[int, str]:
         case ClockCorrected(skew_s):
             told = f"this machine's clock is {abs(skew_s):.0f} s {'behind' if skew_s > 0 else 'ahead of'} the gateway's"
             told += "; signing with the gateway's time"
-        case ListingEnded(region, registry, verdict, reason, images):
-            told = f"{_place(region, registry)}: {verdict}, {images} found" + (f": {reason}" if reason else "")
-            level = logging.DEBUG if verdict in _NOT_WORTH_A_WORD else _level_of_lack(event)
-        case FieldOverridden(region, registry):
-            told = f"{_place(region, registry)} sent account, region or registry in a record; ours take their place"
+        case ListingEnded(region, what, within, verdict, reason, records):
+            told = f"{label(what, region, within)}: {verdict}, {records} found" + (f": {reason}" if reason else "")
+            level = _level_of_lack(event) if verdict.is_worth_a_word else logging.DEBUG
+        case FieldOverridden(region, what, within):
+            told = f"{label(what, region, within)} sent {_or(what.fields)} in a record; ours take their place"
         case RunStopped(reason):
             told = f"stopping: {reason}"
             level = logging.ERROR if reason.startswith(_REFUSALS) else logging.WARNING
@@ -161,5 +161,5 @@ def _is_json() -> bool:
     return bool(log.handlers) and isinstance(log.handlers[0].formatter, _JsonFormatter)
 
 
-def _place(region: str, registry: str | None) -> str:
-    return f"{region}/{registry}" if registry is not None else f"{region}, list of registries"
+def _or(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"

@@ -39,9 +39,9 @@ class Progress:
             click.echo(_CLEAR, nl=False, err=True)
 
     def _line(self) -> str:
-        done, left, images = self._crawl.progress
+        done, left, records = self._crawl.progress
         seconds = time.monotonic() - self._started_s
-        return f"{done:,} of {done + left:,} listings · {images:,} images · {seconds:.0f} s"
+        return f"{done:,} of {done + left:,} listings · {records:,} {self._crawl.level.name} · {seconds:.0f} s"
 
 
 def _is_behind() -> bool:

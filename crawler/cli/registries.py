@@ -24,6 +24,7 @@ Examples:
 def command(**flags: Any) -> int:
     """Stream every registry of every selected region as NDJSON."""
     settings = settings_from(flags)
-    from crawler.cli.crawling import crawl_command  # noqa: PLC0415 - `--help` should not wait for aiohttp
+    from crawler.api.collections import REGISTRIES  # noqa: PLC0415 - `--help` should not wait for aiohttp
+    from crawler.cli.crawling import crawl_command  # noqa: PLC0415 - likewise
 
-    return crawl_command(settings, images=False)
+    return crawl_command(settings, REGISTRIES)

@@ -12,14 +12,15 @@ from crawler.core.text import visible
 _MOST_PROBLEMS = 20
 _EPILOG = """\b
 Examples:
-  ncrawl report /var/lib/ncrawl -o report.html                   the newest snapshot, and how it came to that
-  ncrawl report /var/lib/ncrawl/latest -o report.html            the one that `latest` means
+  ncrawl report /var/lib/ncrawl -o report.html          the newest snapshot
+  ncrawl report /var/lib/ncrawl/latest -o report.html   what `latest` means
   ncrawl report /var/lib/ncrawl/20261123T020000Z > report.html
 
 \b
-The list of images that can be searched holds 100,000 of them at most: the stalest, and says so.
-Exit codes: 0 written, 2 usage, no snapshot, or it cannot be read; 3 the snapshot is damaged, and nothing is
-            written, or one before it is, and the page says so; 74 cannot write, 141 the reader closed the pipe"""
+The list of images that can be searched holds the 100,000 stalest at most.
+Exit codes: 0 written, 2 usage or no snapshot that can be read,
+            3 the snapshot is damaged, and nothing is written, or one before
+            it is, and the page says so, 74 cannot write, 141 pipe closed"""
 
 
 @click.command("report", epilog=_EPILOG)

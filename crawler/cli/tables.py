@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from crawler.api.collections import IMAGES
 from crawler.cli.absent import absent_lines, is_absent
 from crawler.cli.columns import fitted
 from crawler.core.model import Verdict
 from crawler.core.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from crawler.core.collection import Collection
     from crawler.core.model import ListingResult
     from crawler.engine.spec import CrawlResult
     from crawler.snapshot.manifest import StoredFile, TakenOver
 
 MOST_REGISTRIES_SHOWN = 20
 MOST_GAPS_SHOWN = 5
+_COSTS = ("requests", "retries", "throttled", "seconds")
 
 
 def tables(
     result: CrawlResult,
     regions: Iterable[str],
     *,
-    images: bool = True,
+    level: Collection = IMAGES,
     taken: TakenOver | None = None,
     output: StoredFile | None = None,
 ) -> str:
@@ -39,21 +43,19 @@ def tables(
     asked = {one.region for one in result.everything}
     result = _of_this_run(result)
     verdicts = [one for one in Verdict if one is Verdict.COMPLETE or any(r.verdict is one for r in result.registries)]
-    head = ("region", "registries", *verdicts, "images", "requests", "retries", "throttled", "seconds")
+    below = level.lineage[1:]
+    head = ("region", "registries", *verdicts, *(one.name for one in below), *_COSTS)
     rows = [
-        (region, _numbers(region, result, verdicts), _seconds(region, result)) for region in regions if region in asked
+        (region, _numbers(region, result, verdicts, below), _seconds(region, result))
+        for region in regions
+        if region in asked
     ]
     if len(rows) > 1:
-        rows.append(
-            (
-                "total",
-                [sum(column) for column in zip(*(numbers for _, numbers, _ in rows), strict=True)],
-                _seconds(None, result),
-            )
-        )
+        sums = [sum(column) for column in zip(*(numbers for _, numbers, _ in rows), strict=True)]
+        rows.append(("total", sums, _seconds(None, result)))
     table = [head, *((place, *(f"{number:,}" for number in numbers), took) for place, numbers, took in rows)]
-    if not images:
-        table = [row[:2] + row[-4:] for row in table]
+    if not below:
+        table = [row[:2] + row[-len(_COSTS) :] for row in table]
     text = fitted(table)
     if taken is not None:
         text.append(f"taken over from {taken.snapshot}: {taken.registries:,} registries, {taken.images:,} images")
@@ -63,8 +65,10 @@ def tables(
 
 
 def _of_this_run(result: CrawlResult) -> CrawlResult:
-    listed, lists = ([r for r in some if r.taken_from is None] for some in (result.registries, result.discoveries))
-    return replace(result, registries=listed, discoveries=lists)
+    listed, lists, deeper = (
+        [r for r in some if r.taken_from is None] for some in (result.registries, result.discoveries, result.deeper)
+    )
+    return replace(result, registries=listed, discoveries=lists, deeper=deeper)
 
 
 def _is_cut_off(one: ListingResult, result: CrawlResult) -> bool:
@@ -72,14 +76,15 @@ def _is_cut_off(one: ListingResult, result: CrawlResult) -> bool:
     return bool(result.stop_reason and one.reason and result.stop_reason in one.reason)
 
 
-def _numbers(region: str, result: CrawlResult, verdicts: list[Verdict]) -> list[int]:
+def _numbers(region: str, result: CrawlResult, verdicts: list[Verdict], below: tuple[Collection, ...]) -> list[int]:
+    listed = [one for one in result.listed if one.region == region]
     registries = [one for one in result.registries if one.region == region]
     lists = [one for one in result.discoveries if one.region == region]
     everything = [one for one in result.everything if one.region == region]
     return [
-        max(len(registries), *(one.images for one in lists), 0),
+        max(len(registries), *(one.records for one in lists), 0),
         *(sum(one.verdict is verdict for one in registries) for verdict in verdicts),
-        sum(one.images for one in registries),
+        *(sum(one.records for one in listed if one.collection is collection) for collection in below),
         sum(one.requests for one in everything),
         sum(one.retries for one in everything),
         sum(one.throttled for one in everything),
@@ -108,14 +113,12 @@ def missing_lines(result: CrawlResult, most: int) -> list[str]:
         most: registries that are named; how many more there are is said.
     """
     result = _of_this_run(result)
-    lacking = [one for one in result.registries if not one.verdict.is_good and not is_absent(one, result)]
+    lacking = [one for one in _below_regions(result) if not one.verdict.is_good and not is_absent(one, result)]
     named = [one for one in lacking if not _is_cut_off(one, result)]
     others = [one for one in named if not _is_gap(one, result)]
-    others.sort(key=attrgetter("verdict", "region", "registry"))
+    others.sort(key=attrgetter("verdict", "region", "within"))
     lines = [_told(one) for one in result.discoveries if not one.verdict.is_good]
-    if cut_off := len(lacking) - len(named):
-        counted = "1 registry was" if cut_off == 1 else f"{cut_off:,} registries were"
-        lines.append(f"{counted} not begun or not finished: {visible(result.stop_told or result.stop_reason or '')}")
+    lines += _cut_off(result, [one for one in lacking if _is_cut_off(one, result)])
     absent = absent_lines(result)
     lines += absent[:most]
     lines += map(_told, others[: max(0, most - len(absent))])
@@ -124,24 +127,31 @@ def missing_lines(result: CrawlResult, most: int) -> list[str]:
     return lines
 
 
+def _below_regions(result: CrawlResult) -> list[ListingResult]:
+    """Return how the lists of registries' contents ended, at every level."""
+    return [*result.registries, *result.deeper]
+
+
 def _is_gap(one: ListingResult, result: CrawlResult) -> bool:
-    return one.verdict is not Verdict.GONE and result.is_expected(one)
+    return one.verdict.is_gap and result.is_expected(one)
 
 
 def _incomplete(result: CrawlResult) -> list[str]:
     lines = missing_lines(result, MOST_REGISTRIES_SHOWN)
-    lacking = (one for one in result.registries if not one.verdict.is_good and not _is_cut_off(one, result))
-    if gaps := sorted(
-        (one for one in lacking if _is_gap(one, result)), key=attrgetter("verdict", "region", "registry")
-    ):
-        some = ", ".join(
-            f"{one.region}/{visible(one.registry or '')} ({one.verdict})" for one in gaps[:MOST_GAPS_SHOWN]
-        )
+    lacking = (one for one in _below_regions(result) if not one.verdict.is_good and not _is_cut_off(one, result))
+    if gaps := sorted((one for one in lacking if _is_gap(one, result)), key=attrgetter("verdict", "region", "within")):
+        some = ", ".join(f"{visible(one.label)} ({one.verdict})" for one in gaps[:MOST_GAPS_SHOWN])
         more = f" and {len(gaps) - MOST_GAPS_SHOWN:,} more" if len(gaps) > MOST_GAPS_SHOWN else ""
         lines.append(f"expected gaps: {some}{more}")
     return ["", *lines] if lines else []
 
 
+def _cut_off(result: CrawlResult, lists: list[ListingResult]) -> Iterator[str]:
+    """Yield how many there are of each kind of which the end of the run left the list undone."""
+    for kind, number in Counter(one.collection.lineage[-2] for one in lists).items():
+        counted = f"1 {kind.singular} was" if number == 1 else f"{number:,} {kind.name} were"
+        yield f"{counted} not begun or not finished: {visible(result.stop_told or result.stop_reason or '')}"
+
+
 def _told(one: ListingResult) -> str:
-    place = f"{one.region}, list of registries" if one.registry is None else f"{one.region}/{visible(one.registry)}"
-    return f"{place}: {one.verdict}: {visible(one.reason or '')}"
+    return f"{visible(one.label)}: {one.verdict}: {visible(one.reason or '')}"

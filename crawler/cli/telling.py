@@ -84,7 +84,7 @@ def _tell_end(settings: Settings, ended: RunEnded) -> None:
         for line in missing_lines(ended.result, MOST_IN_A_MAIL):
             log.error("%s", line)
         return
-    text = tables(ended.result, ended.regions, images=ended.lists_images, taken=ended.taken_over, output=ended.output)
+    text = tables(ended.result, ended.regions, level=ended.level, taken=ended.taken_over, output=ended.output)
     if settings.log_format == "json":
         tell_end(settings, ended.manifest(), text)
     else:

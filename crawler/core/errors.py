@@ -4,7 +4,8 @@
     ├── UsageError                    2   configuration, arguments, no credentials: nothing was requested
     │   ├── ConfigurationError            every problem of the settings at once
     │   ├── CredentialsError              no keys, half a pair, unknown profile
-    │   └── InvalidRegistryNameError      a name that must not become part of a path
+    │   └── InvalidNameError              a name that must not become part of a path
+    │       └── InvalidRegistryNameError
     ├── RequestError                      one try of one page failed; `retry_policy` says what that calls for
     │   ├── NotSentError                  sent back while it waited for its turn: no failure of anybody
     │   ├── NetworkError                  no answer: refused, reset, name resolution
@@ -53,16 +54,23 @@ class CredentialsError(UsageError):
     """No usable keys."""
 
 
-class InvalidRegistryNameError(UsageError):
-    """A text that cannot be a registry's name and so never reaches a path."""
+class InvalidNameError(UsageError):
+    """A text that cannot be a name in a path and so never reaches one."""
+
+    what = "sent as a name"
+    rule = "at least one character, and no half of a surrogate pair"
 
     def __init__(self, name: str) -> None:
         self.name = name
         shown = name if len(name) <= 60 else name[:57] + "…"
-        super().__init__(
-            f"{shown!r} cannot be a registry's name: letters, digits, '.', '_' and '-' only, "
-            "no '.' in front and no two in a row, 255 characters at most"
-        )
+        super().__init__(f"{shown!r} cannot be {self.what}: {self.rule}")
+
+
+class InvalidRegistryNameError(InvalidNameError):
+    """A text that cannot be a registry's name and so never reaches a path."""
+
+    what = "a registry's name"
+    rule = "letters, digits, '.', '_' and '-' only, no '.' in front and no two in a row, 255 characters at most"
 
 
 class RequestError(NcrawlError):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 if TYPE_CHECKING:
+    from crawler.core.collection import Collection
     from crawler.core.model import Verdict
 
 
@@ -14,7 +16,8 @@ class TryFailed(Struct, frozen=True):
     """A try of one page failed; ``pause_s`` until the next one, None if it is given up."""
 
     region: str
-    registry: str | None
+    collection: Collection
+    within: tuple[str, ...]
     page: int
     reason: str
     pause_s: float | None
@@ -48,13 +51,14 @@ class ClockCorrected(Struct, frozen=True):
 
 
 class ListingEnded(Struct, frozen=True):
-    """A listing has its verdict; ``registry`` None is the region's list; ``is_expected`` if it may well be a gap."""
+    """A listing of so many records has its verdict; ``is_expected`` if it may well be a gap."""
 
     region: str
-    registry: str | None
+    collection: Collection
+    within: tuple[str, ...]
     verdict: Verdict
     reason: str | None
-    images: int
+    records: int
     is_expected: bool = False
 
 
@@ -62,7 +66,8 @@ class FieldOverridden(Struct, frozen=True):
     """The gateway sent a field that has the name of one of ours; ours wins. Told once a run."""
 
     region: str
-    registry: str | None
+    collection: Collection
+    within: tuple[str, ...]
 
 
 class RunStopped(Struct, frozen=True):
@@ -81,3 +86,17 @@ class Observer(Protocol):
 
     def __call__(self, event: Event, /) -> object:
         """Take an event."""
+
+
+def fields_of(event: Event) -> dict[str, object]:
+    """Return an event's fields as a log has them: what a list is within by name, and its records as ``images``."""
+    fields: dict[str, object] = {}
+    for name, value in asdict(event).items():
+        if name == "collection":
+            fields["registry"] = None
+        elif name == "within":
+            collection: Collection = event.collection  # type: ignore[union-attr]
+            fields |= zip(collection.within, value, strict=True)
+        else:
+            fields["images" if name == "records" else name] = value
+    return fields

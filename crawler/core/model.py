@@ -6,9 +6,14 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from crawler.core.collection import Collection, label
+
+Place = tuple[str, str, tuple[str, ...]]
+"""Which list: its collection's name, the region's code, and the names that it is within, from the registry down."""
+
 
 class Verdict(StrEnum):
-    """How the listing of one registry ended; every (region, registry) gets exactly one."""
+    """How a listing ended; every listing gets exactly one. What follows from a verdict is all said here."""
 
     COMPLETE = "complete"
     COMPLETE_WITH_DRIFT = "complete_with_drift"
@@ -20,13 +25,33 @@ class Verdict(StrEnum):
 
     @property
     def is_whole(self) -> bool:
-        """True when it is proved that every image that was there throughout is in the output."""
+        """True when it is proved that everything that was there throughout is in the output."""
         return self in (Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT)
 
     @property
     def is_good(self) -> bool:
         """True when nothing is known to be missing: whole, or looked at only once because that was asked for."""
         return self.is_whole or self is Verdict.UNVERIFIED
+
+    @property
+    def is_gap(self) -> bool:
+        """True when something is missing; what was discovered and is gone since is not."""
+        return not (self.is_good or self is Verdict.GONE)
+
+    @property
+    def accounts_for_all(self) -> bool:
+        """True when what the output does not have did not exist: the list is whole, or gone."""
+        return self.is_whole or self is Verdict.GONE
+
+    @property
+    def is_settled(self) -> bool:
+        """True when a run that is taken up again need not look: not so for what is gone, which may have come back."""
+        return self.is_good or self is Verdict.DENIED
+
+    @property
+    def is_worth_a_word(self) -> bool:
+        """True when a log tells of it unasked."""
+        return self not in (Verdict.COMPLETE, Verdict.UNVERIFIED, Verdict.GONE)
 
 
 class VerifyMode(StrEnum):
@@ -56,13 +81,15 @@ class PageRequest(Struct, frozen=True):
 
     Attributes:
         region: where to ask.
-        registry: whose images to list; None lists the registries themselves.
+        collection: what to list.
+        within: the names that the list is within, from the registry down.
         page: 1-based page number.
         page_size: records a page to ask for; None leaves it to the gateway.
     """
 
     region: Region
-    registry: str | None
+    collection: Collection
+    within: tuple[str, ...]
     page: int
     page_size: int | None
 
@@ -87,15 +114,34 @@ class Page(Struct, frozen=True):
     overridden: int = 0
 
 
-class ListingResult(Struct, frozen=True):
+class Outcome(Struct, frozen=True):
+    """What a listing concludes.
+
+    Attributes:
+        verdict: what can be relied on.
+        reason: why it is not plainly complete, for people; None if it is.
+        records: distinct ones that were given out.
+        count: the last ``count`` that the gateway gave, or None.
+        pages: pages received in all passes.
+        passes: passes begun.
+        page_size: records a page that the gateway gives, or that were asked for if one page held all.
+    """
+
+    verdict: Verdict
+    reason: str | None
+    records: int
+    count: int | None
+    pages: int
+    passes: int
+    page_size: int | None
+
+
+class ListingResult(Outcome, frozen=True, kw_only=True):
     """How one listing ended, and what it cost.
 
     Attributes:
-        registry: None for the list of a region's registries.
-        reason: why it is not plainly complete, for people.
-        images: distinct records given out: images, or registries.
-        count: the last ``count`` that the gateway gave.
-        page_size: records a page that the gateway gives.
+        collection: what was listed.
+        within: the names that the list is within, from the registry down.
         requests: attempts on the wire, repeated ones included.
         retries: tries after the first one of a page.
         throttled: answers that said "too fast".
@@ -106,14 +152,8 @@ class ListingResult(Struct, frozen=True):
     """
 
     region: str
-    registry: str | None
-    verdict: Verdict
-    reason: str | None
-    images: int
-    count: int | None
-    pages: int
-    passes: int
-    page_size: int | None
+    collection: Collection
+    within: tuple[str, ...]
     requests: int
     retries: int
     throttled: int
@@ -122,3 +162,18 @@ class ListingResult(Struct, frozen=True):
     exists: bool = True
     is_sorted: bool | None = None
     taken_from: str | None = None
+
+    @property
+    def place(self) -> Place:
+        """Which list it was."""
+        return self.collection.name, self.region, self.within
+
+    @property
+    def registry(self) -> str | None:
+        """The registry that it is of or in; None for the list of a region's registries."""
+        return self.within[0] if self.within else None
+
+    @property
+    def label(self) -> str:
+        """The list as people see it."""
+        return label(self.collection, self.region, self.within)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from functools import lru_cache
 
 _HIDDEN = (
     "\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
@@ -39,3 +41,14 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     parts = ((minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "m"), (rest, "s"))
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def iso(time_ms: float) -> str:
+    """Return milliseconds since 1970 as ISO 8601 in UTC with ``Z``."""
+    seconds, milliseconds = divmod(int(time_ms), 1000)
+    return f"{_to_the_second(seconds)}.{milliseconds:03}Z"
+
+
+@lru_cache(2)  # what ends in one second is told one after the other
+def _to_the_second(time_s: int) -> str:
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds").removesuffix("+00:00")

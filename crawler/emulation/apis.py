@@ -55,6 +55,10 @@ class Api(Protocol):
         """Return which list a request is for; None if there is no such path."""
         ...
 
+    def one(self, request: Request) -> Place | None:
+        """Return which image or tag a request is for by itself; None if there is no such path."""
+        ...
+
     def window(self, query: str) -> Window | None:
         """Return which page a query asks for; None if it cannot be served."""
         ...
@@ -124,6 +128,14 @@ class Version2:
                 return Place(region, *found)
         return None
 
+    def one(self, request: Request) -> Place | None:
+        """Find the image or tag in a path: a list's path and a name more."""
+        above, _, name = request.target.partition("?")[0].rpartition("/")
+        place = self.place(replace(request, target=above))
+        if not name or place is None or place.collection is REGISTRIES:
+            return None
+        return place._replace(names=(*place.names, unquote(name)))
+
     def window(self, query: str) -> Window | None:
         """Read the query."""
         options = self._options
@@ -179,6 +191,10 @@ class Version3:
         found = _beneath(path.removeprefix(BASE_PATH), "v3") if path.startswith(BASE_PATH) else None
         return found and Place(request.door, *found)
 
+    def one(self, request: Request) -> Place | None:  # noqa: ARG002 - no document tells of any
+        """Nothing has a path of its own."""
+        return None
+
     def window(self, query: str) -> Window | None:
         """Read the query."""
         asked = parse_qs(query, keep_blank_values=True)
@@ -190,7 +206,7 @@ class Version3:
 
     def record(self, collection: Collection, record: Record) -> Record:
         """Return a record."""
-        return _registry(record) if collection is REGISTRIES else _image(record)
+        return _LOOKS[collection.name](record)
 
     def body(
         self,
@@ -250,6 +266,32 @@ def _image(record: Record) -> Record:
         "lastPulledDateTime": _time(record["last_updated"]) if record["pull_count"] else None,
     }
 
+
+def _tag(record: Record) -> Record:
+    images = [
+        {
+            "mediaType": one["mediaType"],
+            "architecture": one["architecture"],
+            "os": one["os"],
+            "variant": one["variant"],
+            "digest": one["digest"],
+            "size": one["size"],
+            "createdDateTime": _time(one["created"]),
+            "updatedDateTime": _time(one["updated"]),
+            "lastPulledDateTime": _time(one["latest_pulled"]),
+        }
+        for one in record["images"]
+    ]
+    return {
+        "name": record["name"],
+        "digest": record["digest"],
+        "fullSize": record["full_size"],
+        "images": images,
+        "updatedDateTime": _time(record["last_updated"]),
+    }
+
+
+_LOOKS: Mapping[str, Callable[[Record], Record]] = {"registries": _registry, "images": _image, "tags": _tag}
 
 APIS: Mapping[str, Callable[[EmulatorOptions], Api]] = {"v2": Version2, "v3": Version3}
 """Every version there is, by name."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import random
 
     from crawler.emulation.options import Sort
+    from crawler.emulation.tags import Tags
     from crawler.emulation.world import Record, Registry
 
 
@@ -39,10 +40,11 @@ class Contents:
     """What one registry holds now; nothing is kept until the first change.
 
     Mutable state: ``_entries``, in listing order, where an int stands for an image as it was made and a record for
-    one that was inserted or touched; ``_deleted``, the names that ever went; ``version``, one more a change.
+    one that was inserted or touched; ``_deleted``, the names that ever went; ``_tags``, those of images whose tags
+    changed; ``version``, one more a change.
     """
 
-    __slots__ = ("_deleted", "_entries", "_inserted", "_sort", "registry", "version")
+    __slots__ = ("_deleted", "_entries", "_inserted", "_sort", "_tags", "registry", "version")
 
     def __init__(self, registry: Registry, sort: Sort) -> None:
         self.registry = registry
@@ -51,6 +53,7 @@ class Contents:
         self._entries: list[int | Record] | None = None
         self._inserted = 0
         self._deleted: set[str] = set()
+        self._tags: dict[str, Tags] = {}
 
     def __len__(self) -> int:
         return self.registry.images if self._entries is None else len(self._entries)
@@ -59,6 +62,41 @@ class Contents:
         """Return the record at a position in listing order."""
         entry = self._origin(position) if self._entries is None else self._entries[position]
         return self.registry.image(entry) if isinstance(entry, int) else entry
+
+    def find(self, name: str) -> Record | None:
+        """Return the record of an image; None if there is none of that name. O(log images), until the first change."""
+        if self._entries is None:
+            indices = range(self.registry.images)
+            at = bisect_left(indices, name, key=self.registry.image_name)
+            return self.registry.image(at) if at < len(indices) and self.registry.image_name(at) == name else None
+        position = self._position(name)
+        return None if position is None else self.record(position)
+
+    def tags(self, name: str) -> Tags | None:
+        """Return the tags of an image; None if there is no such image."""
+        if self.find(name) is None:
+            return None
+        return self._tags.get(name) or self.registry.tags_of(name)
+
+    def change_tags(self, name: str, rng: random.Random, now_ms: int) -> None:
+        """Push, move or delete a tag of an image, which counts as an update of the image.
+
+        Raises:
+            KeyError: there is no such image.
+        """
+        tags = self.tags(name)
+        if tags is None:
+            raise KeyError(name)
+        self._tags[name] = tags
+        tags.change(rng, now_ms)
+        self._materialised()
+        position = self._position(name)
+        assert position is not None
+        self._update(position, {"last_updated": now_ms})
+
+    def _position(self, name: str) -> int | None:
+        entries = self._materialised()
+        return next((at for at, entry in enumerate(entries) if self._name_of(entry) == name), None)
 
     def names_throughout(self) -> set[str]:
         """Return the names of the images that were there at every moment since the start. O(images)."""
@@ -96,9 +134,12 @@ class Contents:
 
     def _touch(self, entries: list[int | Record], rng: random.Random, now_ms: int) -> None:
         position = rng.randrange(len(entries))
-        record = self.record(position)
-        pulls = record["pull_count"] + rng.randint(1, 50)
-        touched = record | {"last_updated": now_ms, "pull_count": pulls}
-        entries[position] = touched
+        pulls = self.record(position)["pull_count"] + rng.randint(1, 50)
+        self._update(position, {"last_updated": now_ms, "pull_count": pulls})
+
+    def _update(self, position: int, fields: Record) -> None:
+        entries = self._materialised()
+        self.version += 1
+        entries[position] = self.record(position) | fields
         if self._sort == "updated":
             entries.insert(0, entries.pop(position))

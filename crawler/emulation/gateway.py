@@ -20,6 +20,7 @@ from crawler.api.signing import (
     signature,
 )
 from crawler.emulation.apis import APIS, natural, region_of
+from crawler.emulation.change import Contents
 from crawler.emulation.faults import ENDINGS, REPLACEMENTS, draw_fault
 from crawler.emulation.pages import Pages
 from crawler.emulation.wire import Answer, Ending
@@ -147,22 +148,31 @@ class Gateway:
         window, place = self.api.window(request.target.partition("?")[2]), self.api.place(request)
         if window is None or request.method != "GET":
             return self.api.refusals[100]
-        if place is None or place.collection not in (REGISTRIES, IMAGES):
-            return self.api.refusals[300]
-        if place.collection is REGISTRIES:
+        if place is not None and place.collection is REGISTRIES:
             return self._pages.of_registries(place, window)
-        return self._of_images(place, window, now_ms)
+        asked = place or self.api.one(request)
+        if asked is None:
+            return self.api.refusals[300]
+        contents = self._contents(asked)
+        if not isinstance(contents, Contents):
+            return contents
+        return self._listed(contents, place, window, now_ms) if place else self._pages.of_one(contents, asked)
 
-    def _of_images(self, place: Place, window: Window, now_ms: int) -> Answer:
+    def _listed(self, contents: Contents, place: Place, window: Window, now_ms: int) -> Answer:
+        if place.collection is IMAGES:
+            loops = (place.region, place.names[0]) in self.next_loops
+            return self._pages.of_images(contents, place, window, loops=loops, now_ms=now_ms)
+        return self._pages.of_tags(contents, place, window, now_ms=now_ms)
+
+    def _contents(self, place: Place) -> Contents | Answer:
+        """Return the registry that a request is for something of, or what refuses it."""
         where = place.region, place.names[0]
         if where in self.denied:
             return self.api.refusals[210]
         if where in self.gone:
             self._world.delete_registry(*where)
         contents = self._world.contents(*where)
-        if contents is None or where in self.hidden:
-            return self.api.refusals[300]
-        return self._pages.of_images(contents, place, window, loops=where in self.next_loops, now_ms=now_ms)
+        return self.api.refusals[300] if contents is None or where in self.hidden else contents
 
     def _latency_s(self, request: Request) -> float:
         options = self._options

@@ -52,6 +52,7 @@ class EmulatorOptions:
         sort: order of the image lists; ``random`` is a fresh order of every list on each request.
         change_rate: mean changes to a registry after each page served of it.
         registry_change_rate: mean registries created or deleted after each page served of a registry list.
+        tag_change_rate: mean tags pushed, moved or deleted after each page served of a tag list.
         latency_ms: before every answer.
         jitter_ms: the latency varies by this much, up and down.
         region_latency_ms: region code to latency, in place of ``latency_ms``.
@@ -83,6 +84,7 @@ class EmulatorOptions:
     sort: Sort = "name"
     change_rate: float = 0
     registry_change_rate: float = 0
+    tag_change_rate: float = 0
     latency_ms: float = 0
     jitter_ms: float = 0
     region_latency_ms: Mapping[str, float] = field(default_factory=dict)

@@ -1,9 +1,11 @@
-"""The pages of registry lists and image lists, and the changes that happen between them."""
+"""The pages of registry, image and tag lists, and the changes that happen between them."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import orjson
 
 from crawler.emulation.change import poisson, shuffled_positions
 from crawler.emulation.wire import Answer
@@ -69,6 +71,32 @@ class Pages:
         for _ in range(poisson(self._options.change_rate, self._rng)):
             contents.change(self._rng, now_ms)
         return answer
+
+    def of_tags(self, contents: Contents, place: Place, window: Window, *, now_ms: int) -> Answer:
+        """Answer one page of an image's tag list; the image is the last of the place's names."""
+        image = place.names[-1]
+        tags = contents.tags(image)
+        if tags is None:
+            return self._api.refusals[300]
+        records = tags.records(self._options.sort)
+        if self._is_refused(window, len(records)):
+            return self._api.refusals[300]
+        some = [records[position] for position in self._positions(window, len(records))]
+        total = self._count(len(records), len(self._world.listed(place.region)))
+        answer = Answer(200, self._api.body(place, window, some, total=total, length=len(records), loops=False))
+        for _ in range(poisson(self._options.tag_change_rate, self._rng)):
+            contents.change_tags(image, self._rng, now_ms)
+        return answer
+
+    def of_one(self, contents: Contents, place: Place) -> Answer:
+        """Answer what an image, or a tag, is by itself: the last of the place's names."""
+        image, *tag = place.names[1:]
+        record = contents.find(image)
+        if record is not None and not tag:
+            return Answer(200, orjson.dumps(contents.registry.detail(record)))
+        tags = contents.tags(image)
+        found = [one for one in (tags.records() if tags else ()) if [one["name"]] == tag]
+        return Answer(200, orjson.dumps(found[0])) if found else self._api.refusals[300]
 
     def _encode_images(
         self,

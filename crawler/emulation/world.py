@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.emulation.change import Contents
 from crawler.emulation.names import IMAGE_NAMES, REGISTRY_NAMES
 from crawler.emulation.options import REGIONS, Sort
+from crawler.emulation.tags import Tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,6 +123,19 @@ class Registry:
             "user": None,
         }
 
+    def tags_of(self, name: str) -> Tags:
+        """Return the tags that an image of that name was made with."""
+        seed = _number(self._salt, name)
+        newest_ms = _NEWEST_MS - seed % _SPAN_MS
+        return Tags(seed, image_id=seed >> 40, registry_id=self._salt & 0xFFFFFF, newest_ms=newest_ms)
+
+    def detail(self, record: Record) -> Record:
+        """Return an image as its own path gives it."""
+        description = record["description"]
+        private_id = f"{self._salt & 0xFFFFFFFF:08x}"
+        more = {"full_description": description, "private_id": private_id, "tag_mutability_enabled": True}
+        return record | more
+
     def newest(self, rank: int) -> int:
         """Return the index of the image that is ``rank``-th by age, 0 being the newest."""
         return (rank - self._shift) * self._inverse % self.images
@@ -221,6 +235,17 @@ class World:
             KeyError: there is no such registry.
         """
         return self._by_name[region, registry].names_throughout()
+
+    def tags(self, region: str, registry: str, image: str) -> list[Record]:
+        """Return the record of each tag of an image, as of now, in listing order.
+
+        Raises:
+            KeyError: there is no such image.
+        """
+        tags = self._by_name[region, registry].tags(image)
+        if tags is None:
+            raise KeyError(image)
+        return tags.records(self._sort)
 
     def image_total(self) -> int:
         """Return how many images there are now, in all registries of all regions."""

@@ -17,29 +17,30 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.api.records import line_prefix
-from crawler.core.errors import CredentialsError, InvalidRegistryNameError, RequestError
+from crawler.core.errors import CredentialsError, InvalidNameError, RequestError
 from crawler.core.events import FieldOverridden, RunStopped
 from crawler.core.model import PageRequest, VerifyMode
-from crawler.core.text import writable
+from crawler.engine.discovery import Discovery
 from crawler.engine.failed_tries import FailedTries
 from crawler.engine.listing import Listing
 from crawler.engine.page_size import PageSize
 from crawler.engine.retry_policy import Action
-from crawler.engine.scheduler import ListingTask, PageTask, RegionQueue, Schedule
+from crawler.engine.scheduler import RegionQueue, Schedule
 from crawler.engine.spec import CrawlResult, StopReason, told_stop, without_wrong_regions
 from crawler.engine.task_groups import one_error
+from crawler.engine.tasks import ListingTask
 from crawler.engine.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from crawler.core.collection import Collection
     from crawler.core.events import Observer
     from crawler.core.model import Page, Region
+    from crawler.engine.families import Family
     from crawler.engine.interfaces import Fetcher, Output
     from crawler.engine.passes import Failure
     from crawler.engine.spec import CrawlSpec
+    from crawler.engine.tasks import PageTask
 
 FLUSH_EVERY_S = 0.25
 SETTLE_S = 1.0
@@ -56,9 +57,10 @@ class Crawl:
         self._observe = observe
         self._loop = asyncio.get_running_loop()
         self._epoch_s = time.time() - self._loop.time()  # a wall clock that jumps in mid-run changes no duration
-        self._queues = {region.code: RegionQueue(region, self._begin) for region in spec.regions}
+        self._discovery = Discovery(spec)
+        self._queues = {region.code: RegionQueue(region, self._begin, self._discovery.top) for region in spec.regions}
         self._schedule = Schedule(spec.concurrency, list(self._queues.values()))
-        self._page_sizes = {region.code: _page_sizes(spec.page_size) for region in spec.regions}
+        self._page_sizes = {region.code: _page_sizes(spec.page_size, spec.level) for region in spec.regions}
         self._idle: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._scope = anyio.CancelScope()
@@ -68,8 +70,7 @@ class Crawl:
         self._stop_reason: str | None = None
         self._stop_told: str | None = None
         self._warned_of_override = False
-        self._images = 0
-        self._excluded: dict[tuple[str, str], str] = {}
+        self._records = 0
         self._flushing = anyio.CancelScope()
 
     async def run(self) -> CrawlResult:
@@ -78,7 +79,7 @@ class Crawl:
         Raises:
             OutputError: the output cannot be written.
         """
-        self._fill()
+        self._discovery.begin(self._queues)
         with self._scope:
             self._scope.deadline = anyio.current_time() + self._spec.deadline_s
             with one_error():
@@ -89,17 +90,18 @@ class Crawl:
         for queue in self._queues.values():
             self._verdicts.abandon(queue, self._stop, self._stop_reason or "")
         results = self._verdicts.results
-        found, absent = without_wrong_regions([one for one in results if one.registry is not None], self._spec)
+        found, absent = without_wrong_regions([one for one in results if one.within], self._spec)
         return CrawlResult(
-            registries=found,
-            discoveries=[result for result in results if result.registry is None],
+            registries=[one for one in found if len(one.within) == 1],
+            discoveries=[one for one in results if not one.within],
+            deeper=[one for one in found if len(one.within) > 1],
             stop=self._stop,
             stop_reason=self._stop_reason,
             stop_told=self._stop_told,
             rate_per_s=self._failed_tries.rate_per_s,
             clock_offset_s=self._fetcher.clock_offset_s,
             beside=[*absent, *self._verdicts.beside],
-            excluded=self._excluded,
+            excluded=self._discovery.excluded,
             expected_gaps=self._spec.expected_gaps,
         )
 
@@ -119,10 +121,15 @@ class Crawl:
             self._scope.cancel()
 
     @property
+    def level(self) -> Collection:
+        """How deep it goes."""
+        return self._spec.level
+
+    @property
     def progress(self) -> tuple[int, int, int]:
-        """Listings with a verdict, listings under way or waiting, and images so far."""
+        """Listings with a verdict, listings under way or waiting, and records of the level so far."""
         under_way = sum(len(queue.tasks) + len(queue.waiting) for queue in self._queues.values())
-        return len(self._verdicts.results), under_way + self._verdicts.undecided, self._images
+        return len(self._verdicts.results), under_way + self._verdicts.undecided, self._records
 
     def _note_stop(self, why: StopReason, reason: str) -> None:
         """Take down why the crawl stops, and say so: what a region lacked when the deadline came is the cause."""
@@ -131,25 +138,25 @@ class Crawl:
         self._stop, self._stop_reason, self._stop_told = why, reason, told
         self._observe(RunStopped(told))
 
-    def _fill(self) -> None:
-        if self._spec.registries is not None:
-            for code, name in dict.fromkeys((named.region.code, named.name) for named in self._spec.registries):
-                self._queues[code].waiting.append(name)
-            return
-        for code, queue in self._queues.items():
-            if code in self._spec.known:
-                self._discovered(queue, self._spec.known[code])
-            else:
-                queue.waiting.append(None)
+    def _begin(self, region: Region, collection: Collection, within: tuple[str, ...]) -> ListingTask | None:
+        """Return the task of a list; None where an earlier run has it, so that only its children are left to do."""
+        if self._discovery.is_finished(region.code, collection, within):
+            queue = self._queues[region.code]
+            self._discovery.take_up(queue, collection, within)
+            self._left(queue, within)
+            return None
+        return self._task(region, collection, within)
 
-    def _begin(self, region: Region, registry: str | None) -> ListingTask:
-        if registry is None:
-            prefix = line_prefix(REGISTRIES.fields, (self._spec.account, region.code))
-        else:
-            prefix = line_prefix(IMAGES.fields, (self._spec.account, region.code, registry))
-        of_registries, of_images = self._page_sizes[region.code]
-        listing = Listing(of_registries if registry is None else of_images, self._spec.verify)
-        return ListingTask(region, registry, listing, prefix, started_ms=self._now_ms())
+    def _task(self, region: Region, collection: Collection, within: tuple[str, ...]) -> ListingTask:
+        return ListingTask(
+            region,
+            collection,
+            within,
+            Listing(self._page_sizes[region.code][collection], self._spec.verify),
+            line_prefix(collection.fields, (self._spec.account, region.code, *within)),
+            started_ms=self._now_ms(),
+            is_asked_for=self._discovery.is_asked_for(region.code, within),
+        )
 
     def _now_ms(self) -> int:
         return int((self._epoch_s + self._loop.time()) * 1000)
@@ -188,14 +195,13 @@ class Crawl:
 
     async def _try(self, queue: RegionQueue, job: PageTask) -> None:
         task = job.task
-        request = PageRequest(task.region, task.registry, job.page, job.page_size)
-        collection = REGISTRIES if task.registry is None else IMAGES
+        request = PageRequest(task.region, task.collection, task.within, job.page, job.page_size)
         try:
             body = await self._fetcher.fetch(request, task)
-            page = self._spec.dialect.decode(body, collection, job.page)
+            page = self._spec.dialect.decode(body, task.collection, job.page)
         except RequestError as error:
             await self._lost(queue, job, self._failed_tries.failed(queue, job, error))
-        except InvalidRegistryNameError as error:
+        except InvalidNameError as error:
             await self._lost(queue, job, self._failed_tries.given_up(job, Action.GIVE_UP, str(error)))
         except CredentialsError as error:
             self.stop(StopReason.KEY_REFUSED, str(error))
@@ -221,11 +227,10 @@ class Crawl:
         await self._after_answer(queue, task)
 
     async def _fresh(self, queue: RegionQueue, task: ListingTask, names: list[str], *, records: list[bytes]) -> None:
-        """Take in what no page held before; a registry is listed in its turn, whichever pass brought it to light."""
-        if task.registry is not None:
-            self._images += len(names)
-        elif self._spec.images:
-            self._discovered(queue, names)
+        """Take in what no page held before; each is listed in its turn, whichever pass brought it to light."""
+        self._discovery.named(queue, task.collection, task.within, names, is_open=True)
+        if task.collection is self._spec.level:
+            self._records += len(names)
         await self._output.take(task, names, records)
 
     async def _lost(self, queue: RegionQueue, job: PageTask, failure: Failure | None) -> None:
@@ -233,22 +238,14 @@ class Crawl:
             job.task.listing.fail(job.page, failure)
             await self._after_answer(queue, job.task)
 
-    def _discovered(self, queue: RegionQueue, names: Iterable[str]) -> None:
-        region = queue.region.code
-        for name in map(writable, names):
-            if pattern := self._spec.excluded.match(region, name):
-                self._excluded[region, name] = pattern
-            elif (region, name) not in self._spec.finished:
-                queue.waiting.append(name)
-
     async def _after_answer(self, queue: RegionQueue, task: ListingTask) -> None:
         if task.listing.outcome is None:
             self._go_on(queue, task)
         elif task in queue.tasks:
             queue.tasks.remove(task)
             ended = self._verdicts.end(task)
-            if queue.is_finished and self._verdicts.is_undecided(queue.region.code):
-                self._read_list_again(queue)
+            if task.named is None:
+                self._left(queue, task.within)
             for one, result in ended:
                 await self._output.end(one, result)
 
@@ -265,11 +262,18 @@ class Crawl:
         else:
             queue.enlist(task)
 
-    def _read_list_again(self, queue: RegionQueue) -> None:
-        """Read a region's list of registries after the last 404 of its registries: what it still names is not gone."""
-        task = self._begin(queue.region, None)
-        of_registries, _ = self._page_sizes[queue.region.code]
-        task.listing = Listing(of_registries, VerifyMode.ALWAYS)  # one back-end may lag behind
+    def _left(self, queue: RegionQueue, within: tuple[str, ...]) -> None:
+        """Take in that nothing is left to do for a list; see what a 404 meant where it was the last of its family."""
+        for family in queue.waiting.end(within):
+            if self._verdicts.is_undecided(queue.region.code, family.within):
+                self._read_list_again(queue, family)
+
+    def _read_list_again(self, queue: RegionQueue, family: Family) -> None:
+        """Read the list that named a family after the last 404 in it: what it still names is not gone."""
+        parent = family.collection.parent
+        assert parent is not None
+        task = self._task(queue.region, parent, family.within)
+        task.listing = Listing(self._page_sizes[queue.region.code][parent], VerifyMode.ALWAYS)  # one may lag behind
         task.named = set()
         queue.add(task)
         queue.enlist(task)
@@ -277,10 +281,12 @@ class Crawl:
     def _warn_of_override(self, task: ListingTask) -> None:
         if not self._warned_of_override:
             self._warned_of_override = True
-            self._observe(FieldOverridden(task.region.code, task.registry))
+            self._observe(FieldOverridden(task.region.code, *task.what))
 
 
-def _page_sizes(ask: int) -> tuple[PageSize, PageSize]:
-    """Return what is known of a region's page sizes: for its list of registries, and for lists of images."""
-    of_registries = PageSize(ask)
-    return of_registries, PageSize(ask, of_registries)
+def _page_sizes(ask: int, level: Collection) -> dict[Collection, PageSize]:
+    """Return what is known of a region's page sizes, for each kind of list; each may learn from the one above it."""
+    sizes: dict[Collection, PageSize] = {}
+    for collection in level.lineage:
+        sizes[collection] = PageSize(ask, sizes[collection.parent] if collection.parent else None)
+    return sizes

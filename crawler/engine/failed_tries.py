@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from crawler.core.events import Observer
     from crawler.engine.interfaces import Fetcher
     from crawler.engine.retry_policy import Rule
-    from crawler.engine.scheduler import PageTask, RegionQueue
+    from crawler.engine.scheduler import RegionQueue
+    from crawler.engine.tasks import PageTask
 
 
 class FailedTries:
@@ -100,13 +101,13 @@ class FailedTries:
         queue.trouble = job.task.trouble = str(error)
         job.tries += 1
         job.task.retries += 1
-        self._observe(TryFailed(queue.region.code, job.task.registry, job.page, str(error), 0.0))
+        self._observe(TryFailed(queue.region.code, *job.task.what, job.page, str(error), 0.0))
 
     def given_up(self, job: PageTask, action: Action, reason: str) -> Failure | None:
         """Return what a listing is told of a page that cannot be had; None for a probe, which nobody waits for."""
         if job.is_probe:
             return None
-        self._observe(TryFailed(job.task.region.code, job.task.registry, job.page, reason, None))
+        self._observe(TryFailed(job.task.region.code, *job.task.what, job.page, reason, None))
         tried = f"{reason} ({job.tries + 1} tries)" if job.tries else reason
         return Failure(action.value.failure, tried)
 
@@ -149,7 +150,7 @@ class FailedTries:
         job.task.trouble = queue.trouble
         wait_s = pause_s(action, job.tries, _chance(), asked_s=error.retry_after_s)
         if not action.value.slows_down:
-            self._observe(TryFailed(queue.region.code, job.task.registry, job.page, str(error), wait_s))
+            self._observe(TryFailed(queue.region.code, *job.task.what, job.page, str(error), wait_s))
         queue.retry_at(job, self._now_s() + wait_s)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from crawler.core.errors import GatewayError
     from crawler.core.model import ListingResult, PageRequest
-    from crawler.engine.scheduler import ListingTask
+    from crawler.engine.tasks import ListingTask
 
 
 class Fetcher(Protocol):

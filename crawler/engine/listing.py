@@ -15,9 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
-from crawler.core.model import Verdict, VerifyMode
+from crawler.core.model import Outcome, Verdict, VerifyMode
 from crawler.engine.page_size import SMALL, PageSize, other_size
 from crawler.engine.passes import MAX_PAGES_BEYOND_COUNT, Failure, FailureKind, Pass
 from crawler.engine.proof import (
@@ -40,28 +38,6 @@ MAX_UNCLOSED_PASSES = 3
 
 _OF_SIZE = (FailureKind.BAD_REQUEST, FailureKind.TOO_LARGE, FailureKind.TOO_HEAVY)
 _LOST_FOR_GOOD = (FailureKind.LOST, FailureKind.DENIED, FailureKind.TOO_LARGE, FailureKind.TOO_HEAVY)
-
-
-class Outcome(Struct, frozen=True):
-    """How a listing ended.
-
-    Attributes:
-        verdict: what can be relied on.
-        reason: why it is not plainly complete; None if it is.
-        images: distinct records that were given out.
-        count: the last ``count`` that the gateway gave, or None.
-        pages: pages received in all passes.
-        passes: passes begun.
-        page_size: records a page that the gateway gives, or that were asked for if one page held all.
-    """
-
-    verdict: Verdict
-    reason: str | None
-    images: int
-    count: int | None
-    pages: int
-    passes: int
-    page_size: int | None
 
 
 class Listing:
@@ -290,7 +266,7 @@ class Listing:
         self.outcome = Outcome(
             verdict=verdict,
             reason=reason,
-            images=len(self._seen),
+            records=len(self._seen),
             count=self._count,
             pages=self._pages,
             passes=len(self._passes),

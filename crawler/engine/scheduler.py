@@ -2,16 +2,16 @@
 
 Two levels. Among regions: they go by turns, and none may hold more than its share of the slots while others are
 unfinished, so a slow region cannot fill them; one that is held gets a probe now and then. Within a region: pages to try
-again whose time has come, then the oldest tasks by turns, a few pages a turn, and after each turn a few registries are
-begun, so one of 1,000 pages and 300 of one page go on side by side. Only the oldest: the pages of a registry close
-together leave it less time to change in between, and what a listing holds are its names.
+again whose time has come, then the oldest tasks by turns, a few pages a turn, and after each turn a few lists are begun
+(`families` says which), so one of 1,000 pages and 300 of one page go on side by side. Only the oldest: the pages of a
+list close together leave it less time to change in between, and what a listing holds are its names.
 Costs: O(regions) a page, O(tasks under way) a task that gets more pages to ask for, O(log retries) a retry.
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from collections import deque
+from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
@@ -19,18 +19,17 @@ from math import ceil, inf
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
-from crawler.core.model import ListingResult, Verdict
+from crawler.engine.families import Families
 from crawler.engine.page_size import SMALL
 from crawler.engine.retry_policy import CircuitBreaker
 from crawler.engine.size_search import SizeSearch
+from crawler.engine.tasks import ListingTask, PageTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from crawler.core.collection import Collection
     from crawler.core.model import Region
-    from crawler.engine.listing import Listing
 
 PAGES_A_TURN = (8, 2)
 """Pages that a region's oldest task is asked for, and then the next one, by turns; the others have had their first
@@ -43,91 +42,14 @@ RESTING_FOR_EACH = 4
 """So many times as many may be under way while most of them wait for their second look."""
 
 
-class ListingTask(Struct, eq=False):
-    """One listing under way: a registry's images, or with ``registry`` None a region's registries.
-
-    Attributes:
-        prefix: how each of its lines begins.
-        started_ms: milliseconds since 1970, UTC.
-        has_rested: it has waited before its second look.
-        age: how many were begun before it in its region.
-        requests: wire attempts, counted where they are made.
-        retries: tries after the first one of a page.
-        throttled: answers that said "too fast".
-        is_sorted: whether the first page came in the order of its names; None if that cannot be told.
-        trouble: what went wrong last with one of its pages, if anything did.
-        named: of a list of registries that is read once more, to see which are still there: the names it held so far;
-            None for any other task.
-    """
-
-    region: Region
-    registry: str | None
-    listing: Listing
-    prefix: bytes
-    started_ms: int
-    has_rested: bool = False
-    age: int = 0
-    requests: int = 0
-    retries: int = 0
-    throttled: int = 0
-    is_sorted: bool | None = None
-    is_in_round: bool = False
-    trouble: str = ""
-    named: set[str] | None = None
-
-    def result(self, finished_ms: int) -> ListingResult:
-        """Return how it ended; a 404 is a failure, for by itself it does not show that what was asked for is gone.
-
-        Args:
-            finished_ms: milliseconds since 1970, UTC.
-        """
-        outcome = self.listing.outcome
-        assert outcome is not None
-        is_gone = outcome.verdict is Verdict.GONE
-        return ListingResult(
-            region=self.region.code,
-            registry=self.registry,
-            verdict=Verdict.FAILED if is_gone else outcome.verdict,
-            reason=outcome.reason,
-            images=outcome.images,
-            count=outcome.count,
-            pages=outcome.pages,
-            passes=outcome.passes,
-            page_size=outcome.page_size,
-            requests=self.requests,
-            retries=self.retries,
-            throttled=self.throttled,
-            is_sorted=self.is_sorted,
-            started_ms=self.started_ms,
-            finished_ms=finished_ms,
-            exists=not is_gone,
-        )
-
-
-class PageTask(Struct, eq=False):
-    """One page of one task to be fetched.
-
-    Attributes:
-        tries: those that failed.
-        was_improper: one of them ended in an answer that was not proper HTTP.
-        is_probe: asks only whether a held region answers; what it answers is thrown away.
-    """
-
-    task: ListingTask
-    page: int
-    page_size: int | None
-    tries: int = 0
-    was_improper: bool = False
-    is_probe: bool = False
-
-
 @dataclass(slots=True, eq=False)
 class RegionQueue:
     """What is to be done in one region.
 
     Attributes:
-        begin: makes the task of a registry.
-        waiting: registries whose listing has not begun: names only, so that 10,000 cost little.
+        begin: makes the task of a list; None if there is nothing to do for it.
+        top: the list that a probe asks for.
+        waiting: lists that have not begun.
         tasks: listings under way.
         proved: an answer was had, so that more than one request at once is worth it.
         health: whether the region is held.
@@ -137,8 +59,9 @@ class RegionQueue:
     """
 
     region: Region
-    begin: Callable[[Region, str | None], ListingTask]
-    waiting: deque[str | None] = field(default_factory=deque)
+    begin: Callable[[Region, Collection, tuple[str, ...]], ListingTask | None]
+    top: Collection
+    waiting: Families = field(default_factory=Families)
     tasks: set[ListingTask] = field(default_factory=set)
     in_flight: int = 0
     proved: bool = False
@@ -147,7 +70,7 @@ class RegionQueue:
     probe: ListingTask | None = None
     search: SizeSearch = field(default_factory=SizeSearch)
     _scout: ListingTask | None = None
-    _scouts: int = 0
+    _scouts: Counter[Collection] = field(default_factory=Counter)
     _round: list[ListingTask] = field(default_factory=list)
     _turn: int = 0
     _begun: int = 0
@@ -160,7 +83,7 @@ class RegionQueue:
     @property
     def is_finished(self) -> bool:
         """Nothing waits, nothing is under way."""
-        return not (self.waiting or self.tasks)
+        return not (self.tasks or self.waiting)
 
     @property
     def next_due_s(self) -> float:
@@ -209,10 +132,10 @@ class RegionQueue:
         if (resumed := self.search.resume(self.tasks)) is not None:
             return resumed
         may_begin = bool(self.waiting) and self._has_room_for_task(most_tasks) and not self._is_scouting
-        if may_begin and self._begins_left:
+        if may_begin and self._begins_left and (job := self._first_page()) is not None:
             self._begins_left -= 1
-            return self._begin_next()
-        return self._take_turn() or (self._begin_next() if may_begin else None)
+            return job
+        return self._take_turn() or (self._first_page() if may_begin else None)
 
     def _has_room_for_task(self, most: int) -> bool:
         """Whether one more listing may be begun: those that rest keep no slot busy, and their names in memory."""
@@ -227,14 +150,26 @@ class RegionQueue:
 
     def _probe(self) -> PageTask:
         """Return a request for the list of registries, which is sure to be there, and for a page that is not large."""
-        self.probe = self.probe or self.begin(self.region, None)
+        self.probe = self.probe or self.begin(self.region, self.top, ())
+        assert self.probe is not None
         return PageTask(self.probe, 1, min(self.probe.listing.page_size or SMALL, SMALL), is_probe=True)
 
-    def _begin_next(self) -> PageTask:
-        task = self.begin(self.region, self.waiting.popleft())
-        self.add(task)
-        if not task.listing.size.is_known and self._scouts < MOST_SCOUTS:
-            self._scout, self._scouts = task, self._scouts + 1
+    def begin_next(self) -> ListingTask | None:
+        """Begin the next list that waits, and return it; None if nothing waits any more."""
+        while (due := self.waiting.begin()) is not None:
+            task = self.begin(self.region, *due)
+            if task is not None:
+                self.add(task)
+                return task
+        return None
+
+    def _first_page(self) -> PageTask | None:
+        task = self.begin_next()
+        if task is None:
+            return None
+        if not task.listing.size.is_known and self._scouts[task.collection] < MOST_SCOUTS:
+            self._scout = task
+            self._scouts[task.collection] += 1
         page = task.listing.next_page()
         assert page is not None
         return PageTask(task, page, task.listing.page_size)

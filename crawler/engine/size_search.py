@@ -16,7 +16,7 @@ from crawler.engine.passes import Failure, FailureKind
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from crawler.engine.scheduler import ListingTask, PageTask
+    from crawler.engine.tasks import ListingTask, PageTask
 
 MOST_WAITING = 4
 """More than chance: while so many wait no other listing is begun."""

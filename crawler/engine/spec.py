@@ -7,14 +7,14 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from crawler.api.dialect import DIALECTS
-from crawler.core.model import Verdict
 from crawler.core.patterns import Patterns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from crawler.api.dialect import Dialect
-    from crawler.core.model import ListingResult, Region, VerifyMode
+    from crawler.core.collection import Collection
+    from crawler.core.model import ListingResult, Place, Region, VerifyMode
 
 
 class StopReason(Enum):
@@ -36,12 +36,17 @@ class StopReason(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class NamedRegistry:
-    """A registry that the user named; ``anywhere`` when no region was named with it."""
+class Root:
+    """A list that the user asked for by name; ``anywhere`` when no region was named with it."""
 
     region: Region
-    name: str
-    anywhere: bool
+    collection: Collection
+    within: tuple[str, ...]
+    anywhere: bool = False
+
+
+def _no_names(_place: Place) -> Sequence[str]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +56,11 @@ class CrawlSpec:
     Attributes:
         account: first field of every line.
         regions: in which regions.
-        registries: the registries to list; None discovers all of them.
-        images: False lists the registries only.
+        roots: where to begin; None begins with the registries of each region.
+        level: how deep to go: each thing on the way down has its list listed.
         deadline_s: seconds after which the crawl stops by itself.
-        known: region to the names of its registries, where an earlier run discovered them already.
-        finished: (region, registry) that an earlier run listed already.
+        finished: lists that an earlier run has finished.
+        names_of: gives the names that such a list holds.
         excluded: registries that are not listed although they are there.
         expected_gaps: registries whose failure is nobody's fault.
         dialect: the version of the API.
@@ -63,14 +68,14 @@ class CrawlSpec:
 
     account: str
     regions: tuple[Region, ...]
-    registries: Sequence[NamedRegistry] | None
-    images: bool
+    roots: Sequence[Root] | None
+    level: Collection
     page_size: int
     verify: VerifyMode
     concurrency: int
     deadline_s: float
-    known: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    finished: Collection[tuple[str, str]] = frozenset()
+    finished: Container[Place] = frozenset()
+    names_of: Callable[[Place], Sequence[str]] = _no_names
     excluded: Patterns = field(default_factory=Patterns)
     expected_gaps: Patterns = field(default_factory=Patterns)
     dialect: Dialect = DIALECTS["v2"]
@@ -81,15 +86,16 @@ class CrawlResult:
     """How a crawl ended.
 
     Attributes:
-        registries: every registry's result.
+        registries: the result of every registry's list.
         discoveries: those of the lists of registries, one a region.
         stop: why it ended early; None if it finished.
         stop_reason: the same for people: what it cut off has these words in its reason.
         stop_told: the same with what went wrong last in each region that it cut off.
         rate_per_s: the rate after the last throttling, of what was throttled; infinity if there was none.
         clock_offset_s: how far the gateway's clock was found to be ahead.
+        deeper: those of the lists below a registry's own.
         beside: what only cost requests: registries that were named without a region, of the regions where they are
-            not; the probes of held regions; and lists of registries that were read once more.
+            not; the probes of held regions; and lists that were read once more.
         excluded: (region, registry) of those that were found and not listed, and by which pattern.
         expected_gaps: registries whose failure is nobody's fault.
     """
@@ -101,23 +107,29 @@ class CrawlResult:
     rate_per_s: float
     clock_offset_s: float = 0.0
     stop_told: str | None = None
+    deeper: Sequence[ListingResult] = ()
     beside: Sequence[ListingResult] = ()
     excluded: Mapping[tuple[str, str], str] = field(default_factory=dict)
     expected_gaps: Patterns = field(default_factory=Patterns)
 
     @property
+    def listed(self) -> list[ListingResult]:
+        """All that has a verdict of its own."""
+        return [*self.discoveries, *self.registries, *self.deeper]
+
+    @property
     def everything(self) -> list[ListingResult]:
         """All that took requests."""
-        return [*self.registries, *self.discoveries, *self.beside]
+        return [*self.listed, *self.beside]
 
     def is_expected(self, one: ListingResult) -> bool:
-        """Whether a registry that is not whole was expected not to be."""
-        return bool(one.registry and self.expected_gaps.match(one.region, one.registry))
+        """Whether something in a registry that is not whole was expected not to be."""
+        return bool(one.within and self.expected_gaps.match(one.region, one.within[0]))
 
     @property
     def missing(self) -> list[ListingResult]:
-        """Registries of which something is missing; one that was discovered and is gone is not."""
-        return [one for one in self.registries if not one.verdict.is_good and one.verdict is not Verdict.GONE]
+        """Registries, and what is in them, of which something is missing; what was discovered and is gone is not."""
+        return [one for one in (*self.registries, *self.deeper) if one.verdict.is_gap]
 
 
 def told_stop(reason: str, failed_tries: Mapping[str, str]) -> str:
@@ -126,14 +138,14 @@ def told_stop(reason: str, failed_tries: Mapping[str, str]) -> str:
 
 
 def without_wrong_regions(
-    registries: Sequence[ListingResult], spec: CrawlSpec
+    results: Sequence[ListingResult], spec: CrawlSpec
 ) -> tuple[list[ListingResult], list[ListingResult]]:
-    """Return the registries' results, and apart those of registries that are in another region, as they may be."""
-    anywhere = {(named.region.code, named.name) for named in spec.registries or () if named.anywhere}
-    existing = {one.registry for one in registries if one.exists}
+    """Return the results, and apart those of what was named and is in another region, as it may be."""
+    anywhere = {(root.region.code, root.within) for root in spec.roots or () if root.anywhere}
+    existing = {one.within for one in results if one.exists}
     here: list[ListingResult] = []
     absent: list[ListingResult] = []
-    for one in registries:
-        is_elsewhere = not one.exists and (one.region, one.registry) in anywhere and one.registry in existing
+    for one in results:
+        is_elsewhere = not one.exists and (one.region, one.within) in anywhere and one.within in existing
         (absent if is_elsewhere else here).append(one)
     return here, absent

@@ -1,8 +1,9 @@
-"""Give every listing its verdict, once; what a 404 meant is decided by a list of registries that is read after it.
+"""Give every listing its verdict, once; what a 404 meant is decided by the parent's list, which is read after it.
 
 One page of the provider's documents explains 404/300 as "no permission", and one back-end may lag behind the others.
-So a discovered registry that answers 404 has no verdict yet. When its region has nothing else left to do, the region's
-list of registries is read once more: what that still names is there, and denied; what it lacks is gone.
+So what another list named, and what answers 404, has no verdict yet. When nothing else that this list named is left to
+do, the list is read once more: what it still names is there, and denied; what it lacks is gone. Where the table says
+that what is gone may fail in other ways too, so is what kept failing.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from crawler.core.events import ListingEnded
 from crawler.core.model import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
+    from collections.abc import Collection as Names
 
     from crawler.core.events import Observer
     from crawler.core.model import ListingResult
-    from crawler.engine.scheduler import ListingTask, RegionQueue
+    from crawler.engine.scheduler import RegionQueue
     from crawler.engine.spec import CrawlSpec, StopReason
+    from crawler.engine.tasks import ListingTask
 
     Ended = list[tuple[ListingTask, ListingResult]]
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 class Verdicts:
     """The verdicts of one crawl.
 
-    Mutable state: the results so far, and by region the listings that answered 404 and wait for what shows why.
+    Mutable state: the results so far, and by region and list those that answered 404 and wait for what shows why.
 
     Attributes:
         results: how listings ended, in the order of their verdicts.
@@ -41,27 +44,24 @@ class Verdicts:
         self.beside: list[ListingResult] = []
         self._observe = observe
         self._now_ms = now_ms
-        self._are_discovered = spec.registries is None
         self._expected_gaps = spec.expected_gaps
-        self._suspects: defaultdict[str, list[ListingTask]] = defaultdict(list)
+        self._suspects: defaultdict[tuple[str, tuple[str, ...]], list[ListingTask]] = defaultdict(list)
 
     @property
     def undecided(self) -> int:
-        """How many registries answered 404 and have no verdict yet."""
+        """How many lists answered 404 and have no verdict yet."""
         return sum(map(len, self._suspects.values()))
 
-    def is_undecided(self, region: str) -> bool:
-        """Whether registries of ``region`` answered 404 and have no verdict yet."""
-        return bool(self._suspects[region])
+    def is_undecided(self, region: str, within: tuple[str, ...]) -> bool:
+        """Whether something answered 404 that the list within these names had named, and has no verdict yet."""
+        return (region, within) in self._suspects
 
     def end(self, task: ListingTask) -> Ended:
         """Take in that a listing is over; return those that have their verdict now: it, or none, or many."""
         if task.named is not None:
             return self._decide(task, task.named)
-        outcome = task.listing.outcome
-        assert outcome is not None
-        if outcome.verdict is Verdict.GONE and task.registry is not None and self._are_discovered:
-            self._suspects[task.region.code].append(task)
+        if _is_suspect(task):
+            self._suspects[task.region.code, task.within[:-1]].append(task)
             return []
         return [(task, self._note(task.result(self._now_ms())))]
 
@@ -75,39 +75,50 @@ class Verdicts:
         """
         in_region = _why(reason, queue, stop, queue.last_trouble)
         for task in queue.tasks:
-            task.listing.abandon(_why(reason, queue, stop, task.trouble) if task.trouble else in_region)
-            self.end(task)
+            self._cut_off(task, _why(reason, queue, stop, task.trouble) if task.trouble else in_region)
         queue.tasks.clear()
-        for registry in queue.waiting:
-            task = queue.begin(queue.region, registry)
-            task.listing.abandon(f"not begun: {in_region}")
-            self.end(task)
-        queue.waiting.clear()
-        self._judge(queue.region.code, (), in_region)
+        while (due := queue.begin_next()) is not None:
+            self._cut_off(due, f"not begun: {in_region}")
+        queue.tasks.clear()
+        for region, within in list(self._suspects):
+            if region == queue.region.code:
+                self._judge(region, within, (), in_region)
         if queue.probe is not None:
             queue.probe.listing.abandon("a probe")
             self.beside.append(queue.probe.result(queue.probe.started_ms))
 
-    def _decide(self, again: ListingTask, named: Collection[str]) -> Ended:
-        """Judge what answered 404 by the list of registries that was read after it."""
+    def _cut_off(self, task: ListingTask, reason: str) -> None:
+        task.listing.abandon(reason)
+        if task.named is not None:
+            self._decide(task, task.named)
+        else:
+            self._note(task.result(self._now_ms()))
+
+    def _decide(self, again: ListingTask, named: Names[str]) -> Ended:
+        """Judge what answered 404 by the list that was read after it."""
         listed = again.result(self._now_ms())
         self.beside.append(listed)
-        doubt = None if listed.verdict.is_whole else f"the list of registries read after it: {listed.reason}"
-        return self._judge(again.region.code, named, doubt)
+        doubt = None
+        if not listed.verdict.is_whole:
+            doubt = f"the list of {again.collection.name} read after it: {listed.reason}"
+        return self._judge(again.region.code, again.within, named, doubt)
 
-    def _judge(self, region: str, named: Collection[str], doubt: str | None) -> Ended:
-        """Give the registries of a region that answered 404 their verdicts.
+    def _judge(self, region: str, within: tuple[str, ...], named: Names[str], doubt: str | None) -> Ended:
+        """Give what answered 404 its verdict.
 
         Args:
             region: its code.
-            named: those that the list still names.
+            within: what the list that named it is within.
+            named: what that list still names.
             doubt: why the list does not prove that the others are gone, or None.
         """
         ended = []
-        for task in self._suspects.pop(region, []):
+        for task in self._suspects.pop((region, within), []):
             result = task.result(self._now_ms())
-            if task.registry in named:
-                verdict, more = Verdict.DENIED, ", although the list of registries read after it still names it"
+            if task.within[-1] in named:
+                parent = task.collection.lineage[-2]
+                verdict = result.verdict if result.exists else Verdict.DENIED
+                more = f", although the list of {parent.name} read after it still names it"
             elif doubt is None:
                 verdict, more = Verdict.GONE, ""
             else:
@@ -117,10 +128,20 @@ class Verdicts:
 
     def _note(self, result: ListingResult) -> ListingResult:
         self.results.append(result)
-        region, registry = result.region, result.registry
-        is_expected = bool(registry and self._expected_gaps.match(region, registry))
-        self._observe(ListingEnded(region, registry, result.verdict, result.reason, result.images, is_expected))
+        is_expected = bool(result.within and self._expected_gaps.match(result.region, result.within[0]))
+        told = (result.region, result.collection, result.within, result.verdict, result.reason, result.records)
+        self._observe(ListingEnded(*told, is_expected=is_expected))
         return result
+
+
+def _is_suspect(task: ListingTask) -> bool:
+    """Whether what another list had named may be gone: it answered 404, or failed in a way in which that may show."""
+    if task.is_asked_for or not task.requests:
+        return False
+    outcome = task.listing.outcome
+    assert outcome is not None
+    is_failed = outcome.verdict is Verdict.FAILED and task.collection.fails_when_gone
+    return outcome.verdict is Verdict.GONE or is_failed
 
 
 def _why(reason: str, queue: RegionQueue, stop: StopReason | None, trouble: str) -> str:

@@ -12,10 +12,9 @@ import anyio.to_thread
 from msgspec import UNSET
 
 from crawler.core.errors import UsageError
-from crawler.core.text import duration
+from crawler.core.text import duration, iso
 from crawler.jobs.events import RunTakenUp, Warned
 from crawler.jobs.own_options import own_options, with_own_options
-from crawler.jobs.summary import iso
 from crawler.output.files import mode_of
 from crawler.snapshot.folder.latest import followed
 from crawler.snapshot.folder.names import new_id

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import anyio
 
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.core.errors import ConfigurationError, UsageError
 from crawler.engine.crawl import Crawl
 from crawler.engine.spec import StopReason
-from crawler.jobs.crawling import check_surroundings, crawl_spec, is_wanted, open_transport
+from crawler.jobs.crawling import check_surroundings, crawl_spec, open_transport
 from crawler.jobs.list_result import list_result
 from crawler.jobs.naming import named_registries
 from crawler.jobs.records import Record
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
     from anyio.abc import ObjectSendStream
 
+    from crawler.core.collection import Collection
     from crawler.core.model import ListingResult
-    from crawler.engine.scheduler import ListingTask
-    from crawler.engine.spec import NamedRegistry
+    from crawler.engine.spec import Root
+    from crawler.engine.tasks import ListingTask
     from crawler.jobs.caller import Caller
     from crawler.jobs.list_result import ListResult
     from crawler.settings.loading import Settings
@@ -49,14 +51,13 @@ class _Page(NamedTuple):
 class _Pages:
     """The output of a crawl that somebody reads page by page, and waits for."""
 
-    def __init__(self, pages: ObjectSendStream[_Page], *, images: bool) -> None:
+    def __init__(self, pages: ObjectSendStream[_Page], level: Collection) -> None:
         self._pages = pages
-        self._images = images
+        self._level = level
 
     async def take(self, task: ListingTask, names: list[str], records: list[bytes]) -> None:
-        if is_wanted(task, images=self._images):
-            within = () if task.registry is None else (task.registry,)
-            await self._pages.send(_Page(task.region.code, within, names, records))
+        if task.collection is self._level:
+            await self._pages.send(_Page(task.region.code, task.within, names, records))
 
     async def end(self, task: ListingTask, result: ListingResult) -> None:
         pass
@@ -136,7 +137,7 @@ class Client:
         if problems:
             raise ConfigurationError(problems)
         settings = replace(settings, registry=registries)
-        return self._listed(settings, named_registries(settings, inf), images=True)
+        return self._listed(settings, named_registries(settings, inf), IMAGES)
 
     def registries(self, *, region: str | None = None) -> AsyncGenerator[Record, None]:
         """List the registries of all regions, or of one.
@@ -144,7 +145,7 @@ class Client:
         Raises:
             UsageError: there is no such region.
         """
-        return self._listed(self._within(region), None, images=False)
+        return self._listed(self._within(region), None, REGISTRIES)
 
     def _within(self, region: str | None) -> Settings:
         settings = self._settings
@@ -155,13 +156,13 @@ class Client:
         return replace(settings, region=chosen)
 
     async def _listed(
-        self, settings: Settings, named: list[NamedRegistry] | None, *, images: bool
+        self, settings: Settings, named: list[Root] | None, level: Collection
     ) -> AsyncGenerator[Record, None]:
         if self._transport is None:
             raise UsageError("not connected: list within `async with crawler.connect(…) as client:`")
-        spec = crawl_spec(settings, self._account, named, images=images)
+        spec = crawl_spec(settings, self._account, named, level=level)
         send, pages = anyio.create_memory_object_stream[_Page](MOST_PAGES)
-        crawl = Crawl(spec, self._transport, _Pages(send, images=images), self._caller.observe)
+        crawl = Crawl(spec, self._transport, _Pages(send, level), self._caller.observe)
         task = self._begin(crawl, send)
         try:
             async for page in pages:

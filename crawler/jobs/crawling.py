@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from crawler.api.collections import IMAGES
 from crawler.api.dialect import DIALECTS
 from crawler.core.patterns import Patterns
 from crawler.core.text import writable
@@ -18,11 +19,11 @@ from crawler.transport.gcra import RateLimits
 from crawler.transport.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection as Names
 
+    from crawler.core.collection import Collection
     from crawler.engine.interfaces import Output
-    from crawler.engine.scheduler import ListingTask
-    from crawler.engine.spec import CrawlResult, NamedRegistry
+    from crawler.engine.spec import CrawlResult, Root
     from crawler.jobs.caller import Caller
     from crawler.jobs.events import Observer
     from crawler.settings.credentials import FoundKeys
@@ -42,15 +43,13 @@ def check_surroundings(settings: Settings, observe: Observer) -> None:
             find_proxy(origin)
 
 
-def crawl_spec(
-    settings: Settings, account: str, registries: list[NamedRegistry] | None, *, images: bool = True
-) -> CrawlSpec:
+def crawl_spec(settings: Settings, account: str, roots: list[Root] | None, *, level: Collection = IMAGES) -> CrawlSpec:
     """Return what to crawl."""
     return CrawlSpec(
         account=account,
         regions=settings.region,
-        registries=registries,
-        images=images,
+        roots=roots,
+        level=level,
         page_size=settings.page_size if isinstance(settings.page_size, int) else LARGEST,
         verify=settings.verify,
         concurrency=settings.concurrency,
@@ -86,12 +85,7 @@ async def crawl(
             return await one.run()
 
 
-def is_wanted(task: ListingTask, *, images: bool) -> bool:
-    """Whether the records of a listing are what was asked for: images, or else registries."""
-    return (task.registry is not None) is images
-
-
-def options_of(settings: Settings, more: Collection[str] = ()) -> dict[str, object]:
+def options_of(settings: Settings, more: Names[str] = ()) -> dict[str, object]:
     """Return the settings of a crawl, and ``more`` of them, as JSON can hold them; keys are never settings."""
     names = {*CRAWL_OPTIONS, *more} - {*PRIVATE_OPTIONS}
     options = {name: _as_json(value) for name, value in asdict(settings).items() if name in names}

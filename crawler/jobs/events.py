@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
+from crawler.api.collections import IMAGES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from crawler.core.collection import Collection
     from crawler.core.events import Event
     from crawler.engine.spec import CrawlResult
     from crawler.snapshot.manifest import Manifest, StoredFile, TakenOver
@@ -77,7 +80,7 @@ class RunEnded(Struct, frozen=True):
         result: how every listing ended.
         manifest: the run in its own words; made when it is asked for, for it has a record of each registry.
         regions: codes of those that were crawled.
-        lists_images: False if only registries were listed.
+        level: what was listed.
         taken_over: what was copied from an earlier snapshot.
         output: where the lines are that were streamed.
     """
@@ -85,7 +88,7 @@ class RunEnded(Struct, frozen=True):
     result: CrawlResult
     manifest: Callable[[], Manifest]
     regions: tuple[str, ...]
-    lists_images: bool = True
+    level: Collection = IMAGES
     taken_over: TakenOver | None = None
     output: StoredFile | None = None
 

@@ -18,6 +18,7 @@ _MOST_NAMED = 5
 
 def tell_of_patterns(settings: Settings, result: CrawlResult, observe: Observer) -> None:
     """Tell of patterns that stand for no registry, and registries that were expected to be gaps and are whole."""
+    lacking = {(one.region, one.registry) for one in result.missing}
     met: dict[str, list[ListingResult]] = {text: [] for text in settings.expect_gap}
     for one in result.registries:
         if pattern := result.expected_gaps.match(one.region, one.registry or ""):
@@ -28,7 +29,7 @@ def tell_of_patterns(settings: Settings, result: CrawlResult, observe: Observer)
     for pattern, registries in met.items():
         if not registries:
             observe(Noted(f"--expect-gap {pattern} stands for no registry that was listed"))
-        elif whole := [one for one in registries if one.verdict.is_good]:
+        elif whole := [one for one in registries if one.verdict.is_good and (one.region, one.registry) not in lacking]:
             observe(Warned(_no_gaps(pattern, whole, is_all=len(whole) == len(registries))))
 
 

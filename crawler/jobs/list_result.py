@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawler.core.model import Verdict
+from crawler.core.model import Verdict  # noqa: TC001 - msgspec looks at it
 from crawler.jobs.summary import is_complete
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class ListResult(msgspec.Struct, frozen=True, kw_only=True):
 def list_result(result: CrawlResult) -> ListResult:
     """Return what came of a crawl as a caller sees it."""
     lacking = {id(one) for one in result.missing if not result.is_expected(one)}
-    lacking |= {id(one) for one in result.discoveries if not (one.verdict.is_good or one.verdict is Verdict.GONE)}
-    listings = [*result.discoveries, *result.registries]
+    lacking |= {id(one) for one in result.discoveries if one.verdict.is_gap}
+    listings = result.listed
     return ListResult(
         listings=tuple(_listing(one, is_missing=id(one) in lacking) for one in listings),
         is_complete=is_complete(result),
@@ -81,7 +81,7 @@ def _listing(one: ListingResult, *, is_missing: bool) -> Listing:
         registry=one.registry,
         verdict=one.verdict,
         reason=one.reason,
-        found=one.images,
+        found=one.records,
         count=one.count,
         requests=one.requests,
         is_missing=is_missing,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from crawler.api.collections import IMAGES
 from crawler.core.errors import ConfigurationError
 from crawler.core.patterns import Patterns
-from crawler.engine.spec import NamedRegistry
+from crawler.engine.spec import Root
 from crawler.settings.registry_file import read_registry_file
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _MOST_PROBLEMS = 20
 
 
-def named_registries(settings: Settings, until_s: float) -> list[NamedRegistry] | None:
+def named_registries(settings: Settings, until_s: float) -> list[Root] | None:
     """Return the registries that arguments and --registry-file name, each once; None where every one is meant.
 
     Args:
@@ -33,24 +34,24 @@ def named_registries(settings: Settings, until_s: float) -> list[NamedRegistry] 
         names += read_registry_file(settings.registry_file, settings.region, until_s)
     elif not names:
         return None
-    named: dict[tuple[str, str], NamedRegistry] = {}
+    named: dict[tuple[str, ...], Root] = {}
     for one in _meant(names, settings.region):
-        if not one.anywhere or (one.region.code, one.name) not in named:
-            named[one.region.code, one.name] = one
+        if not one.anywhere or (one.region.code, *one.within) not in named:
+            named[one.region.code, *one.within] = one
     _refuse_excluded(named.values(), Patterns(settings.exclude))
     return list(named.values())
 
 
-def _meant(names: Iterable[str], regions: Collection[Region]) -> Iterator[NamedRegistry]:
+def _meant(names: Iterable[str], regions: Collection[Region]) -> Iterator[Root]:
     for code, _, name in (text.rpartition("/") for text in names):
-        yield from (NamedRegistry(region, name, anywhere=not code) for region in regions if code in ("", region.code))
+        yield from (Root(region, IMAGES, (name,), anywhere=not code) for region in regions if code in ("", region.code))
 
 
-def _refuse_excluded(named: Iterable[NamedRegistry], excluded: Patterns) -> None:
+def _refuse_excluded(named: Iterable[Root], excluded: Patterns) -> None:
     problems = [
-        f"{one.region.code}/{one.name} is named, and excluded by --exclude {pattern}: drop one of them"
+        f"{one.region.code}/{one.within[0]} is named, and excluded by --exclude {pattern}: drop one of them"
         for one in named
-        if (pattern := excluded.match(one.region.code, one.name))
+        if (pattern := excluded.match(one.region.code, one.within[0]))
     ]
     if problems:
         raise ConfigurationError(problems[:_MOST_PROBLEMS])

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from crawler.core.errors import NcrawlError, UsageError
-from crawler.jobs.summary import iso
+from crawler.core.text import iso
 from crawler.snapshot.folder.lock import locked
 from crawler.snapshot.folder.names import CLOCK_TOLERANCE
 from crawler.snapshot.folder.retention import Clock, Removal, Retention, remove_old, snapshot_names

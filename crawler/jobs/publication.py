@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from crawler.core.text import iso
 from crawler.jobs.crawling import options_of
-from crawler.jobs.summary import Extent, iso, manifest, taken_over
+from crawler.jobs.summary import manifest, taken_over
 from crawler.settings.loading import SNAPSHOT_OPTIONS
 from crawler.snapshot.manifest import Run
 from crawler.snapshot.unfinished.publishing import assemble, publish
@@ -13,10 +14,11 @@ from crawler.snapshot.unfinished.publishing import assemble, publish
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from crawler.core.model import Place
     from crawler.engine.spec import CrawlResult
     from crawler.jobs.beginning import Begun
     from crawler.jobs.run_clock import RunClock
-    from crawler.snapshot.manifest import Manifest, StoredFile
+    from crawler.snapshot.manifest import Extent, Manifest, StoredFile
 
 
 def publish_run(begun: Begun, clock: RunClock, result: CrawlResult) -> Manifest:
@@ -25,11 +27,10 @@ def publish_run(begun: Begun, clock: RunClock, result: CrawlResult) -> Manifest:
     Raises:
         OutputError: it cannot be written; what was published before is as it was.
     """
-    run, listings = begun.run, [*result.registries, *result.discoveries]
-    assembled, files = assemble(run, [run.parts[one.region, one.registry] for one in listings])
-    extents = {key: Extent(part.length, part.sha256) for key, part in run.parts.items()}
-    made = describe(begun, clock, result, files=files, extents=extents)
-    publish(run, assembled, made)
+    run = begun.run
+    assembled = assemble(run, [run.parts[one.place] for one in result.listed])
+    made = describe(begun, clock, result, files=assembled.files, extents=assembled.extents)
+    publish(run, assembled.folder, made)
     return made
 
 
@@ -39,7 +40,7 @@ def describe(
     result: CrawlResult,
     *,
     files: Sequence[StoredFile] = (),
-    extents: Mapping[tuple[str, str | None], Extent] | None = None,
+    extents: Mapping[Place, Extent] | None = None,
 ) -> Manifest:
     """Return the manifest of a run; without ``extents``, of one that makes no snapshot."""
     header = begun.run.header

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from crawler.core.model import Verdict
@@ -10,17 +11,13 @@ from crawler.core.patterns import Patterns
 from crawler.core.text import writable
 from crawler.jobs.crawling import crawl, crawl_spec
 from crawler.jobs.ends import INTERRUPTIONS
-from crawler.snapshot.reading.records import RegistryKey, parse_keys
-from crawler.snapshot.unfinished.run import FINISHED
 from crawler.snapshot.unfinished.writer import SnapshotWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from crawler.core.model import ListingResult, Place
     from crawler.engine.spec import CrawlResult, CrawlSpec
     from crawler.jobs.beginning import Begun
     from crawler.jobs.caller import Caller
-    from crawler.snapshot.unfinished.journal import Part
     from crawler.snapshot.unfinished.run import UnfinishedRun
 
 
@@ -34,7 +31,7 @@ async def crawl_rest(begun: Begun, caller: Caller) -> CrawlResult:
     try:
         result = await crawl(_rest(begun), writer, settings=begun.settings, found=begun.found, caller=caller)
         if result.stop not in INTERRUPTIONS:
-            await writer.end_the_rest([*result.discoveries, *result.registries])
+            await writer.end_the_rest(result.listed)
     finally:
         writer.close()
     return result
@@ -49,41 +46,60 @@ def has_anything(run: UnfinishedRun) -> bool:
 def of_all_sessions(begun: Begun, result: CrawlResult) -> CrawlResult:
     """Return the result of all sessions of the run, without what is excluded.
 
-    A registry of an earlier session that a whole list lacks by now is left out.
+    What an earlier session listed is left out where a whole list that was read since lacks it by now.
     """
     run, excluded = begun.run, Patterns(begun.settings.exclude)
-    listed_now = {(one.region, one.registry) for one in result.registries}
-    lists, of_images = _lists_and_others(run.parts.values())
-    known = {one.result.region: set(_names(run, one)) for one in lists if one.result.verdict.is_good}
-    registries = [
-        one
-        for one, name in ((part.result, part.result.registry or "") for part in of_images)
-        if ((one.region, name) in listed_now or one.region not in known or name in known[one.region])
-        and not excluded.match(one.region, name)
+    since = _Since(run, {one.place for one in result.listed})
+    results = [part.result for part in run.parts.values()]
+    kept = [
+        one for one in results if one.within and not since.lacks(one) and not excluded.match(one.region, one.within[0])
     ]
-    return replace(result, registries=registries, discoveries=[part.result for part in lists])
+    return replace(
+        result,
+        registries=[one for one in kept if len(one.within) == 1],
+        discoveries=[one for one in results if not one.within],
+        deeper=[one for one in kept if len(one.within) > 1],
+    )
+
+
+class _Since:
+    """What the lists that were read in this session still name.
+
+    Mutable state: the names of those that were asked about.
+
+    Args:
+        run: has the lists.
+        listed: places of those that were read in this session.
+    """
+
+    def __init__(self, run: UnfinishedRun, listed: set[Place]) -> None:
+        self._run = run
+        self._listed = listed
+        self._names: dict[Place, set[str] | None] = {}
+
+    def lacks(self, one: ListingResult) -> bool:
+        """Whether something that a list is within was listed earlier, and is not there any more."""
+        places = [
+            (collection.name, one.region, one.within[:depth]) for depth, collection in enumerate(one.collection.lineage)
+        ]
+        return any(
+            place not in self._listed and parent in self._listed and self._is_unnamed(parent, place[2][-1])
+            for parent, place in pairwise(places)
+        )
+
+    def _is_unnamed(self, parent: Place, name: str) -> bool:
+        if parent not in self._names:
+            is_known = self._run.parts[parent].result.verdict.is_good
+            self._names[parent] = set(map(writable, self._run.names_of(parent))) if is_known else None
+        names = self._names[parent]
+        return names is not None and name not in names
 
 
 def _rest(begun: Begun) -> CrawlSpec:
     """Return the crawl of what is not finished yet."""
-    parts = begun.run.parts.values()
-    lists, of_images = _lists_and_others(part for part in parts if part.result.verdict in FINISHED)
+    parts = begun.run.parts.items()
     return replace(
         crawl_spec(begun.settings, begun.found.account, None),
-        known={part.result.region: _names(begun.run, part) for part in lists},
-        finished={(part.result.region, part.result.registry or "") for part in of_images},
+        finished={place for place, part in parts if part.result.verdict.is_settled},
+        names_of=begun.run.names_of,
     )
-
-
-def _lists_and_others(parts: Iterable[Part]) -> tuple[list[Part], list[Part]]:
-    """Tell the lists of registries from the lists of images."""
-    lists: list[Part] = []
-    others: list[Part] = []
-    for part in parts:
-        (lists if part.result.registry is None else others).append(part)
-    return lists, others
-
-
-def _names(run: UnfinishedRun, part: Part) -> list[str]:
-    lines = b"".join(run.read_part(part))
-    return [writable(key.name) for key in parse_keys(lines, RegistryKey)] if lines else []

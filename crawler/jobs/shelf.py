@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crawler.core.errors import NcrawlError, UsageError
-from crawler.jobs.summary import iso
+from crawler.core.text import iso
 from crawler.snapshot.folder.latest import target_of
 from crawler.snapshot.folder.names import started
 from crawler.snapshot.manifest import MANIFEST, read
@@ -121,7 +121,7 @@ def _unfinished(folder: Path, damages: list[str]) -> Iterator[Entry]:
         except NcrawlError as error:
             damages.append(str(error))
             continue
-        listed = [part for part in parts if part.result.registry is not None]
+        listed = [part for part in parts if len(part.result.within) == 1]
         yield Entry(
             id=path.name.removeprefix(PREFIX),
             started=iso(header.started_ms),

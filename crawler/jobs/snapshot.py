@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from crawler.core.errors import OutputError, UsageError
-from crawler.core.text import visible
+from crawler.core.text import iso, visible
 from crawler.jobs.afterwards import finish_earlier, retain, settle
 from crawler.jobs.beginning import Order, take_up_or_begin
 from crawler.jobs.crawling import check_surroundings
@@ -22,7 +22,6 @@ from crawler.jobs.run_clock import RunClock
 from crawler.jobs.sessions import crawl_rest, has_anything, of_all_sessions
 from crawler.jobs.snapshot_result import result_of, stop_of
 from crawler.jobs.streaming import summary_patience_s
-from crawler.jobs.summary import iso
 from crawler.output.files import check_place, write_file
 from crawler.snapshot.folder.abilities import check_folder, find_out
 from crawler.snapshot.folder.lock import locked

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from crawler.core.model import Verdict
 from crawler.engine.spec import StopReason
 from crawler.jobs.ends import code_of
 from crawler.snapshot.totals import Totals  # noqa: TC001 - msgspec looks at it
@@ -76,7 +75,7 @@ def _reasons(made: Manifest) -> Iterator[str]:
     if told := made.observed.get("stopped"):
         yield str(told)
     for region in made.regions:
-        if not region.verdict.is_good and region.verdict is not Verdict.GONE:
+        if region.verdict.is_gap:
             yield f"{region.region}, list of registries: {region.verdict}: {region.reason or 'no reason given'}"
     for one in made.missing:
         yield f"{one.label}: {one.verdict}: {one.reason or 'no reason given'}"

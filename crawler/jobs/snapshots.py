@@ -7,13 +7,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.jobs.records import Record
 from crawler.snapshot.comparing.diff import diff
 from crawler.snapshot.comparing.opening import open_side, relate
 from crawler.snapshot.folder.latest import followed
-from crawler.snapshot.manifest import IMAGES, REGISTRIES, read
+from crawler.snapshot.manifest import read
 from crawler.snapshot.reading.chunks import DamagedError, read_lumps, whole_lines
-from crawler.snapshot.reading.records import BadLineError, ImageKey, RegistryKey, line_start, parse_keys
+from crawler.snapshot.reading.records import BadLineError, key_type, line_start, parse_keys
 from crawler.snapshot.reading.witness import Witness
 from crawler.snapshot.verifying.verify import verify
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator
 
+    from crawler.core.collection import Collection
     from crawler.snapshot.comparing.diff import Difference
     from crawler.snapshot.manifest import Manifest, RegistryRecord
     from crawler.snapshot.verifying.diagnosis import Finding
@@ -59,7 +63,7 @@ class Snapshot:
         file = self.manifest.stored_file(REGISTRIES)
         if file is not None:
             path = self.path / file.name
-            found = _records(read_lumps(path), path, RegistryKey)
+            found = _records(read_lumps(path), path, REGISTRIES)
             yield from (record for record in found if region in (None, record.region))
 
     def images(self, *, region: str | None = None, registry: str | None = None) -> Iterator[Record]:
@@ -103,9 +107,7 @@ def differences(
 def _images_of(registry: RegistryRecord, path: Path) -> Iterator[Record]:
     assert registry.offset is not None
     digest = hashlib.sha256()
-    yield from _records(
-        _hashed(read_lumps(path, offset=registry.offset, length=registry.length), digest), path, ImageKey
-    )
+    yield from _records(_hashed(read_lumps(path, offset=registry.offset, length=registry.length), digest), path, IMAGES)
     if digest.hexdigest() != registry.sha256:
         raise DamagedError(path, f"{registry.label} does not have the SHA-256 of the manifest")
 
@@ -116,7 +118,8 @@ def _hashed(lumps: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
         yield lump
 
 
-def _records(lumps: Iterable[bytes], path: Path, kind: type[ImageKey | RegistryKey]) -> Iterator[Record]:
+def _records(lumps: Iterable[bytes], path: Path, collection: Collection) -> Iterator[Record]:
+    kind = key_type(collection)
     for lump in whole_lines(lumps, path):
         try:
             keys = parse_keys(lump, kind)
@@ -126,5 +129,5 @@ def _records(lumps: Iterable[bytes], path: Path, kind: type[ImageKey | RegistryK
             start = line_start(key)
             if not line.startswith(start):
                 raise DamagedError(path, "a line does not begin with the fields that are ours")
-            within = (key.registry,) if isinstance(key, ImageKey) else ()
-            yield Record(key.account, key.region, within, key.name, b"{" + line[len(start) :])
+            account, region, *within, name = msgspec.structs.astuple(key)
+            yield Record(account, region, tuple(within), name, b"{" + line[len(start) :])

@@ -6,23 +6,25 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
+from crawler.api.collections import REGISTRIES
 from crawler.api.records import lines
 from crawler.core.errors import UsageError
-from crawler.core.text import writable
-from crawler.jobs.crawling import crawl, crawl_spec, is_wanted, options_of
+from crawler.core.text import iso, writable
+from crawler.jobs.crawling import crawl, crawl_spec, options_of
 from crawler.jobs.ends import INTERRUPTIONS
 from crawler.jobs.events import OutputKept, RunEnded
 from crawler.jobs.expectations import tell_of_patterns
 from crawler.jobs.naming import named_registries
-from crawler.jobs.summary import is_complete, iso, manifest, run_id
+from crawler.jobs.summary import is_complete, manifest, run_id
 from crawler.output.files import check_place, is_standard_output, write_file
 from crawler.output.sinks import open_sink
 from crawler.snapshot.manifest import Run, StoredFile, dump
 
 if TYPE_CHECKING:
+    from crawler.core.collection import Collection
     from crawler.core.model import ListingResult
-    from crawler.engine.scheduler import ListingTask
     from crawler.engine.spec import CrawlResult, CrawlSpec, StopReason
+    from crawler.engine.tasks import ListingTask
     from crawler.jobs.caller import Caller
     from crawler.output.sinks import Sink
     from crawler.settings.credentials import FoundKeys
@@ -34,15 +36,15 @@ _SUMMARY_PATIENCE_S = 1.0
 
 
 class LineOutput:
-    """Writes each fresh record as one line: images, or else the registries themselves."""
+    """Writes each fresh record of one level as one line."""
 
-    def __init__(self, sink: Sink, *, images: bool) -> None:
+    def __init__(self, sink: Sink, level: Collection) -> None:
         self._sink = sink
-        self._images = images
+        self._level = level
 
     async def take(self, task: ListingTask, names: list[str], records: list[bytes]) -> None:
         """Write the records of a task."""
-        if is_wanted(task, images=self._images):
+        if task.collection is self._level:
             await self._sink.write(lines(task.prefix, records), len(names))
 
     async def end(self, task: ListingTask, result: ListingResult) -> None:
@@ -53,7 +55,7 @@ class LineOutput:
         await self._sink.flush()
 
 
-async def stream(settings: Settings, caller: Caller, *, images: bool) -> CrawlResult:
+async def stream(settings: Settings, caller: Caller, level: Collection) -> CrawlResult:
     """Crawl as the settings say, stream the lines to ``settings.output``, write the summary, and return the result.
 
     Raises:
@@ -61,11 +63,11 @@ async def stream(settings: Settings, caller: Caller, *, images: bool) -> CrawlRe
             requested.
         OutputError: the output cannot be written; where it cannot be opened, nothing was requested.
     """
-    registries = named_registries(settings, caller.ends_s(settings))
+    roots = named_registries(settings, caller.ends_s(settings))
     found = await caller.keys(settings)
     _check_summary(settings)
     started_ms = int(time.time() * 1000)
-    spec = crawl_spec(settings, found.account, registries, images=images)
+    spec = crawl_spec(settings, found.account, roots, level=level)
     result, file = await _crawl_to_sink(spec, settings=settings, found=found, caller=caller)
 
     @cache
@@ -76,12 +78,12 @@ async def stream(settings: Settings, caller: Caller, *, images: bool) -> CrawlRe
             finished=iso(time.time() * 1000),
             options=options_of(settings),
         )
-        return manifest(result, account=spec.account, run=run, files=[file])
+        return manifest(result, account=spec.account, run=run, files=[file], level=level)
 
-    if images:
+    if level is not REGISTRIES:
         tell_of_patterns(settings, result, caller.observe)
     regions = tuple(region.code for region in spec.regions)
-    caller.observe(RunEnded(result, described, regions, images, output=file))
+    caller.observe(RunEnded(result, described, regions, level, output=file))
     if settings.summary is not None:
         patience_s = summary_patience_s(result.stop, caller.left_s(settings))
         write_file(settings.summary, dump(described()), patience_s=patience_s)
@@ -100,7 +102,7 @@ async def _crawl_to_sink(
 ) -> tuple[CrawlResult, StoredFile]:
     hashed, until_s = settings.summary is not None, caller.ends_s(settings)
     async with open_sink(settings.output, hashed=hashed, until_s=until_s) as sink:
-        output = LineOutput(sink, images=spec.images)
+        output = LineOutput(sink, spec.level)
         result = await crawl(spec, output, settings=settings, found=found, caller=caller)
         if _replaces_output(result, sink):
             # The end waits for a slow reader as long as the lines did.

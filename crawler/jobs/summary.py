@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from crawler.api.collections import IMAGES
 from crawler.core.model import Verdict
+from crawler.core.text import iso
 from crawler.core.version import __version__
+from crawler.jobs.entries import registry_records, totals
 from crawler.snapshot.manifest import (
     ExcludedRegistry,
     ExpectedGap,
-    Manifest,
     RegionRecord,
-    RegistryRecord,
-    Run,
     TakenOver,
     Tool,
+    gaps_key,
+    kinds_of,
 )
-from crawler.snapshot.totals import RegionTotals, Totals, VerdictCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from crawler.core.model import ListingResult
+    from crawler.core.collection import Collection
+    from crawler.core.model import ListingResult, Place
     from crawler.engine.spec import CrawlResult
-    from crawler.snapshot.manifest import StoredFile
-
-
-class Extent(NamedTuple):
-    """The bytes that a registry takes in a snapshot's file, and the SHA-256 of its plain lines."""
-
-    length: int
-    sha256: str
-
-
-def iso(time_ms: float) -> str:
-    """Return milliseconds since 1970 as ISO 8601 in UTC with ``Z``."""
-    seconds, milliseconds = divmod(int(time_ms), 1000)
-    return f"{_to_the_second(seconds)}.{milliseconds:03}Z"
-
-
-@lru_cache(2)  # what ends in one second is told one after the other
-def _to_the_second(time_s: int) -> str:
-    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
+    from crawler.snapshot.manifest import Extent, Gap, Manifest, Run, StoredFile
 
 
 def run_id(started_ms: int) -> str:
@@ -56,7 +36,7 @@ def run_id(started_ms: int) -> str:
 
 def is_complete(result: CrawlResult) -> bool:
     """Whether nothing is missing, expected gaps aside: a registry that is gone since it was discovered is not."""
-    lists_are_whole = all(one.verdict.is_good or one.verdict is Verdict.GONE for one in result.discoveries)
+    lists_are_whole = not any(one.verdict.is_gap for one in result.discoveries)
     return result.stop is None and lists_are_whole and all(map(result.is_expected, result.missing))
 
 
@@ -66,7 +46,8 @@ def manifest(
     account: str,
     run: Run,
     files: Sequence[StoredFile],
-    extents: Mapping[tuple[str, str | None], Extent] | None = None,
+    extents: Mapping[Place, Extent] | None = None,
+    level: Collection = IMAGES,
 ) -> Manifest:
     """Return the object that ``--summary`` writes and that a snapshot's manifest is.
 
@@ -75,17 +56,17 @@ def manifest(
         account: first field of every record.
         run: when and how.
         files: what was written.
-        extents: a snapshot's: for each (region, registry) how many bytes it takes; they stand in the records' order.
+        extents: a snapshot's: where each registry stands in each file, and each region in that of the registries.
+        level: how deep the crawl went.
     """
-    ordered = sorted(result.registries, key=attrgetter("region", "registry"))
-    records = [_registry_record(account, one) for one in ordered]
-    if extents is not None:
-        records = _with_extents(records, extents)
-    return Manifest(
+    deeper = level.lineage[2:]
+    records = registry_records(result, account, deeper, extents)
+    gaps: dict[str, Any] = {gaps_key(one): tuple(_gaps(result, account, one)) for one in deeper}
+    return kinds_of(deeper).manifest_type(
         tool=Tool(name="ncrawl", version=__version__),
         run=run,
         verdict="complete" if is_complete(result) else "incomplete",
-        totals=_totals(result, records, files, run=run, extents=extents),
+        totals=totals(result, records, files, run=run, extents=extents, deeper=deeper),
         files=tuple(files),
         registries=tuple(records),
         regions=tuple(_region_record(one) for one in sorted(result.discoveries, key=attrgetter("region"))),
@@ -95,93 +76,22 @@ def manifest(
         ),
         expected_gaps=tuple(
             ExpectedGap(
-                account=account, region=one.region, registry=one.registry or "", verdict=one.verdict, reason=one.reason
+                account=account, region=one.region, registry=one.registry, verdict=one.verdict, reason=one.reason
             )
-            for one in sorted(filter(result.is_expected, result.missing), key=attrgetter("region", "registry"))
+            for one in records
+            if one.verdict.is_gap and result.expected_gaps.match(one.region, one.registry)
         ),
         observed=_observed(result),
+        **gaps,
     )
 
 
-def _totals(
-    result: CrawlResult,
-    records: list[RegistryRecord],
-    files: Sequence[StoredFile],
-    *,
-    run: Run,
-    extents: Mapping[tuple[str, str | None], Extent] | None,
-) -> Totals:
-    regions = dict.fromkeys(sorted(one.region for one in result.everything))
-    started_s, finished_s = (datetime.fromisoformat(time).timestamp() for time in (run.started, run.finished))
-    return Totals(
-        registries=VerdictCounts.of(records),
-        images=sum(one.images for one in result.registries),
-        **_costs(result.everything),
-        bytes=sum(file.bytes for file in files),
-        seconds=round(max(0.0, finished_s - started_s), 3),
-        regions={
-            region: _region_totals(region, result, records, started_s=started_s, extents=extents) for region in regions
-        },
-    )
-
-
-def _region_totals(
-    region: str,
-    result: CrawlResult,
-    records: list[RegistryRecord],
-    *,
-    started_s: float,
-    extents: Mapping[tuple[str, str | None], Extent] | None,
-) -> RegionTotals:
-    everything = [one for one in result.everything if one.region == region]
-    started_ms = max(started_s * 1000, min(one.started_ms for one in everything))  # what was taken over is older
-    finished_ms = max(one.finished_ms for one in everything)
-    listed = [one for one in (*result.registries, *result.discoveries) if one.region == region]
-    stored = [(region, one.registry) for one in listed]
-    return RegionTotals(
-        registries=VerdictCounts.of(record for record in records if record.region == region),
-        images=sum(one.images for one in listed if one.registry is not None),
-        **_costs(everything),
-        bytes=None if extents is None else sum(extents[key].length for key in stored if key in extents),
-        seconds=round(max(0.0, finished_ms - started_ms) / 1000, 3),
-    )
-
-
-def _costs(listings: Collection[ListingResult]) -> dict[str, int]:
-    names = ("pages", "requests", "retries", "throttled")
-    return {name: sum(map(attrgetter(name), listings)) for name in names}
-
-
-def _with_extents(
-    records: list[RegistryRecord], extents: Mapping[tuple[str, str | None], Extent]
-) -> list[RegistryRecord]:
-    placed, offset = [], 0
-    for record in records:
-        extent = extents[record.region, record.registry]
-        placed.append(msgspec.structs.replace(record, offset=offset, length=extent.length, sha256=extent.sha256))
-        offset += extent.length
-    return placed
-
-
-def _registry_record(account: str, one: ListingResult) -> RegistryRecord:
-    return RegistryRecord(
-        account=account,
-        region=one.region,
-        registry=one.registry or "",
-        verdict=one.verdict,
-        reason=one.reason,
-        images=one.images,
-        count=one.count,
-        pages=one.pages,
-        passes=one.passes,
-        requests=one.requests,
-        offset=None,
-        length=None,
-        sha256=None,
-        started=iso(one.started_ms),
-        finished=iso(one.finished_ms),
-        taken_from=one.taken_from,
-    )
+def _gaps(result: CrawlResult, account: str, collection: Collection) -> Iterator[Gap]:
+    """Yield the lists of a deeper level that are not whole, by place."""
+    lacking = [one for one in result.deeper if one.collection is collection and not one.verdict.is_good]
+    for one in sorted(lacking, key=attrgetter("place")):
+        named = zip(collection.fields, (account, one.region, *one.within), strict=True)
+        yield {**dict(named), "verdict": one.verdict.value, "reason": one.reason}
 
 
 def _region_record(one: ListingResult) -> RegionRecord:
@@ -189,7 +99,7 @@ def _region_record(one: ListingResult) -> RegionRecord:
         region=one.region,
         verdict=one.verdict,
         reason=one.reason,
-        registries=one.images,
+        registries=one.records,
         taken_from=one.taken_from,
     )
 
@@ -197,7 +107,7 @@ def _region_record(one: ListingResult) -> RegionRecord:
 def taken_over(result: CrawlResult, snapshot: str) -> TakenOver:
     """Return how much of a result is copied from an earlier snapshot, which is named."""
     taken = [one for one in result.registries if one.taken_from is not None]
-    return TakenOver(snapshot=snapshot, registries=len(taken), images=sum(one.images for one in taken))
+    return TakenOver(snapshot=snapshot, registries=len(taken), images=sum(one.records for one in taken))
 
 
 def _observed(result: CrawlResult) -> dict[str, object]:
@@ -211,7 +121,7 @@ def _observed(result: CrawlResult) -> dict[str, object]:
             "throttled": sum(one.throttled for one in here),
             "sorted_by_name": _consensus(one.is_sorted for one in here),
             "count_is_images": _consensus(
-                one.count == one.images for one in here if one.count is not None and one.verdict is Verdict.COMPLETE
+                one.count == one.records for one in here if one.count is not None and one.verdict is Verdict.COMPLETE
             ),
         }
     rate = None if result.rate_per_s == float("inf") else result.rate_per_s

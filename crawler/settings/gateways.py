@@ -59,7 +59,7 @@ def settle_zone(values: dict[str, Any], written: Mapping[str, RawValue], problem
     """Let the zone follow from the gateways; only the provider's hosts get signed requests."""
     for gateway in values.get("gateway", ()):
         place, origin = written["gateway"].place, gateway.origin
-        zone, region, api = _HOSTS.get(origin.host, (None, "", ""))
+        zone, _, api = _HOSTS.get(origin.host, (None, "", ""))
         if zone is None and not origin.is_loopback and not values.get("allow_gateway"):
             problems.append(f"{place}: {origin} is not the provider's: check it, or add --allow-gateway to trust it")
         elif zone is not None and values.setdefault("zone", zone) != zone:
@@ -67,8 +67,6 @@ def settle_zone(values: dict[str, Any], written: Mapping[str, RawValue], problem
             problems.append(f"{place}: {origin} is of zone {zone}, but {said}")
         elif zone is not None and api != values.get("api", "v2"):
             problems.append(f"{place}: {origin} speaks {api}: take another, or add --api {api}")
-        elif region not in ("", gateway.region or region):
-            problems.append(f"{place}: {origin} is of region {region}, not {gateway.region}")
     values.setdefault("zone", "public")
 
 
@@ -107,6 +105,8 @@ def _not_by_region(given: tuple[Gateway, ...], known: tuple[Region, ...], region
     if len(given) == 1 and not given[0].region:
         if len(regions) > 1:
             yield f"{given[0]}: with --api v3 each region has a gateway of its own: give {regions[0]}=URL, and so on"
+        elif problem := _of_another(given[0].origin, regions[0]):
+            yield problem
         return
     for one in given:
         if one.region not in codes:
@@ -114,8 +114,15 @@ def _not_by_region(given: tuple[Gateway, ...], known: tuple[Region, ...], region
     named = [one.region for one in given]
     if doubled := {one for one in named if named.count(one) > 1 and one}:
         yield f"two gateways for {', '.join(sorted(doubled))}: give one"
+    yield from (problem for one in given if (problem := _of_another(one.origin, one.region)))
     origins = [str(one.origin) for one in given]
     if len(set(origins)) < len(origins) and not doubled:
         yield "two regions have the same gateway: under --api v3 nothing else tells them apart"
     if lacking := [code for code in regions if code not in named and "" not in named]:
         yield f"none for {', '.join(lacking)}: add {lacking[0]}=URL, or leave it out of --region"
+
+
+def _of_another(origin: Origin, region: str) -> str:
+    """Return that a gateway is the provider's for another region; empty if it is not."""
+    _, own, _ = _HOSTS.get(origin.host, ("", region, ""))
+    return f"{origin} is of region {own}, not {region}" if own not in ("", region) else ""

@@ -7,26 +7,53 @@ is found. By hand: ``sed 's/"checksum": ".*"/"checksum": ""/' manifest.json | sh
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from crawler.api.collections import COLLECTIONS, IMAGES
 from crawler.core.errors import NcrawlError, UsageError
-from crawler.core.model import Verdict
 from crawler.output.files import mode_of
+from crawler.snapshot.entries import (
+    ExcludedRegistry,
+    ExpectedGap,
+    Extent,
+    RegionRecord,
+    RegistryRecord,
+    Run,
+    StoredFile,
+    TakenOver,
+    Tool,
+)
 from crawler.snapshot.reading.chunks import open_regular
-from crawler.snapshot.totals import Natural, Totals  # noqa: TC001 - msgspec looks at them
+from crawler.snapshot.totals import Natural, RegionTotals, Totals
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from crawler.core.collection import Collection
+
+__all__ = [
+    "ExcludedRegistry",
+    "ExpectedGap",
+    "Extent",
+    "Gap",
+    "Manifest",
+    "ManifestError",
+    "RegionRecord",
+    "RegistryRecord",
+    "Run",
+    "StoredFile",
+    "TakenOver",
+    "Tool",
+]
 
 FORMAT = 2
 READABLE = (1, FORMAT)
 """Of format 1, which had no `excluded`, no `expected_gaps` and no `seconds`, those read as empty."""
 
 MANIFEST = "manifest.json"
-IMAGES = "images.ndjson"
-REGISTRIES = "registries.ndjson"
 SUFFIXES = ("", ".gz", ".zst")
 
 _SEAL_BEGINS = b',\n  "checksum": "'
@@ -40,144 +67,10 @@ class ManifestError(NcrawlError):
     exit_code = 3
 
 
-class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """The program that wrote the snapshot."""
-
-    name: str
-    version: str
-
-
-class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``--retry-failed`` copied from an earlier snapshot instead of fetching it; totals' costs are without it."""
-
-    snapshot: str
-    registries: Natural
-    images: Natural
-
-
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One crawl. Times are ISO 8601 in UTC with ``Z``; ``options`` hold no secrets.
-
-    Attributes:
-        identity: of a snapshot: stands for the keys without giving them away; other keys have another one.
-        taken_over: of a snapshot that ``--retry-failed`` made: what it did not fetch itself.
-        run_id: what whoever asked for it calls it; absent where nobody did.
-    """
-
-    id: str
-    started: str
-    finished: str
-    resumed: tuple[str, ...] = ()
-    identity: str | None = None
-    options: dict[str, Any] = {}
-    taken_over: TakenOver | None = None
-    run_id: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A data file: ``bytes`` and ``sha256`` are of the file as it is stored, ``lines`` of what it unpacks to."""
-
-    name: str
-    bytes: Natural
-    sha256: str
-    lines: Natural
-
-
-class RegistryRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How the listing of one registry ended, and where its images stand.
-
-    Attributes:
-        account: first field of its lines.
-        region: second field of its lines.
-        registry: third field of its lines.
-        verdict: how the listing ended.
-        reason: why it is not complete, for people.
-        images: how many lines it has.
-        count: how many images the gateway said there were: advice, never proof.
-        pages: pages fetched.
-        passes: how often it was listed from the start.
-        requests: tries on the wire.
-        offset: where its bytes begin in the stored file; where they would, if it has no images.
-        length: of its bytes in the plain file, or of its own member or frame in a compressed one; 0 without images.
-        sha256: of its uncompressed lines, whatever the compression. These three are null without a snapshot.
-        started: time of the first request.
-        finished: time of the last answer.
-        taken_from: id of the snapshot that it is copied from, when it was listed: this run spent no page and no
-            request on it. Null if this run listed it.
-    """
-
-    account: str
-    region: str
-    registry: str
-    verdict: Verdict
-    reason: str | None
-    images: Natural
-    count: int | None
-    pages: Natural
-    passes: Natural
-    requests: Natural
-    offset: Natural | None
-    length: Natural | None
-    sha256: str | None
-    started: str | None
-    finished: str | None
-    taken_from: str | None = None
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """Account, region and registry: what its lines begin with and are sorted by."""
-        return self.account, self.region, self.registry
-
-    @property
-    def label(self) -> str:
-        """The registry as users write it."""
-        return f"{self.region}/{self.registry}"
-
-
-class RegionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How the listing of a region's registries ended; ``registries`` is its number of lines in registries.ndjson.
-
-    ``taken_from`` is the id of the snapshot that the list is copied from: registries that are newer are not in it.
-    """
-
-    region: str
-    verdict: Verdict
-    reason: str | None
-    registries: Natural
-    taken_from: str | None = None
-
-
-class ExcludedRegistry(msgspec.Struct, frozen=True, kw_only=True):
-    """A registry that was found and, because of --exclude, not listed; ``pattern`` is the one that stands for it."""
-
-    account: str
-    region: str
-    registry: str
-    pattern: str
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """Account, region and registry."""
-        return self.account, self.region, self.registry
-
-
-class ExpectedGap(msgspec.Struct, frozen=True, kw_only=True):
-    """A registry that is not whole, as --expect-gap has it: its ``verdict`` does not make a run incomplete."""
-
-    account: str
-    region: str
-    registry: str
-    verdict: Verdict
-    reason: str | None
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """Account, region and registry."""
-        return self.account, self.region, self.registry
-
-
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a run says of itself, in the order of the file; ``--summary`` writes the same object.
+
+    A deeper level adds a key of its own for those of its lists that are not whole (`levels`).
 
     Attributes:
         verdict: ``complete`` if nothing is missing but what was excluded or is an expected gap.
@@ -196,25 +89,73 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     observed: dict[str, Any] = {}
 
     def proves(self, record: RegistryRecord | RegionRecord) -> bool:
-        """Whether a registry, or a region's list, is whole as format 2 means it.
+        """Whether a registry's list of images, or a region's list, is whole as format 2 means it.
 
         In format 1 a list of several pages was complete after one look; how many looks a region's list had is not said.
         """
-        if self.format > 1 or not record.verdict.is_whole:
-            return record.verdict.is_whole
+        verdict = record.own_verdict if isinstance(record, RegistryRecord) else record.verdict
+        if self.format > 1 or not verdict.is_whole:
+            return verdict.is_whole
         return isinstance(record, RegistryRecord) and (record.pages <= 1 or record.passes > 1)
 
     @property
     def missing(self) -> list[RegistryRecord]:
         """Registries of which something is missing unexpectedly; what was discovered and is gone is not missing."""
         expected = {gap.place for gap in self.expected_gaps}
-        lacking = (one for one in self.registries if not one.verdict.is_good and one.verdict is not Verdict.GONE)
+        lacking = (one for one in self.registries if one.verdict.is_gap)
         return [one for one in lacking if one.place not in expected]
 
-    def stored_file(self, kind: str) -> StoredFile | None:
-        """Return the record of the file of a ``kind`` (`IMAGES` or `REGISTRIES`), however it is compressed."""
-        names = [kind + suffix for suffix in SUFFIXES]
+    @property
+    def deeper(self) -> list[Collection]:
+        """The levels below the images of registries that it tells of, from the top down."""
+        return [one for one in COLLECTIONS.values() if len(one.lineage) > 2 and hasattr(self.totals, one.name)]
+
+    @property
+    def framed(self) -> list[Collection]:
+        """What it has a file of in which each registry has its part, from the top down."""
+        return [one for one in (IMAGES, *self.deeper) if self.stored_file(one)]
+
+    def gaps_of(self, collection: Collection) -> tuple[Gap, ...]:
+        """Return the lists of a deeper level that are not whole: our own fields, ``verdict`` and ``reason``."""
+        return tuple(getattr(self, gaps_key(collection), ()))
+
+    def stored_file(self, collection: Collection) -> StoredFile | None:
+        """Return the record of the file that holds a collection, however it is compressed."""
+        names = [collection.file + suffix for suffix in SUFFIXES]
         return next((file for file in self.files if file.name in names), None)
+
+
+Gap: TypeAlias = dict[str, str | None]
+
+
+def gaps_key(collection: Collection) -> str:
+    """Return the key under which a manifest names the lists of a deeper level that are not whole."""
+    return f"{collection.singular}_gaps"
+
+
+class Kinds(NamedTuple):
+    """The kinds of manifest, and of its entries, that tell of the same levels."""
+
+    manifest_type: type[Manifest]
+    registry_type: type[RegistryRecord]
+    totals_type: type[Totals]
+    region_totals_type: type[RegionTotals]
+
+
+@cache
+def kinds_of(deeper: tuple[Collection, ...]) -> Kinds:
+    """Return the kind of manifest that tells of these levels below images: it counts their lines, and names gaps."""
+    if not deeper:
+        return Kinds(Manifest, RegistryRecord, Totals, RegionTotals)
+    lines = [(one.name, Natural, 0) for one in deeper]
+    how: Any = {"frozen": True, "kw_only": True}
+    registry: Any = msgspec.defstruct("RegistryRecord", lines, bases=(RegistryRecord,), **how)
+    region: Any = msgspec.defstruct("RegionTotals", lines, bases=(RegionTotals,), **how)
+    totals: Any = msgspec.defstruct("Totals", [*lines, ("regions", dict[str, region], {})], bases=(Totals,), **how)
+    gaps: list[Any] = [(gaps_key(one), tuple[Gap, ...], ()) for one in deeper]
+    fields = [("totals", totals), ("registries", tuple[registry, ...]), *gaps]
+    manifest: Any = msgspec.defstruct("Manifest", fields, bases=(Manifest,), **how)
+    return Kinds(manifest, registry, totals, region)
 
 
 def dump(manifest: Manifest) -> bytes:
@@ -232,9 +173,10 @@ def load(data: bytes) -> Manifest:
     """
     sealed = _is_sealed(data)
     try:
-        found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
+        raw = msgspec.json.decode(data, type=dict[str, Any])
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{MANIFEST} is damaged: it is not a JSON object ({error})") from error
+    found = raw.get("format")
     if not sealed and (found in READABLE or _SEAL_BEGINS in data[-2 * _DIGEST_LENGTH :]):
         raise ManifestError(f"{MANIFEST} is damaged: its bytes do not match its own checksum")
     if found is None:
@@ -243,7 +185,7 @@ def load(data: bytes) -> Manifest:
         formats = " and ".join(map(str, READABLE))
         raise UsageError(f"{MANIFEST} has format {found}; this ncrawl reads {formats}: take the one that wrote it")
     try:
-        return msgspec.json.decode(data, type=Manifest)
+        return msgspec.json.decode(data, type=_kinds_of(raw).manifest_type)
     except ValueError as error:
         raise ManifestError(f"{MANIFEST} is damaged: {error}") from error
 
@@ -251,9 +193,17 @@ def load(data: bytes) -> Manifest:
 def salvage(data: bytes) -> Manifest | None:
     """Decode what may be a damaged manifest, to find out more; None when it cannot be decoded at all."""
     try:
-        return msgspec.json.decode(data, type=Manifest)
+        raw = msgspec.json.decode(data, type=dict[str, Any])
+        return msgspec.json.decode(data, type=_kinds_of(raw).manifest_type)
     except (ValueError, RecursionError):
         return None
+
+
+def _kinds_of(raw: dict[str, Any]) -> Kinds:
+    """Return the kind of manifest that decodes one: its totals count every level that it tells of."""
+    totals = raw.get("totals")
+    counted = totals if isinstance(totals, dict) else {}
+    return kinds_of(tuple(one for one in COLLECTIONS.values() if len(one.lineage) > 2 and one.name in counted))
 
 
 def read(folder: Path) -> Manifest:

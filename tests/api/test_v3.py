@@ -10,6 +10,7 @@ import pytest
 from api.test_v2 import BAD_VALUES, PREFIX, mutated
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.lists import request_of
 
 from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.api.dialect import DIALECTS
@@ -20,7 +21,6 @@ from crawler.api.v2 import V2
 from crawler.api.v3 import V3
 from crawler.api.zones import LARGEST_PAGES, ZONES
 from crawler.core.errors import PageError
-from crawler.core.model import PageRequest
 
 if TYPE_CHECKING:
     from crawler.core.model import Page
@@ -43,11 +43,11 @@ def test_versions_are_known_by_name() -> None:
 
 def test_targets() -> None:
     """Pages from 0, the names' order, and no region in the path: that is the host's."""
-    assert V3.target(PageRequest(KR, None, 1, 1000)) == "/api/v3/registries?pageNo=0&pageSize=1000&sort=name,asc"
-    assert V3.target(PageRequest(SGN, "team-a", 3, 97)) == (
+    assert V3.target(request_of(KR, None, 1, 1000)) == "/api/v3/registries?pageNo=0&pageSize=1000&sort=name,asc"
+    assert V3.target(request_of(SGN, "team-a", 3, 97)) == (
         "/api/v3/registries/team-a/images?pageNo=2&pageSize=97&sort=name,asc"
     )
-    assert V3.target(PageRequest(SGN, "team-a", 1, None)) == "/api/v3/registries/team-a/images?pageNo=0&sort=name,asc"
+    assert V3.target(request_of(SGN, "team-a", 1, None)) == "/api/v3/registries/team-a/images?pageNo=0&sort=name,asc"
 
 
 @pytest.mark.parametrize(

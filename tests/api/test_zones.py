@@ -7,11 +7,12 @@ import string
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.lists import request_of
 
 from crawler.api.v2 import V2
 from crawler.api.zones import MAX_REGISTRY_NAME, ZONES, check_registry_name
 from crawler.core.errors import InvalidRegistryNameError
-from crawler.core.model import PageRequest, Region
+from crawler.core.model import Region
 
 KR = ZONES["public"].regions[0]
 ALLOWED = string.ascii_letters + string.digits + "._-"
@@ -80,9 +81,9 @@ def test_endpoints_of_the_api_page(zone: str, gateway: str, region: str, path: s
     """Each row of the API page's table, both operations, with and without a page size."""
     assert ZONES[zone].gateway == gateway
     (found,) = [known for known in ZONES[zone].regions if known.code == region]
-    assert V2.target(PageRequest(found, None, 1, 100)) == f"{path}/repositories?page=1&pagesize=100"
-    assert V2.target(PageRequest(found, "team-a", 2, 97)) == f"{path}/repositories/team-a?page=2&pagesize=97"
-    assert V2.target(PageRequest(found, "team-a", 3, None)) == f"{path}/repositories/team-a?page=3"
+    assert V2.target(request_of(found, None, 1, 100)) == f"{path}/repositories?page=1&pagesize=100"
+    assert V2.target(request_of(found, "team-a", 2, 97)) == f"{path}/repositories/team-a?page=2&pagesize=97"
+    assert V2.target(request_of(found, "team-a", 3, None)) == f"{path}/repositories/team-a?page=3"
 
 
 def test_there_are_no_other_regions() -> None:
@@ -101,7 +102,7 @@ def test_there_are_no_other_regions() -> None:
 def test_hostile_names_are_refused(name: str) -> None:
     """Nothing of K6 gets into a path; the message is short and shows no raw control character."""
     with pytest.raises(InvalidRegistryNameError) as caught:
-        V2.target(PageRequest(KR, name, 1, None))
+        V2.target(request_of(KR, name, 1, None))
     assert caught.value.name == name
     assert len(str(caught.value)) < 500
     assert str(caught.value).isprintable()
@@ -112,7 +113,7 @@ def test_hostile_names_are_refused(name: str) -> None:
 def test_a_name_is_refused_or_unchanged(name: str) -> None:
     """Whatever the name: it is refused, or the target is plain ASCII with the name in it as it was written."""
     try:
-        target = V2.target(PageRequest(Region("x", "/base"), name, 7, 9))
+        target = V2.target(request_of(Region("x", "/base"), name, 7, 9))
     except InvalidRegistryNameError:
         assert not name or set(name) - set(ALLOWED) or ".." in name or name.startswith(".")
     else:

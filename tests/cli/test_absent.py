@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crawler.api.collections import IMAGES
 from crawler.cli.absent import absent_lines
 from crawler.cli.tables import missing_lines, tables
 from crawler.core.model import ListingResult, Verdict
@@ -18,14 +19,15 @@ NOT_FOUND = "404/300 Not Found (trace 1)"
 
 def listed(region: str, registry: str, **more: Any) -> ListingResult:
     """Return how the listing of a registry ended: whole, unless something else is said."""
-    usual: dict[str, Any] = {"verdict": Verdict.COMPLETE, "reason": None, "images": 1, "count": 1, "pages": 1}
+    usual: dict[str, Any] = {"verdict": Verdict.COMPLETE, "reason": None, "records": 1, "count": 1, "pages": 1}
     usual |= {"passes": 1, "page_size": 1, "requests": 1, "retries": 0, "throttled": 0}
-    return ListingResult(region, registry, **usual | {"started_ms": 0, "finished_ms": 0} | more)
+    usual |= {"region": region, "collection": IMAGES, "within": (registry,)}
+    return ListingResult(**usual | {"started_ms": 0, "finished_ms": 0} | more)
 
 
 def absent(region: str, registry: str) -> ListingResult:
     """Return how it ends where there is no such registry."""
-    nothing: dict[str, Any] = {"images": 0, "count": None, "pages": 0, "page_size": None, "exists": False}
+    nothing: dict[str, Any] = {"records": 0, "count": None, "pages": 0, "page_size": None, "exists": False}
     return listed(region, registry, verdict=Verdict.FAILED, reason=NOT_FOUND, **nothing)
 
 
@@ -59,7 +61,7 @@ def test_what_is_said(others: list[ListingResult], told: str) -> None:
 @pytest.mark.parametrize(
     "one",
     [
-        listed("kr", "team-x", verdict=Verdict.FAILED, reason="no answer in time", images=0, pages=0),
+        listed("kr", "team-x", verdict=Verdict.FAILED, reason="no answer in time", records=0, pages=0),
         listed("kr", "team-x", verdict=Verdict.DENIED, reason=NOT_FOUND, exists=False),
     ],
     ids=["no answer", "denied"],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from crawler.api.collections import IMAGES
 from crawler.cli.basis import tell_basis, tell_page_sizes
 from crawler.core.model import ListingResult, Verdict
 from crawler.core.secret import KeyPair, Secret
@@ -19,10 +20,11 @@ from crawler.settings.loading import Settings
 KEYS = KeyPair(Secret("SENTINEL-access"), Secret("SENTINEL-secret"), "the environment")
 LISTED = ListingResult(
     region="kr",
-    registry="team-a",
+    collection=IMAGES,
+    within=("team-a",),
     verdict=Verdict.COMPLETE,
     reason=None,
-    images=3,
+    records=3,
     count=3,
     pages=2,
     passes=1,

@@ -101,8 +101,8 @@ def test_commands(complete: Complete) -> None:
     [
         ("images --verify ", ["auto", "always", "never"]),
         ("images --verify al", ["always"]),
-        ("images --zone ", ["public", "gov"]),
-        ("images --region ", ["kr", "sgn", "jpn", "krs"]),
+        ("images --zone ", ["public", "gov", "fin"]),
+        ("images --region ", ["kr", "sgn", "jpn", "krs", "fkr"]),
         ("images --zone gov --region ", ["kr", "krs"]),
         ("images --region kr,s", ["kr,sgn"]),
         ("images --rate ", ["unlimited"]),

@@ -8,7 +8,9 @@ import logging
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+from support.lists import list_of
 
+from crawler.api.collections import IMAGES, TAGS
 from crawler.cli.logs import complain, configure_logging, log_event, say, tell_end
 from crawler.core.events import Event, FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
 from crawler.core.model import Verdict
@@ -22,12 +24,12 @@ if TYPE_CHECKING:
 
 HOSTILE = "\x1b[2J\u202eeno\r\nncrawl: error: forged\x00"
 EVENTS: list[Event] = [
-    TryFailed("kr", "team-a", 2, "500/900 Unexpected Error", 1.25),
-    TryFailed("kr", None, 1, "timed out", None),
+    TryFailed("kr", *list_of("team-a"), 2, "500/900 Unexpected Error", 1.25),
+    TryFailed("kr", *list_of(None), 1, "timed out", None),
     Throttled("sgn", "429/410 Throttle Limited", 25.0),
-    ListingEnded("jpn", "team-b", Verdict.COMPLETE, None, 12),
-    ListingEnded("jpn", "team-c", Verdict.INCOMPLETE, "page 3: reset", 7),
-    FieldOverridden("kr", "team-a"),
+    ListingEnded("jpn", *list_of("team-b"), Verdict.COMPLETE, None, 12),
+    ListingEnded("jpn", *list_of("team-c"), Verdict.INCOMPLETE, "page 3: reset", 7),
+    FieldOverridden("kr", *list_of("team-a")),
     RunStopped("stopped by SIGINT"),
 ]
 
@@ -109,13 +111,22 @@ def test_json(logged: Callable[..., str]) -> None:
     assert lines[4]["verdict"] == "incomplete"
 
 
+def test_a_deeper_list_is_told_by_all_that_it_is_within(logged: Callable[..., str]) -> None:
+    """As people write it, and in JSON with a field for each name."""
+    event = TryFailed("kr", TAGS, ("team-a", "auth/ledger"), 1, "timed out", 1.0)
+    line = json.loads(logged(lambda: log_event(event), verbose=2, log_format="json"))
+    assert line["message"] == "kr/team-a/auth/ledger: page 1: timed out; again in 1.0 s"
+    assert list(line)[3:] == ["event", "region", "registry", "image", "page", "reason", "pause_s"]
+    assert (line["registry"], line["image"]) == ("team-a", "auth/ledger")
+
+
 @pytest.mark.parametrize("log_format", ["text", "json"])
 @pytest.mark.parametrize(
     "event",
     [
-        TryFailed("kr", HOSTILE, 2, HOSTILE, 1.0),
-        ListingEnded("kr", "\ud800", Verdict.FAILED, HOSTILE, 0),
-        ListingEnded("kr", "x" * 100_000, Verdict.FAILED, "y" * 100_000, 0),
+        TryFailed("kr", *list_of(HOSTILE), 2, HOSTILE, 1.0),
+        ListingEnded("kr", *list_of("\ud800"), Verdict.FAILED, HOSTILE, 0),
+        ListingEnded("kr", *list_of("x" * 100_000), Verdict.FAILED, "y" * 100_000, 0),
         RunStopped(HOSTILE),
     ],
     ids=["try", "half a pair", "long", "stop"],
@@ -137,7 +148,14 @@ def test_every_event_can_be_told(logged: Callable[..., str]) -> None:
     def log_each() -> None:
         for kind in get_args(Event):
             values: dict[str, Any] = {"region": "kr", "reason": "why", "verdict": Verdict.COMPLETE}
-            values |= {"page": 1, "rate_per_s": 1.0, "skew_s": 2.0, "images": 0}
+            values |= {
+                "page": 1,
+                "rate_per_s": 1.0,
+                "skew_s": 2.0,
+                "records": 0,
+                "collection": IMAGES,
+                "within": ("a",),
+            }
             log_event(kind(**{name: values.get(name) for name in kind.__struct_fields__}))
 
     assert len(logged(log_each, verbose=2).splitlines()) == len(get_args(Event))

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.raw_server import RawServer, answer
 from support.snapshot_maker import make_snapshot
 
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.cli.logs import configure_logging
 from crawler.cli.reporting import MOST_LINES, LastLines, Report, reported
 from crawler.core.errors import LockedError, OutputError
@@ -35,10 +36,11 @@ SECRET = "SENTINEL-secret-9b7c3e"
 KEYS = FoundKeys(Credentials(KeyPair(Secret("SENTINEL-access-5d1f9a"), Secret(SECRET), "a test")), account="team")
 LISTED = ListingResult(
     region="kr",
-    registry="team-a",
+    collection=IMAGES,
+    within=("team-a",),
     verdict=Verdict.COMPLETE,
     reason=None,
-    images=3,
+    records=3,
     count=3,
     pages=1,
     passes=1,
@@ -50,8 +52,8 @@ LISTED = ListingResult(
     finished_ms=0,
 )
 RUN = Run(id="x", started="2026-01-01T00:00:00.000Z", finished="2026-01-01T00:00:10.000Z")
-LIST = replace(LISTED, registry=None)
-LOST = replace(LISTED, registry="b", verdict=Verdict.FAILED, reason=f"500 {SECRET}", images=0)
+LIST = replace(LISTED, collection=REGISTRIES, within=())
+LOST = replace(LISTED, within=("b",), verdict=Verdict.FAILED, reason=f"500 {SECRET}", records=0)
 ENDED = CrawlResult([LISTED, LOST], [LIST], stop=None, stop_reason=None, rate_per_s=inf)
 MADE = manifest(ENDED, account="team", run=RUN, files=[])
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, get_args
 import orjson
 import pytest
 from aioresponses import aioresponses
+from support.lists import registry_of
 from support.mended_aioresponses import MendedResponse
 from support.raw_server import RawServer, answer, in_pieces, page, refusal
 
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.api.records import lines
 from crawler.api.zones import ZONES
 from crawler.core.errors import CredentialsError, GatewayError, NcrawlError, NetworkError, OutputError, PageError
@@ -28,7 +30,7 @@ from crawler.emulation import Emulator, EmulatorOptions, wire
 from crawler.emulation.ledger import most_in_window
 from crawler.emulation.options import Count, Fault, PastEnd
 from crawler.engine.crawl import SETTLE_S, Crawl
-from crawler.engine.spec import CrawlSpec, NamedRegistry, StopReason
+from crawler.engine.spec import CrawlSpec, Root, StopReason
 from crawler.engine.task_groups import one_error
 from crawler.jobs.summary import is_complete, manifest
 from crawler.settings.credentials import Credentials
@@ -47,8 +49,8 @@ if TYPE_CHECKING:
     from crawler.core.events import Event
     from crawler.core.model import ListingResult, PageRequest
     from crawler.emulation.world import World
-    from crawler.engine.scheduler import ListingTask
     from crawler.engine.spec import CrawlResult
+    from crawler.engine.tasks import ListingTask
     from crawler.transport.clients import HttpClient
 
 REGIONS = ZONES["public"].regions
@@ -64,8 +66,8 @@ def spec(**changes: Any) -> CrawlSpec:
     usual = CrawlSpec(
         account="default",
         regions=REGIONS,
-        registries=None,
-        images=True,
+        roots=None,
+        level=IMAGES,
         page_size=100,
         verify=VerifyMode.AUTO,
         concurrency=16,
@@ -74,12 +76,12 @@ def spec(**changes: Any) -> CrawlSpec:
     return replace(usual, **changes)
 
 
-def named(*names: str) -> list[NamedRegistry]:
+def named(*names: str) -> list[Root]:
     """Return registries as the command line would name them: ``name`` or ``region/name``."""
     found = []
     for text in names:
         code, _, name = text.rpartition("/")
-        found += [NamedRegistry(region, name, anywhere=not code) for region in REGIONS if code in ("", region.code)]
+        found += [Root(region, IMAGES, (name,), anywhere=not code) for region in REGIONS if code in ("", region.code)]
     return found
 
 
@@ -94,12 +96,12 @@ class Kept:
     async def take(self, task: ListingTask, names: list[str], records: list[bytes]) -> None:
         """Keep lines."""
         assert len(names) == len(records) > 0
-        if task.registry is not None:
+        if registry_of(task) is not None:
             self.lines += lines(task.prefix, records).split(b"\n")[:-1]
 
     async def end(self, task: ListingTask, result: ListingResult) -> None:
         """Keep a verdict."""
-        assert result.registry == task.registry
+        assert result.within == task.within
         self.ended.append(result)
 
     async def flush(self) -> None:
@@ -189,10 +191,10 @@ def assert_consistent(outcome: Outcome) -> None:
     """Check what holds of every crawl: one verdict a registry, counts that add up, a summary that is sealed."""
     result, output = outcome.result, outcome.output
     assert len(outcome.verdicts) == len(result.registries)
-    assert sum(one.images for one in result.registries) == len(output.lines)
+    assert sum(one.records for one in result.registries) == len(output.lines)
     assert len(set(output.lines)) == len(output.lines)
     held = Counter((line["region"], line["registry"]) for line in map(json.loads, output.lines))
-    assert held == {(one.region, one.registry): one.images for one in result.registries if one.images}
+    assert held == {(one.region, one.registry): one.records for one in result.registries if one.records}
     run = Run(id="x", started="2026-01-01T00:00:00.000Z", finished="2026-01-01T00:00:00.000Z", options={})
     sealed = load(dump(manifest(result, account="default", run=run, files=[])))
     assert sealed.totals.images == len(output.lines)
@@ -244,9 +246,9 @@ async def test_refused_page_size_is_learnt_once() -> None:
 async def test_registries_only() -> None:
     """Without images each region's list is read, and no registry is."""
     async with Emulator(EmulatorOptions(registries=25, max_page_size=10)) as emulator:
-        outcome = await crawl_emulator(emulator, spec(images=False))
+        outcome = await crawl_emulator(emulator, spec(level=REGISTRIES))
     assert outcome.result.registries == []
-    assert [one.images for one in outcome.result.discoveries] == [25] * len(CODES)
+    assert [one.records for one in outcome.result.discoveries] == [25] * len(CODES)
     assert {target.partition("?")[0] for target in emulator.statistics.targets} == {
         f"{region.base_path}/repositories" for region in REGIONS
     }
@@ -257,7 +259,7 @@ async def test_output_goes_on_while_the_crawl_runs() -> None:
     output, discovered_at = Kept(), []
 
     def watch(_crawl: Crawl, event: Event) -> None:
-        if isinstance(event, ListingEnded) and event.registry is None:
+        if isinstance(event, ListingEnded) and registry_of(event) is None:
             discovered_at.append(len(output.lines))
 
     options = EmulatorOptions(registries=60, images=600, max_page_size=5, count="null", latency_ms=15)
@@ -455,7 +457,7 @@ async def test_named_registries() -> None:
         names = {code: emulator.world.registry_names(code) for code in CODES}
         only_kr, only_jpn = only_in("kr", names), only_in("jpn", names)
         registries = [*named(only_kr, f"jpn/{only_jpn}", only_kr), *named(f"kr/{only_kr}")]
-        outcome = await crawl_emulator(emulator, spec(registries=registries))
+        outcome = await crawl_emulator(emulator, spec(roots=registries))
     assert outcome.verdicts == {f"kr/{only_kr}": Verdict.COMPLETE, f"jpn/{only_jpn}": Verdict.COMPLETE}
     assert outcome.result.discoveries == []
     assert is_complete(outcome.result)
@@ -474,7 +476,7 @@ def only_in(region: str, names: dict[str, list[str]]) -> str:
 async def test_named_registry_that_does_not_exist() -> None:
     """It is failed wherever it was looked for, and the run is not complete; gone is for discovered ones."""
     async with Emulator(EmulatorOptions(registries=2, images=50)) as emulator:
-        outcome = await crawl_emulator(emulator, spec(registries=named("no-such", "kr/neither")))
+        outcome = await crawl_emulator(emulator, spec(roots=named("no-such", "kr/neither")))
     absent = [*(f"{code}/no-such" for code in CODES), "kr/neither"]
     assert outcome.verdicts == dict.fromkeys(absent, Verdict.FAILED)
     assert set(outcome.reasons.values()) == {"404/300 Not Found Exception"}
@@ -487,7 +489,7 @@ async def test_named_registry_that_is_in_another_region() -> None:
         names = {code: emulator.world.registry_names(code) for code in CODES}
         only_sgn = only_in("sgn", names)
         registries = [one for one in named(only_sgn) if one.region is not KR] + named(f"kr/{only_sgn}")
-        outcome = await crawl_emulator(emulator, spec(registries=registries))
+        outcome = await crawl_emulator(emulator, spec(roots=registries))
     assert outcome.verdicts == {f"sgn/{only_sgn}": Verdict.COMPLETE, f"kr/{only_sgn}": Verdict.FAILED}
     assert not is_complete(outcome.result)
 
@@ -505,7 +507,7 @@ async def test_deadline() -> None:
     assert set(outcome.output.lines) < set(lines_of(emulator.world))
     for one in outcome.result.registries:
         if one.verdict is not Verdict.COMPLETE:
-            assert one.verdict is (Verdict.INCOMPLETE if one.images else Verdict.FAILED)
+            assert one.verdict is (Verdict.INCOMPLETE if one.records else Verdict.FAILED)
             assert "the deadline came" in str(one.reason)
     assert len(outcome.told(RunStopped)) == 1
     assert_consistent(outcome)
@@ -535,7 +537,7 @@ async def test_deadline_before_any_answer() -> None:
     """Silence that no time-out has called an error yet is a cause, too; a region that was asked nothing has none."""
     silence = in_pieces(b"", every_s=60.0)
     async with RawServer(silence) as server, transport_to(server.url, timeouts=PATIENT) as transport:
-        outcome = await crawl_with(transport, spec(registries=named("kr/a", "kr/b"), deadline_s=0.3))
+        outcome = await crawl_with(transport, spec(roots=named("kr/a", "kr/b"), deadline_s=0.3))
     assert outcome.reasons == {
         "kr/a": "the deadline came; last: no answer so far",
         "kr/b": "not begun: the deadline came; last: no answer so far",
@@ -577,7 +579,7 @@ async def test_wrong_key(registries: list[str] | None) -> None:
     chosen = None if registries is None else named(*registries)
     async with Emulator(EmulatorOptions(registries=5)) as emulator:
         keys = (emulator.access_key, "wrong")
-        outcome = await crawl_emulator(emulator, spec(registries=chosen, concurrency=64), keys=keys)
+        outcome = await crawl_emulator(emulator, spec(roots=chosen, concurrency=64), keys=keys)
     assert outcome.result.stop is StopReason.KEY_REFUSED
     assert "401/200" in str(outcome.result.stop_reason)
     assert max(emulator.statistics.requests_by_region.values()) == 1
@@ -590,7 +592,7 @@ async def test_key_revoked_in_mid_run() -> None:
     revoked_at: list[int] = []
 
     def watch(_crawl: Crawl, event: Event) -> None:
-        if isinstance(event, ListingEnded) and event.registry and event.images and not revoked_at:
+        if isinstance(event, ListingEnded) and registry_of(event) and event.records and not revoked_at:
             emulator.gateway.secret_key = "another one"
             revoked_at.append(emulator.statistics.requests)
 
@@ -607,7 +609,7 @@ async def test_stop_from_outside(why: StopReason) -> None:
     """It ends at once, lines and verdicts agree, and a second call changes nothing."""
 
     def watch(crawl: Crawl, event: Event) -> None:
-        if isinstance(event, ListingEnded) and event.registry:
+        if isinstance(event, ListingEnded) and registry_of(event):
             crawl.stop(why)
             crawl.stop(StopReason.QUOTA)
 
@@ -665,14 +667,14 @@ class Fake:
     async def fetch(self, request: PageRequest, counter: ListingTask) -> bytes:
         """Answer after a turn of the event loop."""
         counter.requests += 1
-        where = f"{request.region.code}/{request.registry or ''}/{request.page}"
+        where = f"{request.region.code}/{registry_of(request) or ''}/{request.page}"
         self.asked[where] += 1
         self.sizes.append(request.page_size)
         await asyncio.sleep(0)
         self.trouble(where)
-        if request.registry is None:
+        if not request.within:
             return page(*({"name": name} for name in self.regions[request.region.code]))
-        return self.regions[request.region.code][request.registry]
+        return self.regions[request.region.code][request.within[0]]
 
     def refuse(self, _region: str, pause_s: float) -> float:
         """Be as slow as asked."""
@@ -713,14 +715,14 @@ async def test_bug_is_not_swallowed(place: str) -> None:
 
     class Buggy(Kept):
         async def take(self, task: ListingTask, names: list[str], records: list[bytes]) -> None:
-            if place == "output" and task.registry is not None:
+            if place == "output" and registry_of(task) is not None:
                 fail()
             await super().take(task, names, records)
             if place == "flush":
                 await asyncio.sleep(5)
 
         async def end(self, task: ListingTask, _result: ListingResult) -> None:
-            if place == "output's end" and task.registry is not None:
+            if place == "output's end" and registry_of(task) is not None:
                 fail()
 
         async def flush(self) -> None:
@@ -745,7 +747,7 @@ async def test_output_error_comes_out_as_itself(place: str) -> None:
 
     class Full(Kept):
         async def take(self, task: ListingTask, names: list[str], records: list[bytes]) -> None:
-            if task.registry is not None and place == "take":
+            if registry_of(task) is not None and place == "take":
                 raise full
             await super().take(task, names, records)
 
@@ -789,8 +791,8 @@ async def test_large_registry_among_small_ones() -> None:
     order: list[str] = []
 
     async def fetch(request: PageRequest, counter: ListingTask) -> bytes:
-        order.append(str(request.registry))
-        if request.registry == "big":
+        order.append(str(registry_of(request)))
+        if registry_of(request) == "big":
             await asyncio.sleep(0)
             counter.requests += 1
             return body[request.page - 1].replace(b'"count": null', b'"count": 300')
@@ -852,7 +854,7 @@ async def test_mocked_refusal() -> None:
         body = json.dumps({"error": {"errorCode": 210, "message": "Permission Denied"}})
         mocked.get(f"{base}/x?page=1&pagesize=100", status=401, body=body, response_class=MendedResponse)
         async with transport_to("http://127.0.0.1:1", open_=SessionClient) as transport:
-            outcome = await crawl_with(transport, spec(regions=(KR,), registries=named("kr/x")))
+            outcome = await crawl_with(transport, spec(regions=(KR,), roots=named("kr/x")))
     assert outcome.verdicts == {"kr/x": Verdict.DENIED}
 
 
@@ -973,7 +975,7 @@ async def second_looks(order: str) -> list[float]:
 
         async def fetch(self, request: PageRequest, counter: ListingTask) -> bytes:
             answer = await super().fetch(request, counter)
-            if request.registry is None:
+            if registry_of(request) is None:
                 return answer
             if request.page == 1:
                 self.firsts.append(asyncio.get_running_loop().time())

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.changing_registry import ChangingRegistry, crawl
 
-from crawler.core.model import Page, Verdict, VerifyMode
-from crawler.engine.listing import MAX_PASSES, Listing, Outcome
+from crawler.core.model import Outcome, Page, Verdict, VerifyMode
+from crawler.engine.listing import MAX_PASSES, Listing
 from crawler.engine.page_size import PageSize
 from crawler.engine.passes import MAX_PAGES_BEYOND_COUNT, MAX_PAGES_BY_COUNT, MAX_STALE_PAGES, Failure, FailureKind
 from crawler.engine.proof import _loss_of_unlike
@@ -137,7 +137,7 @@ def run(
     assert not waiting
     assert not listing.has_work
     assert listing.next_page() is None
-    assert len(set(written)) == len(written) == listing.outcome.images
+    assert len(set(written)) == len(written) == listing.outcome.records
     assert listing.outcome.reason or listing.outcome.verdict is good(verify)
     return Run(listing.outcome, written, asked)
 
@@ -853,7 +853,7 @@ def simulate(seeds: range, rate: float, verify: VerifyMode = ALWAYS, **fixed: An
         size = settings.pop("size", size)
         registry = ChangingRegistry(seed=seed, change_rate=rate, **settings)
         outcome, written = crawl(registry, verify, page_size=size, in_flight=in_flight)
-        assert len(set(written)) == len(written) == outcome.images
+        assert len(set(written)) == len(written) == outcome.records
         assert outcome.passes <= MAX_PASSES
         assert registry.requests <= MAX_PASSES * (
             4 * ceil(2 * settings["images"] / min(size, settings["largest"])) + 80
@@ -1041,5 +1041,5 @@ def test_count_that_promises_too_much_where_pages_past_the_end_are_odd(past_end:
             following = number + 1 if page is None else page + 1 if page * size < len(names) else None
             listing.receive(number, Page(count, following, held, [b"{}"] * len(held)))
     assert listing.outcome.verdict.is_whole
-    assert listing.outcome.images == len(names)
+    assert listing.outcome.records == len(names)
     assert listing.outcome.passes <= 4

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 from engine.test_crawl import KR, Fake, crawl_with, spec
+from support.lists import registry_of
 
 from crawler.core.errors import GatewayError, TimedOutError, TooLargeError
 from crawler.core.events import RegionHeld
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crawler.core.model import PageRequest
-    from crawler.engine.scheduler import ListingTask
+    from crawler.engine.tasks import ListingTask
 
 # ── what is learned ──
 
@@ -103,12 +104,12 @@ class Sized(Fake):
     async def fetch(self, request: PageRequest, counter: ListingTask) -> bytes:
         """Answer after a turn of the event loop."""
         counter.requests += 1
-        is_list = request.registry is None
+        is_list = registry_of(request) is None
         self.by_kind[is_list] += 1
         size = request.page_size or 10
         self.asked_for[is_list].append(size)
         await asyncio.sleep(0)
-        total = len(self.images) if request.registry is None else self.images[request.registry]
+        total = self.images[request.within[0]] if request.within else len(self.images)
         held = max(0, min(size, total - (request.page - 1) * size))
         given = self.answer(size, held)
         if isinstance(given, Exception):
@@ -158,7 +159,7 @@ async def cost(images: list[int], answer: Callable[[int, int], int | Exception],
     gateway = Sized(images, answer)
     outcome = await crawl_with(gateway, spec(regions=(KR,), page_size=page_size, concurrency=16))
     assert {one.verdict for one in outcome.result.everything} <= {Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT}
-    assert sum(one.images for one in outcome.result.registries) == sum(images)
+    assert sum(one.records for one in outcome.result.registries) == sum(images)
     assert outcome.told(RegionHeld) == []
     return gateway
 

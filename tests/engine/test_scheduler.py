@@ -14,39 +14,41 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.lists import registry_of
 
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.core.model import Page, Region, VerifyMode
 from crawler.engine.listing import Listing
 from crawler.engine.page_size import PageSize
-from crawler.engine.scheduler import (
-    MOST_SCOUTS,
-    RESTING_FOR_EACH,
-    TASKS_A_SLOT,
-    ListingTask,
-    PageTask,
-    RegionQueue,
-    Schedule,
-)
+from crawler.engine.scheduler import MOST_SCOUTS, RESTING_FOR_EACH, TASKS_A_SLOT, RegionQueue, Schedule
+from crawler.engine.tasks import ListingTask, PageTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from crawler.core.collection import Collection
 
     Failing = Callable[[PageTask], float | None]  # seconds after which a page is tried again; None: it is answered
 
 KR = Region("kr", "/kr")
 
 
-def begin(region: Region, registry: str | None) -> ListingTask:
-    """Make the task of a registry where the page size is known."""
+def begin(region: Region, collection: Collection, within: tuple[str, ...]) -> ListingTask:
+    """Make the task of a list where the page size is known."""
     size = PageSize(100)
     size.given(100)
-    return ListingTask(region, registry, Listing(size, VerifyMode.NEVER), b"", started_ms=0)
+    return ListingTask(region, collection, within, Listing(size, VerifyMode.NEVER), b"", started_ms=0)
+
+
+def expect(queue: RegionQueue, registries: Iterable[str]) -> None:
+    """Let registries wait."""
+    queue.waiting.expect(IMAGES, (), registries, is_open=False)
 
 
 def queue_of(code: str, *registries: str, proved: bool = True) -> RegionQueue:
     """Return the queue of a region in which these registries wait."""
-    queue = RegionQueue(Region(code, f"/{code}"), begin, proved=proved)
-    queue.waiting.extend(registries)
+    queue = RegionQueue(Region(code, f"/{code}"), begin, REGISTRIES, proved=proved)
+    expect(queue, registries)
     return queue
 
 
@@ -101,7 +103,7 @@ class World:
 
     def _note(self, queue: RegionQueue, job: PageTask) -> None:
         code = queue.region.code
-        self.taken[code, job.task.registry, job.page] += 1
+        self.taken[code, registry_of(job.task), job.page] += 1
         self.held[code] = max(self.held[code], queue.in_flight)
         self.tasks[code] = max(self.tasks[code], len(queue.tasks))
 
@@ -113,7 +115,7 @@ class World:
             queue.retry_at(job, now_s + pause_s)
             return
         queue.proved = True
-        registry = job.task.registry
+        registry = registry_of(job.task)
         assert registry is not None
         last = self.pages[queue.region.code][registry]
         following = job.page + 1 if job.page < last else None
@@ -269,7 +271,7 @@ def test_a_place_in_the_round_is_by_age() -> None:
         queue.enlist(job.task)
     following = queue.take(0.0, 10)
     assert following is not None
-    assert (following.task.registry, following.page) == ("older", 2)
+    assert (registry_of(following.task), following.page) == ("older", 2)
 
 
 def test_pages_of_one_registry_come_close_together() -> None:
@@ -280,7 +282,7 @@ def test_pages_of_one_registry_come_close_together() -> None:
 
     def failing(job: PageTask) -> None:
         clock["answers"] += 1
-        if job.task.registry == "middle":
+        if registry_of(job.task) == "middle":
             seen.append(clock["answers"])
 
     world.failing = failing
@@ -311,7 +313,7 @@ def test_retries_come_first_when_due_and_not_before() -> None:
     queue.retry_at(jobs[1], 4.0)
     assert schedule.next_due_s == 4.0
     order = [taken[1] for now_s in (3.9, 4.0, 9.0, 9.0) if (taken := schedule.take(now_s))]
-    assert [job.task.registry for job in order] == ["c", "b", "a", "d"]
+    assert [registry_of(job.task) for job in order] == ["c", "b", "a", "d"]
     assert schedule.next_due_s == inf
 
 
@@ -343,7 +345,7 @@ def test_a_held_region_is_probed_when_it_is_time_and_takes_no_share() -> None:
     assert schedule.next_due_s == down.health.probe_at_s
     probe = schedule.take(down.health.probe_at_s)
     assert probe is not None
-    assert (probe[0], probe[1].is_probe, probe[1].page, probe[1].task.registry) == (down, True, 1, None)
+    assert (probe[0], probe[1].is_probe, probe[1].page, registry_of(probe[1].task)) == (down, True, 1, None)
     assert schedule.take(down.health.probe_at_s) is None
     assert schedule.next_due_s == inf
     assert down.probe is probe[1].task
@@ -352,9 +354,11 @@ def test_a_held_region_is_probed_when_it_is_time_and_takes_no_share() -> None:
 def test_a_probe_asks_for_no_large_page() -> None:
     """A gateway whose large pages fail would never end a hold that such a page is to end."""
     queue = RegionQueue(
-        KR, lambda *_: ListingTask(KR, None, Listing(PageSize(1000), VerifyMode.AUTO), b"", started_ms=0)
+        KR,
+        lambda *_: ListingTask(KR, REGISTRIES, (), Listing(PageSize(1000), VerifyMode.AUTO), b"", started_ms=0),
+        REGISTRIES,
     )
-    queue.waiting.append(None)
+    queue.waiting.expect_top(REGISTRIES)
     while not queue.health.failed(100.0, 0.0):
         pass
     probe = queue.take(queue.health.probe_at_s, 8)
@@ -385,16 +389,18 @@ def test_nothing_to_do() -> None:
 # ── finding out how large a page is, and waiting before a second look ──
 
 
-def unknowing(size: PageSize) -> Callable[[Region, str | None], ListingTask]:
+def unknowing(size: PageSize) -> Callable[[Region, Collection, tuple[str, ...]], ListingTask]:
     """Make tasks of a kind of list whose page size nobody knows yet."""
-    return lambda region, registry: ListingTask(region, registry, Listing(size, VerifyMode.AUTO), b"", started_ms=0)
+    return lambda region, collection, within: ListingTask(
+        region, collection, within, Listing(size, VerifyMode.AUTO), b"", started_ms=0
+    )
 
 
 def test_one_listing_finds_out_how_large_a_page_is() -> None:
     """The others of its kind wait for its first page, however many slots are free."""
     size = PageSize(1000)
-    queue = RegionQueue(Region("kr", "/kr"), unknowing(size), proved=True)
-    queue.waiting.extend("abc")
+    queue = RegionQueue(Region("kr", "/kr"), unknowing(size), REGISTRIES, proved=True)
+    expect(queue, "abc")
     schedule = Schedule(8, [queue])
     taken = schedule.take(0.0)
     assert taken is not None
@@ -406,8 +412,8 @@ def test_one_listing_finds_out_how_large_a_page_is() -> None:
 
 def test_a_few_listings_that_tell_nothing_are_enough() -> None:
     """Where the first ones are refused, the others are not begun one by one for ever."""
-    queue = RegionQueue(Region("kr", "/kr"), unknowing(PageSize(1000)), proved=True)
-    queue.waiting.extend(map(str, range(10)))
+    queue = RegionQueue(Region("kr", "/kr"), unknowing(PageSize(1000)), REGISTRIES, proved=True)
+    expect(queue, map(str, range(10)))
     schedule = Schedule(16, [queue])
     for _ in range(MOST_SCOUTS):
         taken = schedule.take(0.0)

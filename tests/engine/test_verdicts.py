@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from engine.test_crawl import KR, REGIONS, Fake, Kept, assert_consistent, crawl_emulator, crawl_with, named, spec
+from support.lists import place_of, registry_of
 from support.raw_server import page
 
 from crawler.core.errors import GatewayError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from crawler.core.events import Event
     from crawler.core.model import PageRequest
     from crawler.engine.crawl import Crawl
-    from crawler.engine.scheduler import ListingTask
+    from crawler.engine.tasks import ListingTask
 
 NOT_FOUND = "404/300 Not Found Exception"
 STILL_NAMED = f"{NOT_FOUND}, although the list of registries read after it still names it"
@@ -52,12 +53,12 @@ class Listed(Fake):
     async def fetch(self, request: PageRequest, counter: ListingTask) -> bytes:
         """Answer a page of the list in its turn, and a registry by its name."""
         counter.requests += 1
-        self.asked[request.registry or ""] += 1
-        self.order.append(request.registry)
+        self.asked[registry_of(request) or ""] += 1
+        self.order.append(registry_of(request))
         await asyncio.sleep(0)
-        if request.registry is None:
+        if registry_of(request) is None:
             return self.listed(self.answers[min(self.asked[""], len(self.answers)) - 1])
-        if request.registry in self.absent:
+        if registry_of(request) in self.absent:
             raise GatewayError(404, "300", "Not Found Exception")
         return ONE_IMAGE
 
@@ -156,7 +157,7 @@ async def test_stop_while_the_list_is_read_again() -> None:
 
     class Stopping(Listed):
         async def fetch(self, request: PageRequest, counter: ListingTask) -> bytes:
-            if request.registry is None and self.asked[""] == 1:
+            if registry_of(request) is None and self.asked[""] == 1:
                 crawls[0].stop(StopReason.TERMINATED)
             return await super().fetch(request, counter)
 
@@ -179,7 +180,7 @@ async def test_stop_before_the_list_is_read_again() -> None:
         Listed(["a", "b"], absent="a"),
         concurrency=1,
         watch=lambda crawl, event: (
-            crawl.stop(StopReason.TERMINATED) if isinstance(event, ListingEnded) and event.registry == "b" else None
+            crawl.stop(StopReason.TERMINATED) if isinstance(event, ListingEnded) and registry_of(event) == "b" else None
         ),
     )
     assert outcome.verdicts == {"kr/a": Verdict.FAILED, "kr/b": Verdict.COMPLETE}
@@ -193,7 +194,7 @@ async def test_verdict_is_told_once_and_late() -> None:
 
     def watch(crawl: Crawl, event: Event) -> None:
         if isinstance(event, ListingEnded):
-            seen.append((event.registry, fetcher.asked[""]))
+            seen.append((registry_of(event), fetcher.asked[""]))
         done, left, _ = crawl.progress
         assert done + left <= 4
 
@@ -220,7 +221,7 @@ async def test_list_that_is_read_again_gives_nothing_out() -> None:
 
     class Tracing(Kept):
         async def take(self, task: ListingTask, names: list[str], records: list[bytes]) -> None:
-            taken.extend(names if task.registry is None else [])
+            taken.extend(names if registry_of(task) is None else [])
             await super().take(task, names, records)
 
     taken: list[str] = []
@@ -234,7 +235,9 @@ async def test_list_that_is_read_again_gives_nothing_out() -> None:
 async def test_region_that_an_earlier_session_discovered() -> None:
     """Its list is read again all the same, and for nothing else."""
     fetcher = Listed(["b"], absent="a")
-    outcome = await crawl_kr(fetcher, known={"kr": ["a", "b"]}, finished={("kr", "b")})
+    outcome = await crawl_kr(
+        fetcher, finished={place_of("kr", None), place_of("kr", "b")}, names_of=lambda _: ["a", "b"]
+    )
     assert outcome.verdicts == {"kr/a": Verdict.GONE}
     assert (fetcher.asked, outcome.result.discoveries) == ({"a": 1, "": 2}, [])
 
@@ -249,7 +252,7 @@ async def test_region_without_a_404_is_not_listed_again() -> None:
 async def test_named_registry_needs_no_list() -> None:
     """Whoever names it wants it: it is failed, and nobody looks at the list."""
     fetcher = Listed(["b"], absent="a")
-    outcome = await crawl_kr(fetcher, registries=named("kr/a", "kr/b"))
+    outcome = await crawl_kr(fetcher, roots=named("kr/a", "kr/b"))
     assert (outcome.verdicts["kr/a"], outcome.reasons["kr/a"]) == (Verdict.FAILED, NOT_FOUND)
     assert fetcher.asked[""] == 0
 
@@ -289,9 +292,9 @@ class Changing(Fake):
         """Answer as of now, after a turn of the event loop."""
         counter.requests += 1
         await asyncio.sleep(0)
-        if request.registry is None:
+        if registry_of(request) is None:
             return self.listed(request.page, min(request.page_size or 20, self.LARGEST_PAGE))
-        if request.registry not in self.names:
+        if registry_of(request) not in self.names:
             raise GatewayError(404, "300", "Not Found Exception")
         return ONE_IMAGE
 
@@ -313,6 +316,6 @@ async def test_no_registry_is_missing_without_a_word(verify: VerifyMode, seed: i
     listed = {one.registry for one in outcome.result.registries}
     (discovery,) = outcome.result.discoveries
     assert fetcher.throughout <= listed or not discovery.verdict.is_good
-    assert (discovery.passes > 1, discovery.images > 450) == (True, True)
-    assert len(listed) == discovery.images
+    assert (discovery.passes > 1, discovery.records > 450) == (True, True)
+    assert len(listed) == discovery.records
     assert discovery.verdict.is_good or not is_complete(outcome.result)

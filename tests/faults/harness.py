@@ -18,6 +18,7 @@ from faults.server import ACCESS_KEY, SECRET_KEY
 from faults.timelapse import run
 from support.raw_server import RawServer
 
+from crawler.api.collections import IMAGES
 from crawler.cli.crawling import stream_to_exit_code
 from crawler.cli.logs import configure_logging
 from crawler.settings.loading import load_settings
@@ -100,7 +101,7 @@ async def crawl_at(url: str, folder: Path, **flags: str) -> Outcome:
     began_s = loop.time()
     events: list[tuple[float, str, str]] = []
     with heard(settings, _Events(events)) as said, signal_handlers_kept():
-        exit_code = await stream_to_exit_code(settings, images=True)
+        exit_code = await stream_to_exit_code(settings, IMAGES)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     return Outcome(
         exit_code=exit_code,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.night import CODES, a_night_here, checked, data_of, path_of
+from support.snapshot_maker import IMAGES, REGISTRIES
 
 from crawler.cli import run
 from crawler.core.model import Verdict
 from crawler.emulation import EmulatorOptions
 from crawler.emulation.wire import Answer
-from crawler.snapshot.manifest import IMAGES, REGISTRIES, Manifest, load, read
+from crawler.snapshot.manifest import Manifest, load, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

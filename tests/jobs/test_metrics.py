@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.core.errors import OutputError
 from crawler.core.model import ListingResult, Verdict
 from crawler.core.patterns import Patterns
@@ -34,10 +35,11 @@ OF_VERDICT = '{account="a",region="kr",verdict="denied"}'
 NOW_S = 1_800_000_000.0
 GOOD = ListingResult(
     region="kr",
-    registry="team-a",
+    collection=IMAGES,
+    within=("team-a",),
     verdict=Verdict.COMPLETE,
     reason=None,
-    images=1200,
+    records=1200,
     count=1200,
     pages=12,
     passes=1,
@@ -48,7 +50,7 @@ GOOD = ListingResult(
     started_ms=1_800_000_000_000,
     finished_ms=1_800_000_004_200,
 )
-LIST = replace(GOOD, registry=None, images=3, pages=1, requests=1, retries=0, throttled=0)
+LIST = replace(GOOD, collection=REGISTRIES, within=(), records=3, pages=1, requests=1, retries=0, throttled=0)
 RUN = Run(id="x", started="2026-01-01T00:00:00.000Z", finished="2026-01-01T00:00:10.000Z")
 FILES = [StoredFile(name="images.ndjson", bytes=1234, sha256="", lines=1)]
 NAMES = {
@@ -103,8 +105,8 @@ def parsed(data: bytes) -> dict[tuple[str, ...], float]:
 
 def test_everything_that_the_contract_names() -> None:
     """Each name is there, with the label `account` on each sample, and the figures are the manifest's."""
-    lost = replace(GOOD, registry="b", verdict=Verdict.FAILED, reason="500", images=0, requests=3)
-    jpn = replace(GOOD, region="jpn", registry="c")
+    lost = replace(GOOD, within=("b",), verdict=Verdict.FAILED, reason="500", records=0, requests=3)
+    jpn = replace(GOOD, region="jpn", within=("c",))
     data = encode(figures(3, manifest=made(GOOD, lost, jpn, gaps=("kr/b",)), snapshots_kept=30), NOW_S - 86_400)
     found = parsed(data)
     assert {name for name, *_ in found} == NAMES

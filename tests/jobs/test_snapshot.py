@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from support.night import CODES, ROOT, TOO_LARGE, Night, a_night, a_night_here, checked, data_of, path_of, tree_of
-from support.snapshot_maker import make_snapshot, unpack
+from support.snapshot_maker import IMAGES, REGISTRIES, make_snapshot, unpack
 
 from crawler.cli import run
 from crawler.cli.nightly import hint_to_go_on
@@ -27,7 +27,7 @@ from crawler.emulation import EmulatorOptions
 from crawler.emulation.faults import REFUSALS
 from crawler.emulation.wire import Answer
 from crawler.jobs.snapshot import accepts
-from crawler.snapshot.manifest import FORMAT, IMAGES, REGISTRIES, load, read
+from crawler.snapshot.manifest import FORMAT, load, read
 from crawler.snapshot.unfinished.journal import read_header, sealed
 
 if TYPE_CHECKING:

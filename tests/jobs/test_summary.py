@@ -7,20 +7,24 @@ from typing import Any
 
 import pytest
 from msgspec.structs import asdict, replace
+from support.lists import place_of
 
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.cli.tables import MOST_REGISTRIES_SHOWN, missing_lines, tables
 from crawler.core.model import ListingResult, Verdict
 from crawler.core.patterns import Patterns
+from crawler.core.text import iso
 from crawler.engine.spec import CrawlResult, StopReason
-from crawler.jobs.summary import Extent, is_complete, iso, manifest, run_id
-from crawler.snapshot.manifest import Run, StoredFile, dump, load
+from crawler.jobs.summary import is_complete, manifest, run_id
+from crawler.snapshot.manifest import Extent, Run, StoredFile, dump, load
 
 GOOD = ListingResult(
     region="kr",
-    registry="team-a",
+    collection=IMAGES,
+    within=("team-a",),
     verdict=Verdict.COMPLETE,
     reason=None,
-    images=1200,
+    records=1200,
     count=1200,
     pages=12,
     passes=1,
@@ -31,11 +35,13 @@ GOOD = ListingResult(
     started_ms=1_800_000_000_000,
     finished_ms=1_800_000_004_200,
 )
-LIST = replace(GOOD, registry=None, images=3, pages=1, requests=1, retries=0, throttled=0, page_size=None)
+LIST = replace(
+    GOOD, collection=REGISTRIES, within=(), records=3, pages=1, requests=1, retries=0, throttled=0, page_size=None
+)
 RUN = Run(
     id="x", started="2026-01-01T00:00:00.000Z", finished="2026-01-01T00:00:01.000Z", options={"rate": "unlimited"}
 )
-NOTHING = replace(GOOD, images=0, count=None, pages=0, page_size=None, requests=1, retries=0, throttled=0)
+NOTHING = replace(GOOD, records=0, count=None, pages=0, page_size=None, requests=1, retries=0, throttled=0)
 
 
 def result(*registries: ListingResult, **more: Any) -> CrawlResult:
@@ -56,10 +62,10 @@ def test_times() -> None:
 
 def test_manifest_adds_up() -> None:
     """Totals are sums over everything, registries are in order, and it can be read back."""
-    other = replace(GOOD, registry="A-team", images=5, verdict=Verdict.COMPLETE_WITH_DRIFT, reason="count went up")
-    absent = replace(NOTHING, registry="A-team", region="sgn", exists=False, verdict=Verdict.FAILED)
+    other = replace(GOOD, within=("A-team",), records=5, verdict=Verdict.COMPLETE_WITH_DRIFT, reason="count went up")
+    absent = replace(NOTHING, within=("A-team",), region="sgn", exists=False, verdict=Verdict.FAILED)
     file = StoredFile(name="standard output", bytes=77, sha256="0" * 64, lines=1205)
-    probes = replace(LIST, verdict=Verdict.FAILED, images=0, pages=0, requests=3, throttled=1)
+    probes = replace(LIST, verdict=Verdict.FAILED, records=0, pages=0, requests=3, throttled=1)
     whole = made(result(GOOD, other, beside=[absent, probes]), files=[file])
     assert whole.verdict == "complete"
     totals = whole.totals
@@ -74,8 +80,11 @@ def test_manifest_adds_up() -> None:
 
 def test_extents_follow_each_other() -> None:
     """In a snapshot each registry begins where the one before it ends."""
-    extents = {("kr", "team-a"): Extent(100, "a" * 64), ("kr", "B"): Extent(7, "b" * 64)}
-    records = made(result(GOOD, replace(GOOD, registry="B")), extents=extents).registries
+    extents = {
+        place_of("kr", "team-a"): Extent(offset=7, length=100, sha256="a" * 64),
+        place_of("kr", "B"): Extent(offset=0, length=7, sha256="b" * 64),
+    }
+    records = made(result(GOOD, replace(GOOD, within=("B",))), extents=extents).registries
     assert [(record.registry, record.offset, record.length) for record in records] == [("B", 0, 7), ("team-a", 7, 100)]
 
 
@@ -95,7 +104,7 @@ def test_what_makes_a_run_complete(verdict: Verdict, complete: bool) -> None:  #
 
 def test_observed() -> None:
     """What the provider does not document: page size given, throttling, rate, skew; null where nobody knows."""
-    observed = made(result(GOOD, replace(GOOD, registry="b", page_size=20, throttled=2), clock_offset_s=-3.5)).observed
+    observed = made(result(GOOD, replace(GOOD, within=("b",), page_size=20, throttled=2), clock_offset_s=-3.5)).observed
     assert observed["regions"]["kr"]["page_sizes"] == [20, 100]
     assert observed["regions"]["kr"]["throttled"] == 3
     assert (observed["rate_after_throttling"], observed["clock_skew_s"], observed["stopped"]) == (None, -3.5, None)
@@ -106,7 +115,7 @@ def test_observed() -> None:
 
 def test_table_of_regions() -> None:
     """A line a region in the order asked for, columns aligned, thousands apart; a region without registries too."""
-    nothing = replace(LIST, region="sgn", images=0)
+    nothing = replace(LIST, region="sgn", records=0)
     head, kr, sgn, total = tables(result(GOOD, discoveries=[LIST, nothing]), ["kr", "sgn"]).splitlines()
     assert head.split()[0] == "region"
     assert len(head) == len(kr) == len(sgn) == len(total)
@@ -136,7 +145,7 @@ def test_only_regions_that_were_asked() -> None:
 
 def test_the_table_fits_a_terminal() -> None:
     """With every verdict and large numbers it has 80 columns at most, and nothing that is not zero is left out."""
-    bad = [replace(GOOD, registry=verdict, verdict=verdict, reason="x", images=10**9) for verdict in Verdict]
+    bad = [replace(GOOD, within=(str(verdict),), verdict=verdict, reason="x", records=10**9) for verdict in Verdict]
     text = tables(result(*bad, replace(GOOD, region="sgn")), ["kr", "sgn"])
     table, _, _ = text.partition("\n\n")
     assert max(map(len, table.splitlines())) <= 80
@@ -154,7 +163,7 @@ def test_the_output_is_named() -> None:
 
 def test_the_first_few_that_are_missing() -> None:
     """For a mail: so many, each with its reason; the lists of registries first, and no expected gaps."""
-    denied = [replace(NOTHING, registry=f"r-{n}", verdict=Verdict.DENIED, reason="401/210 no") for n in range(9)]
+    denied = [replace(NOTHING, within=(f"r-{n}",), verdict=Verdict.DENIED, reason="401/210 no") for n in range(9)]
     failed = replace(LIST, region="jpn", verdict=Verdict.FAILED, reason="connection lost")
     ended = result(GOOD, *denied, discoveries=[LIST, failed], expected_gaps=Patterns(["kr/r-0"]))
     assert missing_lines(ended, 2) == [
@@ -169,7 +178,7 @@ def test_the_first_few_that_are_missing() -> None:
 def test_what_is_missing_stands_under_the_table() -> None:
     """Each registry with its verdict and reason, lists of registries first; only so many, and how many more."""
     denied = [
-        replace(NOTHING, registry=f"r-{number:02}", verdict=Verdict.DENIED, reason="401/210 Permission Denied")
+        replace(NOTHING, within=(f"r-{number:02}",), verdict=Verdict.DENIED, reason="401/210 Permission Denied")
         for number in range(MOST_REGISTRIES_SHOWN + 5)
     ]
     failed = replace(LIST, region="jpn", verdict=Verdict.FAILED, reason="connection lost")
@@ -185,7 +194,7 @@ def test_registries_that_a_stop_cut_off_are_a_number() -> None:
     """They have nothing to say for themselves: one line, not one each."""
     reason = "the deadline came"
     cut = [
-        replace(NOTHING, registry=f"r-{number}", verdict=Verdict.FAILED, reason=f"not begun: {reason}")
+        replace(NOTHING, within=(f"r-{number}",), verdict=Verdict.FAILED, reason=f"not begun: {reason}")
         for number in range(300)
     ]
     text = tables(result(GOOD, *cut, stop=StopReason.DEADLINE, stop_reason=reason), ["kr"])
@@ -201,7 +210,7 @@ def test_registries_that_a_stop_cut_off_are_a_number() -> None:
 
 def test_an_expected_gap_was_begun_and_finished() -> None:
     """It stands in its own line alone; none is counted among those that a stop cut off."""
-    denied = replace(NOTHING, registry="legacy", verdict=Verdict.DENIED, reason="401/210 Permission Denied")
+    denied = replace(NOTHING, within=("legacy",), verdict=Verdict.DENIED, reason="401/210 Permission Denied")
     text = tables(result(GOOD, denied, expected_gaps=Patterns(["kr/legacy"])), ["kr"])
     assert text.partition("\n\n")[2] == "expected gaps: kr/legacy (denied)"
 
@@ -218,7 +227,7 @@ def test_the_tables_do_not_look_for_each_registry_among_all() -> None:
         __hash__ = None  # type: ignore[assignment]
 
     denied = {**asdict(NOTHING), "verdict": Verdict.DENIED}
-    text = tables(result(*(Compared(**denied | {"registry": f"r-{number}"}) for number in range(50))), ["kr"])
+    text = tables(result(*(Compared(**denied | {"within": (f"r-{number}",)}) for number in range(50))), ["kr"])
     assert "kr/r-0: denied" in text
     assert not compared
 
@@ -226,7 +235,7 @@ def test_the_tables_do_not_look_for_each_registry_among_all() -> None:
 def test_server_cannot_steer_the_terminal() -> None:
     """Escapes, bidi controls and line ends in names and reasons are made visible (V1, V2)."""
     hostile = "\x1b]0;owned\x07\u202e\r\nncrawl: all is well"
-    bad = replace(NOTHING, registry=f"name{hostile}", verdict=Verdict.FAILED, reason=f"reason{hostile}")
+    bad = replace(NOTHING, within=(f"name{hostile}",), verdict=Verdict.FAILED, reason=f"reason{hostile}")
     text = tables(result(bad, discoveries=[replace(LIST, verdict=Verdict.DENIED, reason=hostile)]), ["kr"])
     assert not set("\x1b\x07\u202e\r") & set(text)
     assert len(text.splitlines()) == 5

@@ -101,6 +101,10 @@ def test_a_file_may_hold_one_gateway_or_a_list(tmp_path: Path) -> None:
             "--gateway: https://sg-ncr.apigw.ntruss.com is of region sgn, not kr",
         ),
         (
+            {"api": "v3", "gateway": ("https://sg-ncr.apigw.ntruss.com",), "region": ("kr",)},
+            "--gateway: https://sg-ncr.apigw.ntruss.com is of region sgn, not kr",
+        ),
+        (
             {"gateway": ("https://kr-ncr.apigw.ntruss.com",), "region": ("kr",)},
             "--gateway: https://kr-ncr.apigw.ntruss.com speaks v3: take another, or add --api v3",
         ),

@@ -7,7 +7,7 @@ from bisect import insort
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from crawler.core.model import Page
+from crawler.core.model import Outcome, Page
 from crawler.engine.listing import Listing
 from crawler.engine.page_size import PageSize
 from crawler.engine.passes import Failure, FailureKind
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crawler.core.model import VerifyMode
-    from crawler.engine.listing import Outcome
 
 CountMode = Literal["images", "registries", "null", "wrong"]
 Order = Literal["name", "updated", "placed", "random"]

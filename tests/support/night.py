@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from anyio.from_thread import start_blocking_portal
 
 import crawler
@@ -24,8 +23,7 @@ from crawler.snapshot.comparing.diff import diff
 from crawler.snapshot.comparing.opening import open_side
 from crawler.snapshot.folder.retention import snapshot_names
 from crawler.snapshot.manifest import Manifest, read
-from crawler.snapshot.unfinished.journal import Part
-from crawler.snapshot.unfinished.run import FINISHED
+from crawler.snapshot.unfinished.journal import Part, read_part
 from crawler.snapshot.verifying.verify import foreign_entries, verify
 
 if TYPE_CHECKING:
@@ -175,12 +173,12 @@ class Night:
         runs = [path.parent for path in sorted(self.folder.glob(".ncrawl-2*/run.json"))]
         journals = [path / "journal" for path in runs if path.name.removeprefix(".ncrawl-") not in self.names()]
         lines = journals[-1].read_bytes().split(b"\n")[:-1] if journals and journals[-1].exists() else []
-        parts = [msgspec.json.decode(line[9:], type=Part) for line in lines]
+        parts = [read_part(line[9:]) for line in lines]
         return {(part.result.region, part.result.registry): part for part in parts}
 
     def finished(self) -> set[tuple[str, str | None]]:
         """Return what the newest unfinished run has finished by its journal."""
-        return {key for key, part in self.parts().items() if part.result.verdict in FINISHED}
+        return {key for key, part in self.parts().items() if part.result.verdict.is_settled}
 
     def fetched(self) -> set[tuple[str, str | None]]:
         """Return what was asked for since the last `forget`; None is a list of registries."""

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 import zstandard
 
+from crawler.api import collections
 from crawler.core.model import Verdict
 from crawler.snapshot.folder.names import ID_FORMAT
 from crawler.snapshot.manifest import (
-    IMAGES,
     MANIFEST,
-    REGISTRIES,
     ExcludedRegistry,
     Manifest,
     RegionRecord,
@@ -27,7 +26,7 @@ from crawler.snapshot.manifest import (
     dump,
     read,
 )
-from crawler.snapshot.reading.records import ImageKey, RegistryKey, line_start
+from crawler.snapshot.reading.records import key_type, line_start
 from crawler.snapshot.totals import Totals, VerdictCounts
 
 if TYPE_CHECKING:
@@ -37,6 +36,11 @@ if TYPE_CHECKING:
 Place: TypeAlias = tuple[str, str, str]
 Contents: TypeAlias = "Mapping[Place, Iterable[bytes]]"
 """Account, region and registry to the API's records of its images, sorted by name."""
+
+IMAGES = collections.IMAGES.file
+REGISTRIES = collections.REGISTRIES.file
+ImageKey = key_type(collections.IMAGES)
+RegistryKey = key_type(collections.REGISTRIES)
 
 _TIME = "2026-11-23T02:00:00Z"
 

@@ -12,11 +12,11 @@ import aiohttp.http_parser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.lists import request_of
 from support.raw_server import RawServer, answer, in_pieces, page, then_close
 
 from crawler.api.zones import ZONES
 from crawler.core.errors import NetworkError, ProtocolError, RequestError
-from crawler.core.model import PageRequest
 from crawler.core.secret import KeyPair, Secret
 from crawler.settings.credentials import Credentials
 from crawler.transport import Timeouts, Transport
@@ -104,7 +104,7 @@ async def transport_to(url: str, client: type[DirectClient | SessionClient]) -> 
 
 async def fetch(given_answer: Answer, client: type[DirectClient | SessionClient], times: int = 1) -> list[bytes]:
     async with RawServer(given_answer) as server, transport_to(server.url, client) as transport, asyncio.timeout(5):
-        return [await transport.fetch(PageRequest(KR, "team-a", 1, 100), Count()) for _ in range(times)]
+        return [await transport.fetch(request_of(KR, "team-a", 1, 100), Count()) for _ in range(times)]
 
 
 async def refused(given_answer: Answer, client: type[DirectClient | SessionClient]) -> RequestError:

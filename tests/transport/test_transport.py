@@ -34,6 +34,7 @@ import uvloop
 from faults.timelapse import now_s, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.lists import request_of
 from support.raw_server import RawServer, answer, in_pieces, page, refusal, then_close, then_reset, zipped
 
 from crawler.api.collections import IMAGES
@@ -51,7 +52,6 @@ from crawler.core.errors import (
     TimedOutError,
     TooLargeError,
 )
-from crawler.core.model import PageRequest
 from crawler.core.secret import KeyPair, Secret
 from crawler.emulation import Emulator, EmulatorOptions
 from crawler.settings.credentials import Credentials
@@ -70,9 +70,11 @@ if TYPE_CHECKING:
 
     from support.raw_server import Answer, Request
 
+    from crawler.core.model import PageRequest
+
 ACCESS, SECRET = "SENTINEL-access-5d1f9a", "SENTINEL-secret-9b7c3e"
 KR = ZONES["public"].regions[0]
-FIRST = PageRequest(KR, "team-a", 1, 100)
+FIRST = request_of(KR, "team-a", 1, 100)
 BODY = page({"name": "nginx", "pull_count": 3}, {"name": "한글", "pull_count": 2**70})
 OK = answer(BODY)
 QUICK = Timeouts(connect_s=0.2, stall_s=0.2, a_try_s=0.2)
@@ -140,8 +142,8 @@ def assert_signed(request: Request) -> None:
     ("request_", "target"),
     [
         (FIRST, "/ncr/api/v2/repositories/team-a?page=1&pagesize=100"),
-        (PageRequest(KR, "a.b_c-D9", 12, None), "/ncr/api/v2/repositories/a.b_c-D9?page=12"),
-        (PageRequest(KR, None, 3, 20), "/ncr/api/v2/repositories?page=3&pagesize=20"),
+        (request_of(KR, "a.b_c-D9", 12, None), "/ncr/api/v2/repositories/a.b_c-D9?page=12"),
+        (request_of(KR, None, 3, 20), "/ncr/api/v2/repositories?page=3&pagesize=20"),
     ],
 )
 async def test_the_request_line_is_what_was_signed(request_: PageRequest, target: str) -> None:
@@ -254,7 +256,7 @@ async def test_many_hidden_resends_are_counted() -> None:
             count, pages = Count(), 0
             for _ in range(60):
                 try:
-                    pages += bool(await transport.fetch(PageRequest(KR, None, 1, None), count))
+                    pages += bool(await transport.fetch(request_of(KR, None, 1, None), count))
                 except NetworkError:
                     continue
     assert count.requests == emulator.statistics.requests > 60
@@ -350,7 +352,7 @@ async def test_hostile_registry_name_reaches_nothing() -> None:
         count = Count()
         for name in ("../x", "..", "%2e%2e", "a?b", "a#b", "a\r\nb: c", "", "a" * 300, "a\0", "\ud800"):
             with pytest.raises(InvalidRegistryNameError):
-                await transport.fetch(PageRequest(KR, name, 1, None), count)
+                await transport.fetch(request_of(KR, name, 1, None), count)
     assert (server.connections, count.requests) == (0, 0)
 
 

@@ -17,12 +17,12 @@ import anyio.to_thread
 
 from crawler.core.errors import ConfigurationError, CredentialsError
 from crawler.core.lifetime import ends_s
+from crawler.core.text import iso
 from crawler.engine.task_groups import one_error
 from crawler.jobs.doctor import configuration, folder, keys, network
 from crawler.jobs.doctor.asking import ask_images, ask_lists, told_by
 from crawler.jobs.doctor.checks import Status, exit_code, skipped, within
 from crawler.jobs.doctor.gateway import Gateway
-from crawler.jobs.summary import iso
 from crawler.settings.credentials import find_keys
 from crawler.settings.loading import load_settings
 from crawler.settings.sources import CONFIG_NAME, SYSTEM_CONFIG, config_home

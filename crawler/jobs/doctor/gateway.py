@@ -122,7 +122,8 @@ class Gateway:
         refused: tuple[int, ...] = ()
         began_s = time.monotonic()
         while True:
-            request = PageRequest(region, registry, 1, size)
+            within = () if registry is None else (registry,)
+            request = PageRequest(region, IMAGES if within else REGISTRIES, within, 1, size)
             answer = await self._page(request, size, refused)
             smaller = next((limit for limit in USUAL_LIMITS if limit < size), None)
             if smaller is None or not self._is_bad_request(answer.error) or isinstance(self._settings.page_size, int):
@@ -146,13 +147,13 @@ class Gateway:
 
     async def _page(self, request: PageRequest, size: int, refused: tuple[int, ...]) -> Answer:
         region, ask = request.region.code, self.dialect
-        question = _Question(ask.target(request), region, self._counts[f"{region}/{request.registry or ''}"])
+        question = _Question(ask.target(request), region, self._counts["/".join((region, *(request.within or ("",))))])
         page = error = None
         try:
             page = await self._ask(
                 self._transport,
                 question,
-                lambda body: ask.decode(body, REGISTRIES if request.registry is None else IMAGES, 1),
+                lambda body: ask.decode(body, request.collection, 1),
             )
         except RequestError as failure:
             error = failure

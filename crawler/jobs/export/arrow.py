@@ -73,7 +73,8 @@ class BlockReader:
         try:
             if not block.startswith(b"{") or _NULL_RECORD.search(block):  # on a record that is null, pyarrow crashes
                 return None
-            block.decode()
+            if not block.isascii():
+                block.decode()
             rows = _rows(block, self._documented)
         except ValueError:
             return None

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from crawler.core.errors import UsageError
+from crawler.core.text import iso
 from crawler.jobs.export.publishing import Place
-from crawler.jobs.summary import iso
 from crawler.output.files import mode_of, writing
 from crawler.snapshot.folder.latest import LATEST
 from crawler.snapshot.folder.lock import locked

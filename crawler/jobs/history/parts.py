@@ -6,8 +6,10 @@ from bisect import bisect_left
 from io import BufferedReader
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from crawler.api.collections import IMAGES
 from crawler.jobs.proving import damaged, proved_blocks
 from crawler.snapshot.comparing.extents import KEPT_BYTES, Extents
+from crawler.snapshot.frames import Frame
 from crawler.snapshot.reading.chunks import is_packed, open_regular
 
 if TYPE_CHECKING:
@@ -84,10 +86,11 @@ class Part(NamedTuple):
         try:
             with open_regular(self.path) as file:
                 extents = Extents(file, self.path, lambda _: None)
-                proof = extents.prove(self.record)
+                frame = Frame.of(self.record, IMAGES)
+                proof = extents.prove(frame)
                 if proof.problem is not None:
                     raise self._damaged(f"{self.record.label} {proof.problem}")
-                yield from extents.lumps(self.record, proof)
+                yield from extents.lumps(frame, proof)
         except OSError as error:
             raise self._damaged(f"cannot be read: {error.strerror}") from error
 

@@ -11,9 +11,13 @@ Records are compared by what they mean (`values`), not by how they are spelled, 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
+import msgspec
+
+from crawler.api.collections import IMAGES
 from crawler.snapshot.comparing.sides import paired
 from crawler.snapshot.comparing.values import mean_the_same
 from crawler.snapshot.reading.records import encode_text, parse_fields
@@ -22,8 +26,9 @@ from crawler.snapshot.reading.witness import Witness
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
+    from crawler.core.collection import Collection
     from crawler.snapshot.comparing.sides import Group, Side
-    from crawler.snapshot.reading.records import ImageKey, Record
+    from crawler.snapshot.reading.records import Key, Record
 
 Change: TypeAlias = Literal["added", "removed", "changed", "unknown"]
 CHANGES: tuple[Change, ...] = get_args(Change)
@@ -35,12 +40,14 @@ class Difference(NamedTuple):
     Attributes:
         change: what is known of it.
         account: None if a whole region is unknown.
-        region: of the image.
+        region: where it is.
         registry: None if a whole region is unknown.
-        name: of the image; None if a whole registry is unknown.
+        name: of the record; None if a whole list is unknown.
         before: the old record, exactly as it stands; None if there is none.
         after: the new one.
         fields: names of the fields that changed, in the order of the new record, then those that it lost.
+        collection: what it is one of, or what is unknown.
+        deeper: what it is within below its registry.
     """
 
     change: Change
@@ -51,23 +58,26 @@ class Difference(NamedTuple):
     before: bytes | None = None
     after: bytes | None = None
     fields: tuple[str, ...] = ()
+    collection: Collection = IMAGES
+    deeper: tuple[str, ...] = ()
 
     @property
     def level(self) -> str:
-        """What it is a difference of: a ``registry`` or an ``image``."""
-        return "registry" if self.name is None else "image"
+        """What differs: a record of the collection, or, if a list of such is unknown, that whose list it is."""
+        return self.collection.singular if self.name is not None else self.collection.lineage[len(self.deeper)].singular
 
     def line(self) -> bytes:
         """Encode as one line of NDJSON, with both records spliced in as they are."""
-        place = map(_encode, (self.account, self.region, self.registry))
+        columns = ("account", "region", "registry", *(self.collection.within[1:] or ("image",)))
+        values = (self.account, self.region, self.registry, *self.deeper)
+        place = b",".join(
+            b"%b:%b" % (encode_text(name), _encode(value)) for name, value in zip_longest(columns, values)
+        )
         fields = b",".join(map(encode_text, self.fields))
-        return (
-            b'{"change":"%b","level":"%b","account":%b,"region":%b,"registry":%b,"image":null,"name":%b,'
-            b'"before":%b,"after":%b,"fields":[%b]}\n'
-        ) % (
+        return b'{"change":"%b","level":"%b",%b,"name":%b,"before":%b,"after":%b,"fields":[%b]}\n' % (
             self.change.encode(),
             self.level.encode(),
-            *place,
+            place,
             _encode(self.name),
             _splice(self.before),
             _splice(self.after),
@@ -91,18 +101,14 @@ def diff(old: Side, new: Side, witness: Witness | None = None) -> Iterator[Diffe
         OutputError: an unsorted file cannot be sorted, for want of room for temporary files.
     """
     witness = witness or Witness()
-    pairs = paired(old.groups(witness), new.groups(witness))
+    images, *deeper = (level for level in old.levels if level in new.levels)
+    pairs = paired(old.groups(witness, images), new.groups(witness, images))
     first = next(pairs, None)  # whether a file can be read at all is found out before anything is given out
     yield from _unknown_regions(old, new)
-    for before, after in chain(filter(None, [first]), pairs):
-        if before.place in old.excluded & new.excluded:
-            continue
-        has_old = before.is_intact and old.has_all_of(*before.place)
-        has_new = after.is_intact and new.has_all_of(*after.place)
-        if not (has_old and has_new):
-            yield Difference("unknown", *before.place)
-        missing: tuple[Change, Change] = "added" if has_old else "unknown", "removed" if has_new else "unknown"
-        yield from _image_differences(before, after, missing, witness.ignored)
+    yield from _level_differences(old, new, chain(filter(None, [first]), pairs), images, ignored=witness.ignored)
+    for level in deeper:
+        pairs = paired(old.groups(witness, level), new.groups(witness, level))
+        yield from _level_differences(old, new, pairs, level, ignored=witness.ignored)
 
 
 def _unknown_regions(old: Side, new: Side) -> Iterator[Difference]:
@@ -111,27 +117,64 @@ def _unknown_regions(old: Side, new: Side) -> Iterator[Difference]:
             yield Difference("unknown", None, region, None)
 
 
-def _image_differences(
-    old: Group, new: Group, missing: tuple[Change, Change], ignored: Iterable[str]
+def _level_differences(
+    old: Side, new: Side, pairs: Iterable[tuple[Group, Group]], level: Collection, *, ignored: Iterable[str]
 ) -> Iterator[Difference]:
-    """Yield what differs of one registry; ``missing`` is what to call an image that the old or the new side lacks."""
-    if old.sha256 is not None and old.sha256 == new.sha256:
+    """Yield what differs of one level, registry by registry: first which of its lists are unknown, then the records."""
+    gaps = {place for place in old.gaps | new.gaps if len(place) == len(level.fields)}
+    unknown = sorted(gaps)
+    for before, after in pairs:
+        place = before.place
+        if place in old.excluded & new.excluded:
+            continue
+        is_whole = before.is_intact and after.is_intact and old.has_all_of(*place) and new.has_all_of(*place)
+        if not is_whole and level is IMAGES:
+            yield Difference("unknown", *place)
+        elif not (before.is_intact and after.is_intact):
+            yield Difference("unknown", *place, collection=level)
+        for gap in unknown[bisect_left(unknown, place) :]:
+            if gap[:3] != place:
+                break
+            yield Difference("unknown", *place, collection=level, deeper=gap[3:])
+        yield from _record_differences(_Pair(old, before, new, after), level, ignored)
+
+
+class _Pair(NamedTuple):
+    """What two sides have of one registry."""
+
+    old: Side
+    before: Group
+    new: Side
+    after: Group
+
+    def missing(self, within: tuple[str, ...], *, in_old: bool) -> Change:
+        """Return what to call a record of a list that the old or the new side lacks."""
+        if in_old:
+            return "added" if self.before.is_intact and self.old.has_all_in(within) else "unknown"
+        return "removed" if self.after.is_intact and self.new.has_all_in(within) else "unknown"
+
+
+def _record_differences(pair: _Pair, level: Collection, ignored: Iterable[str]) -> Iterator[Difference]:
+    """Yield what differs of the records of one registry."""
+    if pair.before.sha256 is not None and pair.before.sha256 == pair.after.sha256:
         return
     ignored = {*ignored, "account"}  # it is part of the key: one account may have had two names
-    for key, before, after in _unequal(iter(old.records), iter(new.records)):
+    for key, before, after in _unequal(iter(pair.before.records), iter(pair.after.records)):
+        within = msgspec.structs.astuple(key)[:-1]
         fields: tuple[str, ...] = ()
-        if before is None:
-            change = missing[0]
-        elif after is None:
-            change = missing[1]
+        if before is None or after is None:
+            change = pair.missing(within, in_old=before is None)
         else:
             change, fields = "changed", changed_fields(before, after, ignored)
             if not fields:
                 continue
-        yield Difference(change, *key.place, key.name, before, after, fields)
+        account, region, registry, *deeper = within
+        yield Difference(
+            change, account, region, registry, key.name, before, after, fields, collection=level, deeper=tuple(deeper)
+        )
 
 
-def _unequal(old: Iterator[Record], new: Iterator[Record]) -> Iterator[tuple[ImageKey, bytes | None, bytes | None]]:
+def _unequal(old: Iterator[Record], new: Iterator[Record]) -> Iterator[tuple[Key, bytes | None, bytes | None]]:
     """Pair the lines of two sorted streams by key; yield the pairs that are not the same byte for byte."""
     both = zip_longest(old, new)
     before, after = next(both, (None, None))

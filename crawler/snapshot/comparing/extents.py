@@ -1,4 +1,4 @@
-"""Read a snapshot's images registry by registry, and prove each against its manifest before anything is made of it.
+"""Read a snapshot's data file registry by registry, and prove each against its manifest before anything is made of it.
 
 A registry is read through and hashed first. A small one is kept in memory; a large one is read again, and must be the
 same still, lump by lump.
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-    from crawler.snapshot.manifest import RegistryRecord, StoredFile
+    from crawler.snapshot.frames import Frame
+    from crawler.snapshot.manifest import StoredFile
 
 KEPT_BYTES = 4 * 1024 * 1024
 """How much of a registry is kept in memory between the proof and the use of it."""
@@ -51,7 +52,7 @@ class Proof(NamedTuple):
 
 
 class Extents:
-    """The parts of an open file of images.
+    """The parts of an open data file.
 
     Args:
         file: the file.
@@ -77,25 +78,25 @@ class Extents:
             if hashlib.file_digest(self._file, "sha256").hexdigest() != stored.sha256:
                 yield "does not have the SHA-256 of its manifest"
 
-    def prove(self, record: RegistryRecord) -> Proof:
+    def prove(self, frame: Frame) -> Proof:
         """Read a registry through."""
         digest, lines, size = hashlib.sha256(), 0, 0
         kept, checksums = list[bytes](), list[int]()
         try:
-            for lump in self._lumps(record):
+            for lump in self._lumps(frame):
                 digest.update(lump)
                 self._look(lump)
                 lines, size = lines + lump.count(b"\n"), size + len(lump)
                 checksums.append(crc32(lump))
                 if size <= KEPT_BYTES:
                     kept.append(lump)
-                if lines > record.images:
+                if lines > frame.lines:
                     break
         except UnreadableError as error:
             return Proof(error.problem, [], [])
-        return Proof(_problem(record, lines, digest.hexdigest()), kept, checksums)
+        return Proof(_problem(frame, lines, digest.hexdigest()), kept, checksums)
 
-    def lumps(self, record: RegistryRecord, proof: Proof) -> Iterator[bytes]:
+    def lumps(self, frame: Frame, proof: Proof) -> Iterator[bytes]:
         """Yield the whole lines of a registry that was proved.
 
         Raises:
@@ -105,22 +106,22 @@ class Extents:
             yield from proof.lumps
             return
         checksums = iter(proof.checksums)
-        for lump in self._lumps(record):
+        for lump in self._lumps(frame):
             if crc32(lump) != next(checksums, None):
-                raise DamagedError(self._path, f"{record.label} changed while it was read")
+                raise DamagedError(self._path, f"{frame.label} changed while it was read")
             yield lump
 
-    def _lumps(self, record: RegistryRecord) -> Iterator[bytes]:
+    def _lumps(self, frame: Frame) -> Iterator[bytes]:
         try:
-            self._file.seek(record.offset or 0)
-            stored = stored_lumps(self._file, record.length or 0, lump_bytes(self._path))
+            self._file.seek(frame.offset)
+            stored = stored_lumps(self._file, frame.length, lump_bytes(self._path))
             yield from whole_lines(unpacked(stored, self._path), self._path)
         except OSError as error:
             raise UnreadableError(self._path, f"cannot be read: {error.strerror}") from error
 
 
-def _problem(record: RegistryRecord, lines: int, sha256: str) -> str | None:
-    if lines != record.images:
-        found = f"more than {record.images:,}" if lines > record.images else f"{lines:,}"
-        return f"has {found} lines, where {record.images:,} should be"
-    return None if sha256 == record.sha256 else "does not have its SHA-256"
+def _problem(frame: Frame, lines: int, sha256: str) -> str | None:
+    if lines != frame.lines:
+        found = f"more than {frame.lines:,}" if lines > frame.lines else f"{lines:,}"
+        return f"has {found} lines, where {frame.lines:,} should be"
+    return None if sha256 == frame.sha256 else "does not have its SHA-256"

@@ -9,9 +9,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crawler.api.collections import IMAGES
 from crawler.core.errors import UsageError
 from crawler.snapshot.comparing.sides import Group, Side, paired
-from crawler.snapshot.manifest import IMAGES, MANIFEST, ManifestError, load
+from crawler.snapshot.manifest import MANIFEST, ManifestError, load
 from crawler.snapshot.reading.chunks import (
     DamagedError,
     UnreadableError,
@@ -20,11 +21,13 @@ from crawler.snapshot.reading.chunks import (
     read_lumps,
     whole_lines,
 )
-from crawler.snapshot.reading.records import DisorderError, ordered_records, sorted_records
+from crawler.snapshot.reading.records import DisorderError, ordered_records
+from crawler.snapshot.reading.sorting import sorted_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from crawler.core.collection import Collection
     from crawler.snapshot.comparing.sides import Place
     from crawler.snapshot.manifest import Manifest, StoredFile
     from crawler.snapshot.reading.chunks import Readable
@@ -70,22 +73,22 @@ class PlainFile(Side):
         if self._stored and self._is_regular and self._stored.sha256 not in _digests(path):
             raise _mismatch(path, self._stored)
 
-    def groups(self, witness: Witness) -> Iterator[Group]:
+    def groups(self, witness: Witness, collection: Collection = IMAGES) -> Iterator[Group]:
         """Yield each registry; the file has been read through by the first, and sorted if it has to be."""
         known = (Group(place) for place in self.known)
-        records = self.called_now(self._records(witness))
+        records = self.called_now(self._records(witness, collection))
         found = (Group(place, some) for place, some in groupby(records, key=_place))
         for _, group in paired(known, found):
             yield group
 
-    def _records(self, witness: Witness) -> Iterator[Record]:
-        if self._is_regular and self._is_sorted(witness):
-            return ordered_records(self._lumps(witness), self.path)
-        return sorted_records(self._lumps(witness), self.path)
+    def _records(self, witness: Witness, collection: Collection) -> Iterator[Record]:
+        if self._is_regular and self._is_sorted(witness, collection):
+            return ordered_records(self._lumps(witness), self.path, collection)
+        return sorted_records(self._lumps(witness), self.path, collection)
 
-    def _is_sorted(self, witness: Witness) -> bool:
+    def _is_sorted(self, witness: Witness, collection: Collection) -> bool:
         try:
-            deque(ordered_records(self._lumps(witness), self.path), maxlen=0)
+            deque(ordered_records(self._lumps(witness), self.path, collection), maxlen=0)
         except DisorderError:
             return False
         return True

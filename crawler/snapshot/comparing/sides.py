@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
+from crawler.api.collections import IMAGES
 from crawler.core.model import Verdict
 from crawler.core.text import visible
 from crawler.snapshot.comparing.extents import Extents
-from crawler.snapshot.manifest import IMAGES
+from crawler.snapshot.frames import Frame
 from crawler.snapshot.reading.chunks import DamagedError, UnreadableError, open_regular
 from crawler.snapshot.reading.records import ordered_batches
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from crawler.snapshot.manifest import Manifest, RegistryRecord
+    from crawler.core.collection import Collection
+    from crawler.snapshot.manifest import Manifest, StoredFile
     from crawler.snapshot.reading.records import Record
     from crawler.snapshot.reading.witness import Witness
 
@@ -52,7 +54,8 @@ class Side(ABC):
     Attributes:
         path: the snapshot or the file.
         manifest: its manifest or summary; None for a file that is taken as whole.
-        verdicts: how the listing of each registry ended.
+        verdicts: how the list of each registry's images ended.
+        gaps: lists below that are not whole: account, region, and what each is within.
         regions: how the listing of each region's registries ended; None for a file that is taken as whole.
         excluded: registries that are there, and whose images were not listed.
     """
@@ -60,7 +63,8 @@ class Side(ABC):
     def __init__(self, path: Path, manifest: Manifest | None) -> None:
         self.path = path
         self.manifest = manifest
-        self.verdicts = {record.place: record.verdict for record in manifest.registries} if manifest else {}
+        self.verdicts = {record.place: record.own_verdict for record in manifest.registries} if manifest else {}
+        self.gaps = set(_gaps(manifest)) if manifest else set()
         self.regions = {region.region: region.verdict for region in manifest.regions} if manifest else None
         self.excluded = {one.place for one in manifest.excluded} if manifest else set()
         self._renamed: dict[str, str] = {}
@@ -81,6 +85,22 @@ class Side(ABC):
         self._renamed = {self.account or "": name}
         self.verdicts = {(name, region, registry): one for (_, region, registry), one in self.verdicts.items()}
         self.excluded = {(name, region, registry) for _, region, registry in self.excluded}
+        self.gaps = {(name, *place[1:]) for place in self.gaps}
+
+    @property
+    def levels(self) -> list[Collection]:
+        """What it has records of, from the top down."""
+        return [IMAGES]
+
+    def has_all_in(self, within: tuple[str, ...]) -> bool:
+        """Tell whether what a list does not have on this side did not exist.
+
+        Args:
+            within: account, region, registry, and what else the list is within.
+        """
+        account, region, registry, *deeper = within
+        above = (within[: 3 + length] for length in range(1, len(deeper) + 1))
+        return self.has_all_of(account, region, registry) and self.gaps.isdisjoint(above)
 
     def has_all_of(self, account: str, region: str, registry: str) -> bool:
         """Tell whether an image of that registry that this side does not have did not exist."""
@@ -88,18 +108,18 @@ class Side(ABC):
         if place in self.excluded:
             return False
         verdict = self.verdicts.get(place)
-        return self.knows_all_of(region) if verdict is None else verdict.is_whole or verdict is Verdict.GONE
+        return self.knows_all_of(region) if verdict is None else verdict.accounts_for_all
 
     def knows_all_of(self, region: str) -> bool:
         """Tell whether a registry of that region that this side does not have did not exist."""
         return self.regions is None or self.regions.get(region, Verdict.FAILED).is_whole
 
     @abstractmethod
-    def groups(self, witness: Witness) -> Iterator[Group]:
-        """Yield a group for each registry that it knows or has images of, sorted.
+    def groups(self, witness: Witness, collection: Collection = IMAGES) -> Iterator[Group]:
+        """Yield a group for each registry that it knows or has records of, sorted.
 
         Raises:
-            UnreadableError: no image records.
+            UnreadableError: no records of that collection.
             DamagedError: not as its manifest says, in a way that cannot be told of one registry.
             OutputError: the temporary files of a sort cannot be written.
         """
@@ -117,59 +137,85 @@ class Snapshot(Side):
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         super().__init__(path, manifest)
-        stored = manifest.stored_file(IMAGES)
-        self._images = path / (stored.name if stored else IMAGES)
-        self._stored = stored
-        self._records = {record.place: record for record in manifest.registries}
+        self._manifest = manifest
 
-    def groups(self, witness: Witness) -> Iterator[Group]:
+    @property
+    def levels(self) -> list[Collection]:
+        """What it has a file of."""
+        return [IMAGES, *(one for one in self._manifest.framed if one is not IMAGES)]
+
+    def groups(self, witness: Witness, collection: Collection = IMAGES) -> Iterator[Group]:
         """Yield each registry after it was read through and proved."""
-        records = {self._called_now(place): record for place, record in self._records.items()}
+        frames = {self._called_now(one.place): Frame.of(one, collection) for one in self._manifest.registries}
+        stored = self._manifest.stored_file(collection)
+        file = _File(self.path, collection, stored.name if stored else collection.file, witness)
         with ExitStack() as stack:
-            extents = self._open(stack, witness)
+            extents = file.open(stack, stored)
             for place in self.known:
-                yield self._group(place, records.get(place), extents, witness)
-
-    def _open(self, stack: ExitStack, witness: Witness) -> Extents | None:
-        try:
-            file = stack.enter_context(open_regular(self._images))
-            extents = Extents(file, self._images, witness.look)
-            for problem in extents.differences(self._stored) if self._stored else ():
-                self._tell(witness, problem)
-        except UnreadableError as error:
-            self._tell(witness, error.problem)
-        except OSError as error:
-            self._tell(witness, f"cannot be read: {error.strerror}")
-        else:
-            return extents
-        return None
-
-    def _tell(self, witness: Witness, problem: str) -> None:
-        witness.damaged(f"{self._images} {problem}; `ncrawl verify {self.path}` tells more")
+                group = file.group(place, frames.get(place), extents)
+                yield group._replace(records=self.called_now(group.records))
 
     def _called_now(self, place: Place) -> Place:
         return self._renamed.get(place[0], place[0]), *place[1:]
 
-    def _group(self, place: Place, record: RegistryRecord | None, extents: Extents | None, witness: Witness) -> Group:
-        if record is None or not (record.images or record.length):
+
+class _File:
+    """A data file of a snapshot, read registry by registry."""
+
+    def __init__(self, snapshot: Path, collection: Collection, name: str, witness: Witness) -> None:
+        self._snapshot = snapshot
+        self._collection = collection
+        self._path = snapshot / name
+        self._witness = witness
+
+    def open(self, stack: ExitStack, stored: StoredFile | None) -> Extents | None:
+        """Open it until the stack is left; tell what is not as the manifest says, None if it cannot be read."""
+        try:
+            file = stack.enter_context(open_regular(self._path))
+            extents = Extents(file, self._path, self._witness.look)
+            for problem in extents.differences(stored) if stored else ():
+                self._tell(problem)
+        except UnreadableError as error:
+            self._tell(error.problem)
+        except OSError as error:
+            self._tell(f"cannot be read: {error.strerror}")
+        else:
+            return extents
+        return None
+
+    def _tell(self, problem: str) -> None:
+        self._witness.damaged(f"{self._path} {problem}; `ncrawl verify {self._snapshot}` tells more")
+
+    def group(self, place: Place, frame: Frame | None, extents: Extents | None) -> Group:
+        """Return what it has of a registry, after it was proved."""
+        if frame is None or not (frame.lines or frame.length):
             return Group(place)
         if extents is None:
             return Group(place, is_intact=False)
-        proof = extents.prove(record)
+        proof = extents.prove(frame)
         if proof.problem is not None:
-            witness.damaged(f"{self._images}: {visible(record.label)} {proof.problem}: its images are unknown")
+            unknown = f"its {self._collection.name} are unknown"
+            self._witness.damaged(f"{self._path}: {visible(frame.label)} {proof.problem}: {unknown}")
             return Group(place, is_intact=False)
-        records = chain.from_iterable(self._batches(record, extents.lumps(record, proof)))
-        return Group(place, self.called_now(records), record.sha256)
+        records = chain.from_iterable(self._batches(frame, extents.lumps(frame, proof)))
+        return Group(place, records, frame.sha256)
 
-    def _batches(self, record: RegistryRecord, lumps: Iterator[bytes]) -> Iterator[Iterable[Record]]:
+    def _batches(self, frame: Frame, lumps: Iterator[bytes]) -> Iterator[Iterable[Record]]:
         """Yield a proved registry's records; what is wrong with them was so when they were written."""
         try:
-            yield from ordered_batches(lumps, self._images, record.place)
+            yield from ordered_batches(lumps, self._path, self._collection, place=frame.place)
         except DamagedError:
             raise
         except UnreadableError as error:
-            raise DamagedError(self._images, f"{record.label}: {error.problem}") from error
+            raise DamagedError(self._path, f"{frame.label}: {error.problem}") from error
+
+
+def _gaps(manifest: Manifest) -> Iterator[tuple[str, ...]]:
+    """Yield the lists of deeper levels that do not account for all that they should hold."""
+    for collection in manifest.deeper:
+        for gap in manifest.gaps_of(collection):
+            if not Verdict(gap["verdict"] or "").accounts_for_all:
+                yield tuple(gap[name] or "" for name in collection.fields)
 
 
 def paired(one: Iterator[Group], other: Iterator[Group]) -> Iterator[tuple[Group, Group]]:

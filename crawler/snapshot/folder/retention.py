@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from crawler.api.collections import COLLECTIONS
 from crawler.core.errors import NcrawlError, OutputError
 from crawler.core.text import visible
 from crawler.output.files import sync_folder, writing
 from crawler.snapshot.folder.latest import LATEST, target_of
 from crawler.snapshot.folder.names import CLOCK_TOLERANCE, started
-from crawler.snapshot.manifest import IMAGES, MANIFEST, REGISTRIES, SUFFIXES, read
+from crawler.snapshot.manifest import MANIFEST, SUFFIXES, read
 from crawler.snapshot.unfinished.run import PREFIX
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 REMOVED = f"{PREFIX}removed-"
 _MANIFEST_BEGINS = b'{\n  "format":'
-_FILES = (*(kind + suffix for kind in (IMAGES, REGISTRIES, "tags.ndjson") for suffix in SUFFIXES), MANIFEST)
 _STILL_OPEN = (".nfs", ".fuse_hidden")
 """What network and FUSE file systems call a removed file while somebody reads it."""
 _MOST_NAMED = 3
@@ -117,7 +117,7 @@ def finish_removal(doomed: Path) -> str | None:
         OutputError: something of ours cannot be removed, or not yet; all else is.
     """
     present = _remove_ours(doomed)
-    left = sorted(present.difference(_FILES))
+    left = sorted(present.difference(_files()))
     with writing(doomed):
         if any(name.startswith(_STILL_OPEN) for name in left):
             raise OSError(errno.EBUSY, "")
@@ -142,12 +142,17 @@ def _remove_ours(folder: Path) -> set[str]:
     try:
         with writing(folder):
             present = set(os.listdir(fd))  # noqa: PTH208 - of this very folder, whatever has its name by now
-        failures = [_unlink(folder / name, fd) for name in _FILES if name in present]
+        failures = [_unlink(folder / name, fd) for name in _files() if name in present]
     finally:
         os.close(fd)
     for failure in filter(None, failures):
         raise failure
     return present
+
+
+def _files() -> list[str]:
+    """Return what a snapshot's files may be called."""
+    return [*(one.file + suffix for one in COLLECTIONS.values() for suffix in SUFFIXES), MANIFEST]
 
 
 def _unlink(path: Path, folder_fd: int) -> OutputError | None:

@@ -1,37 +1,32 @@
-"""Lines to keys and fields, and files of image records to sorted streams.
+"""Lines to keys and fields, and sorted files to streams of records.
 
 Keys compare as texts, by code point: that is the order of their UTF-8 bytes, also with lone surrogates in them.
 """
 
 from __future__ import annotations
 
-import heapq
 import json
 import re
-import tempfile
-from contextlib import ExitStack
+from functools import cache, lru_cache
 from itertools import chain, islice, tee
 from operator import lt
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import msgspec
 
 from crawler.api.nesting import MAX_DEPTH, nests_deeper
 from crawler.api.records import line_prefix
-from crawler.core.errors import OutputError
-from crawler.snapshot.reading.chunks import UnreadableError, stored_lumps, whole_lines
+from crawler.snapshot.reading.chunks import UnreadableError, whole_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from typing import IO
 
-RUN_BYTES = 32 * 1024 * 1024
-RUN_LUMP_BYTES = 64 * 1024  # one of each run is in memory at once
+    from crawler.core.collection import Collection
 
 
 class DisorderError(UnreadableError):
-    """A data file that is not sorted, or that holds an image twice."""
+    """A data file that is not sorted, or that holds a record twice."""
 
 
 class BadLineError(ValueError):
@@ -43,30 +38,34 @@ class BadLineError(ValueError):
         super().__init__(problem)
 
 
-class ImageKey(msgspec.Struct, frozen=True, order=True, gc=False):
-    """What identifies a line of images.ndjson, and sorts it."""
+class Key(msgspec.Struct, frozen=True, order=True, gc=False):
+    """What identifies a line of a data file, and sorts it; a kind of file has a kind of its own."""
 
-    account: str
-    region: str
-    registry: str
-    name: str
+    if TYPE_CHECKING:  # what every kind has, and what only deeper ones have
+
+        def __init__(self, *fields: str) -> None: ...
+
+        account: str
+        region: str
+        registry: str
+        name: str
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """Account, region and registry."""
+        """Account, region and registry, of a key below a registry."""
         return self.account, self.region, self.registry
 
 
-class RegistryKey(msgspec.Struct, frozen=True, order=True, gc=False):
-    """What identifies a line of registries.ndjson, and sorts it."""
+@cache
+def key_type(collection: Collection) -> type[Key]:
+    """Return the kind of key that the lines of a collection have."""
+    fields = [(name, str) for name in collection.key]
+    kind = msgspec.defstruct("Key", fields, bases=(Key,), frozen=True, order=True, gc=False)
+    assert issubclass(kind, Key)
+    return kind
 
-    account: str
-    region: str
-    name: str
 
-
-Key = TypeVar("Key", bound=ImageKey | RegistryKey)
-Record: TypeAlias = tuple[ImageKey, bytes]  # an image's key, and its line without the newline
+Record: TypeAlias = tuple[Key, bytes]  # a key, and its line without the newline
 
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -158,9 +157,12 @@ def encode_text(text: str) -> bytes:
         return json.dumps(text).encode()
 
 
-def line_start(key: ImageKey | RegistryKey) -> bytes:
+def line_start(key: Key) -> bytes:
     """Return what a record's line begins with, to the letter: our own fields, which are all of the key but the name."""
-    return line_prefix(key.__struct_fields__[:-1], msgspec.structs.astuple(key)[:-1])
+    return _line_start(key.__struct_fields__[:-1], msgspec.structs.astuple(key)[:-1])
+
+
+_line_start = lru_cache(64)(line_prefix)  # the lines of a list follow each other
 
 
 def parse_fields(line: bytes) -> dict[str, msgspec.Raw]:
@@ -195,104 +197,59 @@ def are_increasing(keys: Iterable[Key]) -> bool:
     return all(map(lt, these, islice(following, 1, None)))
 
 
-def ordered_records(lumps: Iterable[bytes], path: Path) -> Iterator[Record]:
-    """Yield the image records of the sorted lumps of a file.
+def ordered_records(lumps: Iterable[bytes], path: Path, collection: Collection) -> Iterator[Record]:
+    """Yield the records of the sorted lumps of a file that holds a collection.
 
     Raises:
-        DisorderError: they are not sorted, or an image is there twice.
-        UnreadableError: a line is no image record.
+        DisorderError: they are not sorted, or one is there twice.
+        UnreadableError: a line is no record.
     """
-    return chain.from_iterable(ordered_batches(lumps, path, None))
+    return chain.from_iterable(ordered_batches(lumps, path, collection))
 
 
 def ordered_batches(
-    lumps: Iterable[bytes], path: Path, place: tuple[str, str, str] | None
+    lumps: Iterable[bytes], path: Path, collection: Collection, *, place: tuple[str, str, str] | None = None
 ) -> Iterator[Iterable[Record]]:
-    """Yield the image records of sorted lumps, a lump at a time.
+    """Yield the records of sorted lumps, a lump at a time.
 
     Args:
         lumps: the uncompressed bytes of a file, or of a part of it.
         path: of the file, for errors.
+        collection: what the file holds.
         place: account, region and registry of all of them; None if they may be of any.
 
     Raises:
-        DisorderError: they are not sorted, an image is there twice, or is of another registry.
-        UnreadableError: a line is no image record.
+        DisorderError: they are not sorted, one is there twice, or is of another registry.
+        UnreadableError: a line is no record.
     """
-    last: list[ImageKey] = []
-    for lump, keys in _keyed_lumps(lumps, path):
+    last: list[Key] = []
+    for lump, keys in keyed_lumps(lumps, path, collection):
         if not are_increasing(last + keys):
-            raise DisorderError(path, "its images are not sorted, or one is there twice")
+            raise DisorderError(path, f"its {collection.name} are not sorted, or one is there twice")
         if place and not keys[0].place == keys[-1].place == place:  # and so all between: they are sorted
-            raise DisorderError(path, "an image is of another registry")
-        yield _records(lump, keys)
+            raise DisorderError(path, f"one of its {collection.name} is of another registry")
+        yield paired_records(lump, keys)
         last = keys[-1:]
 
 
-def _keyed_lumps(lumps: Iterable[bytes], path: Path) -> Iterator[tuple[bytes, list[ImageKey]]]:
-    lines = 0
+def keyed_lumps(lumps: Iterable[bytes], path: Path, collection: Collection) -> Iterator[tuple[bytes, list[Key]]]:
+    """Yield whole lines, some at a time, with their keys.
+
+    Raises:
+        UnreadableError: a line is no record.
+    """
+    lines, kind = 0, key_type(collection)
     for lump in whole_lines(lumps, path):
         try:
-            keys = parse_keys(lump, ImageKey)
+            keys = parse_keys(lump, kind)
         except BadLineError as error:
             line = lines + error.index + 1
-            raise UnreadableError(path, f"line {line:,} is no image record: {error.problem}") from error
+            problem = f"line {line:,} is no {collection.singular} record: {error.problem}"
+            raise UnreadableError(path, problem) from error
         yield lump, keys
         lines += len(keys)
 
 
-def _records(lump: bytes, keys: list[ImageKey]) -> Iterable[Record]:
+def paired_records(lump: bytes, keys: list[Key]) -> Iterable[Record]:
+    """Return keys with their lines."""
     return zip(keys, lump.split(b"\n"), strict=False)  # nothing follows the last newline
-
-
-def sorted_records(lumps: Iterable[bytes], path: Path) -> Iterator[Record]:
-    """Yield the image records of lumps in any order, sorted, after all have been read: a pipe cannot be read twice.
-
-    Runs of `RUN_BYTES` are sorted in memory, kept in temporary files and merged: O(n log n), memory O(runs).
-
-    Raises:
-        DisorderError: an image is there twice.
-        UnreadableError: a line is no image record.
-        OutputError: the temporary files cannot be written.
-    """
-    with ExitStack() as stack:
-        runs = [stack.enter_context(_stored_run(run)) for run in _sorted_runs(lumps, path)]
-        yield from _each_once(heapq.merge(*(_read_run(run, path) for run in runs)), path)
-
-
-def _each_once(records: Iterable[Record], path: Path) -> Iterator[Record]:
-    """Let sorted records pass unless one is there twice."""
-    last = None
-    for record in records:
-        if record[0] == last:
-            raise DisorderError(path, f"image {last.region}/{last.registry}/{last.name} is there twice")
-        yield record
-        last = record[0]
-
-
-def _sorted_runs(lumps: Iterable[bytes], path: Path) -> Iterator[list[Record]]:
-    """Yield runs, each of which is looked through for what is there twice: what unpacks to much repeats itself."""
-    run: list[Record] = []
-    size = 0
-    for lump, keys in _keyed_lumps(lumps, path):
-        run.extend(_records(lump, keys))
-        size += len(lump)
-        if size >= RUN_BYTES:
-            yield list(_each_once(sorted(run), path))
-            run, size = [], 0
-    yield list(_each_once(sorted(run), path))
-
-
-def _stored_run(run: list[Record]) -> IO[bytes]:
-    try:
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        file.writelines(line + b"\n" for _, line in run)
-        file.seek(0)
-    except OSError as error:
-        raise OutputError(tempfile.gettempdir(), error) from error
-    return file
-
-
-def _read_run(file: IO[bytes], path: Path) -> Iterator[Record]:
-    for lump, keys in _keyed_lumps(stored_lumps(file, None, RUN_LUMP_BYTES), path):
-        yield from _records(lump, keys)

@@ -11,16 +11,20 @@ import hashlib
 import os
 import stat
 import zlib
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from crawler.api.collections import COLLECTIONS
 from crawler.core.errors import OutputError, UsageError
 from crawler.core.model import ListingResult  # noqa: TC001 - msgspec looks for it
 from crawler.snapshot.manifest import FORMAT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from crawler.core.collection import Collection
 
 HEADER = "run.json"
 PARTS = "parts"
@@ -101,8 +105,26 @@ def read_header(run: Path) -> Header:
 
 def journal_line(part: Part) -> bytes:
     """Return what the journal says of a part."""
-    body = msgspec.json.encode(part)
+    body = msgspec.json.encode(part, enc_hook=attrgetter("name"))
     return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+def read_part(body: bytes) -> Part:
+    """Return the part that the body of a journal line tells of.
+
+    Raises:
+        ValueError: it cannot be understood.
+    """
+    return _part.decode(body)
+
+
+def _collection(_type: type, name: str) -> Collection:
+    if name not in COLLECTIONS:
+        raise ValueError(f"there is no collection {name!r}")
+    return COLLECTIONS[name]
+
+
+_part = msgspec.json.Decoder(Part, dec_hook=_collection)
 
 
 def read_journal(run: Path) -> tuple[list[Part], int]:
@@ -121,7 +143,7 @@ def read_journal(run: Path) -> tuple[list[Part], int]:
         if line[:9] != b"%08x " % zlib.crc32(body):
             raise UnusableRunError(run, f"line {number} of its journal does not match its checksum")
         try:
-            entries.append(msgspec.json.decode(body, type=Part))
+            entries.append(read_part(body))
         except ValueError as error:
             raise UnusableRunError(run, f"line {number} of its journal is damaged: {error}") from None
         size += len(line) + 1

@@ -23,11 +23,12 @@ import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
+from crawler.api.collections import COLLECTIONS
 from crawler.core.errors import OutputError
-from crawler.core.model import Verdict
 from crawler.output.compression import compressor
 from crawler.output.files import open_own, replace_file, sync_folder, write_all, writing
 from crawler.snapshot.reading.chunks import LUMP_BYTES, UnreadableError, unpacked
+from crawler.snapshot.reading.records import key_type, parse_keys
 from crawler.snapshot.unfinished.journal import (
     HEADER,
     JOURNAL,
@@ -44,16 +45,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from crawler.core.model import ListingResult
+    from crawler.core.model import ListingResult, Place
     from crawler.snapshot.unfinished.journal import Header
     from crawler.snapshot.unfinished.spool import Spool
 
 PREFIX = ".ncrawl-"
 SYNC_EVERY_S = 5.0
 PAUSE_EVERY_BYTES = 1024 * 1024
-FINISHED = frozenset({Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT, Verdict.UNVERIFIED, Verdict.DENIED})
-"""Verdicts that a resumed run takes over. A listing with another one is fetched anew; what was gone is looked for once
-more, because it may have come back."""
 
 SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 """What --compress adds to the names of the data files."""
@@ -62,14 +60,14 @@ SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 class UnfinishedRun:
     """A run's folder, open for writing.
 
-    Mutable state: the finished parts by (region, registry), the first failure, and what is synced. Parts are written
+    Mutable state: the finished parts by place, the first failure, and what is synced. Parts are written
     one at a time, for which there is a lock.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
         self.path = path
         self.header = header
-        self.parts: dict[tuple[str, str | None], Part] = {}
+        self.parts: dict[Place, Part] = {}
         self.suffix = SUFFIXES[str(header.options["compress"])]
         self._fds: list[int] = []
         self._failure: OutputError | None = None
@@ -145,6 +143,11 @@ class UnfinishedRun:
             OutputError: the disk refuses.
         """
         return unpacked(self.stored([part]), self.path / f"{PARTS}{self.suffix}")
+
+    def names_of(self, place: Place) -> list[str]:
+        """Return the names that a finished list holds."""
+        lines = b"".join(self.read_part(self.parts[place]))
+        return [key.name for key in parse_keys(lines, key_type(COLLECTIONS[place[0]]))] if lines else []
 
     def stored(self, parts: Iterable[Part]) -> Iterator[bytes]:
         """Yield the bytes of parts as they will stand in the snapshot, one after the other, small ones together.
@@ -233,14 +236,14 @@ class UnfinishedRun:
                 length += len(rest)
             part = Part(result=result, offset=offset, length=length, sha256=sha256.hexdigest(), lines=lines)
             write_all(journal, journal_line(part))
-        self.parts[result.region, result.registry] = part
+        self.parts[result.place] = part
         self._is_synced = False
 
     def _take_over(self, entries: list[Part], valid_bytes: int) -> None:
         """Take up what the journal says: what is finished and whole stays, a torn end is cut off."""
         for part in entries:
-            self.parts[part.result.region, part.result.registry] = part
-        kept = {key: part for key, part in self.parts.items() if part.result.verdict in FINISHED}
+            self.parts[part.result.place] = part
+        kept = {key: part for key, part in self.parts.items() if part.result.verdict.is_settled}
         self.parts = {key: part for key, part in kept.items() if self._is_intact(part)}
         with writing(self.path):
             os.ftruncate(self._fds[1], valid_bytes)

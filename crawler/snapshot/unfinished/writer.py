@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from crawler.core.model import ListingResult
-    from crawler.engine.scheduler import ListingTask
+    from crawler.engine.tasks import ListingTask
     from crawler.snapshot.unfinished.run import UnfinishedRun
 
 MEMORY_BYTES = 64 * 1024 * 1024
@@ -66,12 +66,11 @@ class SnapshotWriter:
             results: those of the crawl; what is committed already is left alone.
         """
         spools = self._spools | self._ending
-        cut_off = {(task.region.code, task.registry): spool for task, spool in spools.items()}
+        cut_off = {task.place: spool for task, spool in spools.items()}
         for result in results:
-            place = (result.region, result.registry)
-            if place not in self._run.parts:
-                spool = cut_off.get(place) or Spool(self._run.path, b"")
-                await self._run.commit(spool, replace(result, images=spool.count))
+            if result.place not in self._run.parts:
+                spool = cut_off.get(result.place) or Spool(self._run.path, b"")
+                await self._run.commit(spool, replace(result, records=spool.count))
 
     async def flush(self) -> None:
         """Make what is committed last."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from crawler.core.model import Verdict
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.output.compression import compressor
-from crawler.snapshot.manifest import IMAGES, REGISTRIES
 from crawler.snapshot.totals import VerdictCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from crawler.core.collection import Collection
     from crawler.snapshot.manifest import Manifest, RegionRecord, RegistryRecord
 
 
@@ -30,13 +30,14 @@ def contradictions(manifest: Manifest) -> Iterator[Contradiction]:
     yield from _contradictions_of_totals(manifest)
     yield from _contradictions_of_verdict(manifest)
     yield from _contradictions_of_exceptions(manifest)
-    yield from _contradictions_of_extents(manifest)
+    for collection in (IMAGES, *manifest.deeper):
+        yield from _contradictions_of_extents(manifest, collection)
 
 
 def _contradictions_of_files(manifest: Manifest) -> Iterator[Contradiction]:
-    known = [manifest.stored_file(IMAGES), manifest.stored_file(REGISTRIES)]
-    if None in known or len(manifest.files) != len(known):
-        yield Contradiction(None, f"lists other files than one {IMAGES} and one {REGISTRIES}")
+    due = [IMAGES, REGISTRIES, *manifest.deeper]
+    if None in map(manifest.stored_file, due) or len(manifest.files) != len(due):
+        yield Contradiction(None, f"lists other files than one {' and one '.join(one.file for one in due)}")
 
 
 def _contradictions_of_order(manifest: Manifest) -> Iterator[Contradiction]:
@@ -52,10 +53,12 @@ def _contradictions_of_totals(manifest: Manifest) -> Iterator[Contradiction]:
     totals, registries = manifest.totals, manifest.registries
     if totals.registries != VerdictCounts.of(registries):
         yield Contradiction(None, "totals.registries does not add up")
-    images = sum(registry.images for registry in registries)
-    file = manifest.stored_file(IMAGES)
-    if totals.images != images or (file and file.lines != images):
-        yield Contradiction(None, f"totals.images or the lines of {IMAGES} do not add up to {images}")
+    for collection in (IMAGES, *manifest.deeper):
+        lines = sum(registry.lines_of(collection) for registry in registries)
+        file = manifest.stored_file(collection)
+        if getattr(totals, collection.name) != lines or (file and file.lines != lines):
+            told = f"totals.{collection.name} or the lines of {collection.file} do not add up to {lines}"
+            yield Contradiction(None, told)
     if totals.regions and {name: one.registries for name, one in totals.regions.items()} != {
         name: VerdictCounts.of(one for one in registries if one.region == name) for name in totals.regions
     }:
@@ -70,7 +73,7 @@ def _contradictions_of_verdict(manifest: Manifest) -> Iterator[Contradiction]:
     if manifest.verdict == "incomplete":  # a run can be so as a whole, because it was stopped
         return
     # What is gone counts if it was asked for by name, and does not if it was discovered: both are possible.
-    lists = [one for one in manifest.regions if not one.verdict.is_good and one.verdict is not Verdict.GONE]
+    lists = [one for one in manifest.regions if one.verdict.is_gap]
     records: tuple[RegistryRecord | RegionRecord, ...] = (*manifest.missing, *lists)
     for record in records:
         yield Contradiction(None, f"its verdict is complete, but {record.region} has what is {record.verdict}")
@@ -88,17 +91,24 @@ def _contradictions_of_exceptions(manifest: Manifest) -> Iterator[Contradiction]
             )
 
 
-def _contradictions_of_extents(manifest: Manifest) -> Iterator[Contradiction]:
+def _contradictions_of_extents(manifest: Manifest, collection: Collection) -> Iterator[Contradiction]:
     position = 0
     for registry in manifest.registries:
-        if registry.offset is None or registry.length is None or registry.sha256 is None:
-            yield Contradiction(registry.label, "has no offset, length or sha256")
+        extent, lines = registry.extent_of(collection), registry.lines_of(collection)
+        if extent is None:
+            if collection is IMAGES or lines:
+                yield Contradiction(registry.label, f"has no offset, length or sha256{_in(collection)}")
             continue
-        if registry.offset != position:
-            yield Contradiction(registry.label, f"its offset is {registry.offset}, where {position} is next")
-        if bool(registry.length) != bool(registry.images):
-            yield Contradiction(registry.label, f"{registry.images} images cannot take {registry.length} bytes")
-        position = registry.offset + registry.length
-    file = manifest.stored_file(IMAGES)
+        if extent.offset != position:
+            problem = f"its offset is {extent.offset}, where {position} is next{_in(collection)}"
+            yield Contradiction(registry.label, problem)
+        if bool(extent.length) != bool(lines):
+            yield Contradiction(registry.label, f"{lines} {collection.name} cannot take {extent.length} bytes")
+        position = extent.offset + extent.length
+    file = manifest.stored_file(collection)
     if file and file.bytes != position and (position or file.bytes != len(compressor(file.name).flush())):
         yield Contradiction(None, f"its registries end at byte {position} of {file.name}, not at {file.bytes}")
+
+
+def _in(collection: Collection) -> str:
+    return "" if collection is IMAGES else f" in {collection.file}"

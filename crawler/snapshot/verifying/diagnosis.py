@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
+from crawler.api.collections import REGISTRIES
 from crawler.core.model import Verdict
 from crawler.core.text import writable
 from crawler.snapshot.manifest import MANIFEST
 from crawler.snapshot.reading.chunks import UnreadableError, is_packed, read_lumps, whole_lines
-from crawler.snapshot.reading.records import ImageKey, RegistryKey, line_start, parse_key
+from crawler.snapshot.reading.records import Key, key_type, line_start, parse_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from crawler.core.collection import Collection
+    from crawler.snapshot.frames import Frame
     from crawler.snapshot.manifest import Manifest, RegistryRecord
 
 
@@ -65,30 +68,31 @@ _MOST_STRANGERS = 1_000
 """Registries that the manifest does not list, and that are told of each."""
 
 
-def explain_images(path: Path, registries: Sequence[RegistryRecord], *, is_moved: bool) -> Iterator[Finding]:
-    """Yield what is wrong with the lines of images.ndjson.
+def explain_frames(path: Path, frames: Sequence[Frame], collection: Collection, *, is_moved: bool) -> Iterator[Finding]:
+    """Yield what is wrong with the lines of a file in which each registry has its part.
 
     Args:
         path: the file.
-        registries: the manifest's.
+        frames: the registries' parts, in order.
+        collection: what the file holds.
         is_moved: the file has another length than it should, so that offsets are of no use.
     """
-    pieces = [_Piece(1, 0, None, sum(registry.images for registry in registries))]
+    pieces = [_Piece(1, 0, None, sum(frame.lines for frame in frames))]
     if is_packed(path) and not is_moved:  # then damage to one frame does not hide the others
-        firsts = accumulate((registry.images for registry in registries), initial=1)
-        extents = ((registry.offset or 0, registry.length or 0, registry.images) for registry in registries)
+        firsts = accumulate((frame.lines for frame in frames), initial=1)
+        extents = ((frame.offset, frame.length, frame.lines) for frame in frames)
         pieces = [_Piece(first, *extent) for first, extent in zip(firsts, extents, strict=False)]
-    rows = _in_order(_Lines(path, ImageKey, registries).rows(pieces), path.name)
-    yield from _compare_images(rows, registries, path.name)
+    rows = _in_order(_Lines(path, key_type(collection), frames).rows(pieces), path.name)
+    yield from _compare_frames(rows, frames, path.name)
 
 
 def explain_registries(path: Path, lines: int, manifest: Manifest) -> Iterator[Finding]:
     """Yield what is wrong with the lines of registries.ndjson, of which there should be so many."""
-    missing = {record.place: record for record in manifest.registries if record.verdict is not Verdict.GONE}
+    missing = {record.place: record for record in manifest.registries if record.own_verdict is not Verdict.GONE}
     known = {*(record.place for record in manifest.registries), *(one.place for one in manifest.excluded)}
     regions: Counter[str] = Counter()
     is_readable = True
-    for row in _in_order(_Lines(path, RegistryKey).rows([_Piece(1, 0, None, lines)]), path.name):
+    for row in _in_order(_Lines(path, key_type(REGISTRIES)).rows([_Piece(1, 0, None, lines)]), path.name):
         if isinstance(row, Finding):
             is_readable = False
             yield row
@@ -126,13 +130,11 @@ def _explain_missing(records: Iterable[RegistryRecord], manifest: Manifest, file
 class _Lines:
     """The lines of a data file, read singly."""
 
-    def __init__(
-        self, path: Path, kind: type[ImageKey | RegistryKey], registries: Sequence[RegistryRecord] = ()
-    ) -> None:
+    def __init__(self, path: Path, kind: type[Key], frames: Sequence[Frame] = ()) -> None:
         self._path = path
         self._kind = kind
-        self._labels = [registry.label for registry in registries]
-        self._last_lines = list(accumulate(registry.images for registry in registries))
+        self._labels = [frame.label for frame in frames]
+        self._last_lines = list(accumulate(frame.lines for frame in frames))
 
     def rows(self, pieces: Iterable[_Piece]) -> _Rows:
         """Yield a row for each good line, and a finding for each other one and for what cannot be unpacked."""
@@ -214,9 +216,9 @@ class _Tally:
         self.digest.update(line)
 
 
-def _compare_images(rows: _Rows, registries: Sequence[RegistryRecord], file: str) -> Iterator[Finding]:
-    known = {registry.place for registry in registries}
-    labels = {registry.label for registry in registries}
+def _compare_frames(rows: _Rows, frames: Sequence[Frame], file: str) -> Iterator[Finding]:
+    known = {frame.place for frame in frames}
+    labels = {frame.label for frame in frames}
     tallies: dict[tuple[str, ...], _Tally] = {}
     blamed = set()
     for row in rows:
@@ -225,10 +227,10 @@ def _compare_images(rows: _Rows, registries: Sequence[RegistryRecord], file: str
             yield row
         else:
             _count(row, tallies, is_welcome=row.key[:3] in known or len(tallies) < len(known) + _MOST_STRANGERS)
-    for registry in registries:
-        tally = tallies.pop(registry.place, None)
-        if registry.label not in blamed:  # else its numbers cannot be right
-            yield from _compare_tally(tally, registry, file)
+    for frame in frames:
+        tally = tallies.pop(frame.place, None)
+        if frame.label not in blamed:  # else its numbers cannot be right
+            yield from _compare_tally(tally, frame, file)
     for tally in tallies.values():
         problem = f"is of a registry that {MANIFEST} does not list, like {tally.lines - 1} lines after it"
         yield Finding(file=file, registry=tally.label, line=tally.first, problem=problem)
@@ -242,12 +244,12 @@ def _count(row: _Row, tallies: dict[tuple[str, ...], _Tally], *, is_welcome: boo
         tallies[place].add(row.line)
 
 
-def _compare_tally(tally: _Tally | None, registry: RegistryRecord, file: str) -> Iterator[Finding]:
+def _compare_tally(tally: _Tally | None, frame: Frame, file: str) -> Iterator[Finding]:
     lines = tally.lines if tally else 0
     first = tally.first if tally else None
-    if lines != registry.images:
-        problem = f"{lines} good lines, where {registry.images} should be"
-        yield Finding(file=file, registry=registry.label, line=first, problem=problem)
-    elif tally and tally.digest.hexdigest() != registry.sha256:
+    if lines != frame.lines:
+        problem = f"{lines} good lines, where {frame.lines} should be"
+        yield Finding(file=file, registry=frame.label, line=first, problem=problem)
+    elif tally and tally.digest.hexdigest() != frame.sha256:
         problem = f"the {lines} lines from here on do not have their SHA-256: at least one was altered"
-        yield Finding(file=file, registry=registry.label, line=first, problem=problem)
+        yield Finding(file=file, registry=frame.label, line=first, problem=problem)

@@ -10,16 +10,10 @@ import hashlib
 from collections import deque
 from typing import TYPE_CHECKING
 
+from crawler.api.collections import REGISTRIES
 from crawler.core.text import writable
-from crawler.snapshot.manifest import (
-    IMAGES,
-    MANIFEST,
-    REGISTRIES,
-    ManifestError,
-    load,
-    read_bytes,
-    salvage,
-)
+from crawler.snapshot.frames import Frame
+from crawler.snapshot.manifest import MANIFEST, ManifestError, load, read_bytes, salvage
 from crawler.snapshot.reading.chunks import (
     UnreadableError,
     lump_bytes,
@@ -28,16 +22,17 @@ from crawler.snapshot.reading.chunks import (
     unpacked,
     whole_lines,
 )
-from crawler.snapshot.reading.records import BadLineError, ImageKey, are_increasing, line_start, parse_keys
+from crawler.snapshot.reading.records import BadLineError, Key, are_increasing, line_start, parse_keys
 from crawler.snapshot.verifying.contradictions import contradictions
-from crawler.snapshot.verifying.diagnosis import Finding, explain_images, explain_registries
+from crawler.snapshot.verifying.diagnosis import Finding, explain_frames, explain_registries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import IO
 
-    from crawler.snapshot.manifest import Manifest, RegistryRecord, StoredFile
+    from crawler.core.collection import Collection
+    from crawler.snapshot.manifest import Manifest, StoredFile
 
 
 def verify(folder: Path, watch: Callable[[int], object] = lambda _: None) -> Iterator[Finding]:
@@ -61,8 +56,9 @@ def verify(folder: Path, watch: Callable[[int], object] = lambda _: None) -> Ite
         return
     for registry, problem in contradictions(manifest):
         yield Finding(file=MANIFEST, registry=registry, problem=problem)
-    if images := manifest.stored_file(IMAGES):
-        yield from _verify_images(folder / images.name, images, manifest, watch)
+    for collection in manifest.framed:
+        if stored := manifest.stored_file(collection):
+            yield from _verify_framed(folder / stored.name, stored, manifest, collection=collection, watch=watch)
     if registries := manifest.stored_file(REGISTRIES):
         yield from _verify_registries(folder / registries.name, registries, manifest, watch)
 
@@ -114,11 +110,12 @@ class _Tape:
             yield Finding(file=stored.name, problem="does not have the SHA-256 of the manifest")
 
 
-def _verify_images(
-    path: Path, stored: StoredFile, manifest: Manifest, watch: Callable[[int], object]
+def _verify_framed(
+    path: Path, stored: StoredFile, manifest: Manifest, *, collection: Collection, watch: Callable[[int], object]
 ) -> Iterator[Finding]:
+    frames = [Frame.of(record, collection) for record in manifest.registries]
     try:
-        tape, suspects = _prove(path, manifest.registries, watch)
+        tape, suspects = _prove(path, frames, watch)
     except UnreadableError as error:
         yield Finding(file=path.name, problem=error.problem)
         return
@@ -127,7 +124,7 @@ def _verify_images(
     is_moved = tape.position != stored.bytes
     if not suspects and not is_moved:
         return
-    for finding in explain_images(path, manifest.registries, is_moved=is_moved):
+    for finding in explain_frames(path, frames, collection, is_moved=is_moved):
         findings = [finding]
         yield finding
     if not findings:
@@ -147,46 +144,51 @@ def _verify_registries(
     yield from explain_registries(path, stored.lines, manifest)
 
 
-def _prove(
-    path: Path, registries: Iterable[RegistryRecord], watch: Callable[[int], object]
-) -> tuple[_Tape, list[RegistryRecord]]:
+def _prove(path: Path, frames: Iterable[Frame], watch: Callable[[int], object]) -> tuple[_Tape, list[Frame]]:
     """Read a file once; return its measures, and those of the registries in it with which anything is wrong."""
     try:
         with open_regular(path) as file:
             tape = _Tape(file, path, watch)
-            suspects = [registry for registry in registries if not _is_proven(tape, registry, path)]
+            suspects = [frame for frame in frames if not _is_proven(tape, frame, path)]
             tape.skip(None)
     except OSError as error:
         raise UnreadableError(path, f"cannot be read: {error.strerror}") from error
     return tape, suspects
 
 
-def _is_proven(tape: _Tape, registry: RegistryRecord, path: Path) -> bool:
+def _is_proven(tape: _Tape, frame: Frame, path: Path) -> bool:
     """Read the next registry from the tape and tell whether nothing at all is wrong with it."""
-    end = tape.position + (registry.length or 0)
-    proven = _are_lines_of(registry, unpacked(tape.take(registry.length or 0), path), path)
+    end = tape.position + frame.length
+    proven = _are_lines_of(frame, unpacked(tape.take(frame.length), path), path)
     tape.skip(end - tape.position)  # what a damaged frame left unread
     return proven
 
 
-def _are_lines_of(registry: RegistryRecord, lumps: Iterable[bytes], path: Path) -> bool:
+def _are_lines_of(frame: Frame, lumps: Iterable[bytes], path: Path) -> bool:
     digest = hashlib.sha256()
-    start = line_start(ImageKey(*registry.place, ""))
-    lines, last = 0, list[ImageKey]()
+    lines, last = 0, list[Key]()
     try:
         for lump in whole_lines(lumps, path):
-            keys = parse_keys(lump, ImageKey)
-            if not (_do_begin_with(start, lump, len(keys)) and are_increasing(last + keys)):
+            keys = parse_keys(lump, frame.kind)
+            if not (_do_begin_right(lump, keys) and are_increasing(last + keys)):
                 return False
-            if not keys[0].place == keys[-1].place == registry.place:  # and so all between: they are sorted
+            if not keys[0].place == keys[-1].place == frame.place:  # and so all between: they are sorted
                 return False
             digest.update(lump)
             lines, last = lines + len(keys), keys[-1:]
-            if lines > registry.images:  # what is packed may go on for gigabytes
+            if lines > frame.lines:  # what is packed may go on for gigabytes
                 return False
     except (UnreadableError, BadLineError):
         return False
-    return lines == registry.images and digest.hexdigest() == registry.sha256
+    return lines == frame.lines and digest.hexdigest() == frame.sha256
+
+
+def _do_begin_right(lump: bytes, keys: list[Key]) -> bool:
+    """Whether each line begins with our own fields, to the letter: lines of one list have them all in common."""
+    if line_start(keys[0]) == line_start(keys[-1]):
+        return _do_begin_with(line_start(keys[0]), lump, len(keys))
+    *lines, rest = lump.split(b"\n")
+    return not rest and len(lines) == len(keys) and all(map(bytes.startswith, lines, map(line_start, keys)))
 
 
 def _do_begin_with(start: bytes, lump: bytes, lines: int) -> bool:

@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.snapshot_maker import as_format_1, image, image_line, make_snapshot, pack
+from support.snapshot_maker import IMAGES, ImageKey, as_format_1, image, image_line, make_snapshot, pack
 
+from crawler.api import collections
 from crawler.cli import run
 from crawler.core.errors import OutputError
 from crawler.core.model import Verdict
 from crawler.snapshot.comparing.diff import Difference, diff
 from crawler.snapshot.comparing.opening import open_side
-from crawler.snapshot.manifest import IMAGES, MANIFEST
-from crawler.snapshot.reading import records
+from crawler.snapshot.manifest import MANIFEST
+from crawler.snapshot.reading import records, sorting
 from crawler.snapshot.reading.chunks import DamagedError, UnreadableError
-from crawler.snapshot.reading.records import encode_text, parse_key, sorted_records
+from crawler.snapshot.reading.records import encode_text, parse_key
+from crawler.snapshot.reading.sorting import sorted_records
 from crawler.snapshot.reading.witness import Witness
 
 if TYPE_CHECKING:
@@ -189,9 +191,9 @@ def contents_of(account: dict[Place, dict[str, str]]) -> Contents:
     }
 
 
-def lines_of(snapshot: Path) -> dict[records.ImageKey, bytes]:
+def lines_of(snapshot: Path) -> dict[records.Key, bytes]:
     lines = (snapshot / IMAGES).read_bytes().split(b"\n")[:-1]
-    return {parse_key(line, records.ImageKey): line for line in lines}
+    return {parse_key(line, ImageKey): line for line in lines}
 
 
 @pytest.mark.no_cover  # many runs of what is traced elsewhere
@@ -209,7 +211,7 @@ def test_a_diff_applied_to_the_old_gives_the_new(
         differences = compare(old, new)
     keys = []
     for one_difference in differences:
-        key = records.ImageKey(*one_difference[1:5])  # type: ignore[arg-type]
+        key = ImageKey(*one_difference[1:5])  # type: ignore[arg-type]
         assert patched.pop(key, None) == one_difference.before
         if one_difference.after is not None:
             patched[key] = one_difference.after
@@ -331,7 +333,7 @@ def test_unsorted_files_are_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """`ncrawl images` writes in the order of arrival: files are merged from sorted runs, however many."""
     plain = unsorted_file(tmp_path / "plain", 1000)
     snapshot = make_snapshot(tmp_path / "s", {place: [image(f"{n:06}") for n in range(1000)] for place in (A, C)})
-    monkeypatch.setattr(records, "RUN_BYTES", 20_000)
+    monkeypatch.setattr(sorting, "RUN_BYTES", 20_000)
     monkeypatch.setattr("crawler.snapshot.reading.chunks.LUMP_BYTES", 5_000)
     assert compare(plain, snapshot) == compare(snapshot, plain) == compare(plain, plain) == []
 
@@ -352,7 +354,7 @@ def test_an_image_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "twice"
     path.write_bytes(2 * image_line(A, image("x")))
     with pytest.raises(UnreadableError, match="image kr/team-a/x is there twice"):
-        list(sorted_records([path.read_bytes()], path))
+        list(sorted_records([path.read_bytes()], path, collections.IMAGES))
 
 
 def test_an_unsorted_snapshot_is_damaged(tmp_path: Path) -> None:
@@ -366,7 +368,7 @@ def test_sorting_needs_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A temporary folder that cannot be written to is an error of output: exit 74."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(OutputError, match="missing"):
-        list(sorted_records([unsorted_file(tmp_path / "plain", 10).read_bytes()], tmp_path))
+        list(sorted_records([unsorted_file(tmp_path / "plain", 10).read_bytes()], tmp_path, collections.IMAGES))
 
 
 # ── the command ──

@@ -18,7 +18,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.snapshot_maker import image, image_line, make_snapshot, pack, reseal
+from support.snapshot_maker import IMAGES, image, image_line, make_snapshot, pack, reseal
 
 from crawler.cli import run
 from crawler.core.errors import NcrawlError
@@ -26,7 +26,6 @@ from crawler.core.model import Verdict
 from crawler.snapshot.comparing import extents
 from crawler.snapshot.comparing.diff import Difference, diff
 from crawler.snapshot.comparing.opening import open_side
-from crawler.snapshot.manifest import IMAGES
 from crawler.snapshot.reading import unpacking
 from crawler.snapshot.reading.chunks import DamagedError, UnreadableError
 from crawler.snapshot.reading.unpacking import PIECE_BYTES, unpacked

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from support.snapshot_maker import image, image_line, make_snapshot, pack, reseal, unpack
+from support.snapshot_maker import IMAGES, image, image_line, make_snapshot, pack, reseal, unpack
 
 from crawler.cli import run
 from crawler.core.model import Verdict
-from crawler.snapshot.manifest import IMAGES, Manifest, StoredFile, dump, read
+from crawler.snapshot.manifest import Manifest, StoredFile, dump, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

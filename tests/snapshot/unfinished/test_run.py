@@ -16,10 +16,11 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.lists import place_of, result_of
 from support.night import Night, a_night_here, data_of, tree_of
 
 from crawler.core.errors import OutputError
-from crawler.core.model import ListingResult, Verdict
+from crawler.core.model import Verdict
 from crawler.emulation import EmulatorOptions
 from crawler.snapshot.folder.remains import remove_remains
 from crawler.snapshot.unfinished.journal import Header, UnusableRunError
@@ -46,35 +47,16 @@ def header(**changes: object) -> Header:
     return msgspec.structs.replace(one, **changes)
 
 
-def result(registry: str | None, verdict: Verdict = Verdict.COMPLETE, images: int = 0) -> ListingResult:
-    return ListingResult(
-        region="kr",
-        registry=registry,
-        verdict=verdict,
-        reason=None,
-        images=images,
-        count=images,
-        pages=1,
-        passes=1,
-        page_size=100,
-        requests=1,
-        retries=0,
-        throttled=0,
-        started_ms=0,
-        finished_ms=0,
-    )
-
-
 def commit(run: UnfinishedRun, registry: str | None, names: str, verdict: Verdict = Verdict.COMPLETE) -> None:
     """Commit a listing whose images have these letters for names."""
     spool = Spool(run.path, b"{")
     spool.add(list(names), [b'"name":"%b"}' % name.encode() for name in names])
-    anyio.run(run.commit, spool, result(registry, verdict, len(names)))
+    anyio.run(run.commit, spool, result_of(registry, len(names), verdict=verdict))
 
 
 def lines_of(run: UnfinishedRun) -> dict[str | None, bytes]:
     """Return the plain lines of every finished part."""
-    return {registry: b"".join(run.read_part(part)) for (_, registry), part in run.parts.items()}
+    return {part.result.registry: b"".join(run.read_part(part)) for part in run.parts.values()}
 
 
 LINES = {"one": b'{"name":"a"}\n{"name":"b"}\n', "none": b"", "two": b'{"name":"c"}\n'}
@@ -111,7 +93,7 @@ def test_finished_registries_survive(stopped: UnfinishedRun) -> None:
 
 def test_a_listing_without_lines_takes_no_bytes(stopped: UnfinishedRun) -> None:
     """No member or frame with nothing in it, which a manifest would call a contradiction."""
-    assert stopped.parts["kr", "none"].length == 0
+    assert stopped.parts[place_of("kr", "none")].length == 0
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
@@ -352,7 +334,7 @@ def test_a_commit_cut_off_does_not_disturb_the_next(tmp_path: Path) -> None:
         names = [f"{number:05}" for number in range(8000)]
         spool.add(names, [b'"name":"%b","x":"%b"}' % (name.encode(), b"x" * 300) for name in names])
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run.commit, spool, result("large"))
+            tasks.start_soon(run.commit, spool, result_of("large"))
             await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
         spool.close()

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from support import lists
 
 from crawler.api.collections import IMAGES
 from crawler.api.records import line_prefix
@@ -22,7 +23,7 @@ from crawler.core.errors import OutputError
 from crawler.core.model import ListingResult, Region, Verdict, VerifyMode
 from crawler.engine.listing import Listing
 from crawler.engine.page_size import PageSize
-from crawler.engine.scheduler import ListingTask
+from crawler.engine.tasks import ListingTask
 from crawler.snapshot.unfinished.journal import Header
 from crawler.snapshot.unfinished.publishing import assemble
 from crawler.snapshot.unfinished.run import UnfinishedRun
@@ -153,26 +154,11 @@ def arrivals(draw: st.DrawFn) -> tuple[list[list[str]], list[Arrival]]:
 
 def walk_of(number: int) -> ListingTask:
     prefix = line_prefix(IMAGES.fields, ("default", "kr", f"r{number}"))
-    return ListingTask(KR, f"r{number}", Listing(PageSize(100), VerifyMode.NEVER), prefix, started_ms=0)
+    return ListingTask(KR, IMAGES, (f"r{number}",), Listing(PageSize(100), VerifyMode.NEVER), prefix, started_ms=0)
 
 
 def result_of(number: int, images: int) -> ListingResult:
-    return ListingResult(
-        region="kr",
-        registry=f"r{number}",
-        verdict=Verdict.COMPLETE,
-        reason=None,
-        images=images,
-        count=images,
-        pages=1,
-        passes=1,
-        page_size=100,
-        requests=1,
-        retries=0,
-        throttled=0,
-        started_ms=0,
-        finished_ms=0,
-    )
+    return lists.result_of(f"r{number}", images)
 
 
 async def record(folder: Path, registries: Sequence[list[str]], pages: Sequence[Arrival], memory_bytes: int) -> bytes:
@@ -193,9 +179,9 @@ async def record(folder: Path, registries: Sequence[list[str]], pages: Sequence[
             await writer.end(tasks[page.registry], result_of(page.registry, len(registries[page.registry])))
     await writer.flush()
     writer.close()
-    assembled, _ = assemble(run, run.parts.values())
+    assembled = assemble(run, run.parts.values())
     run.close()
-    return (assembled / "images.ndjson").read_bytes()
+    return (assembled.folder / "images.ndjson").read_bytes()
 
 
 @pytest.mark.no_cover  # many runs of what is traced elsewhere
@@ -282,15 +268,15 @@ def test_what_the_end_cut_off_is_committed_with_what_was_had(tmp_path: Path) -> 
             group.start_soon(writer.end, tasks[0], result_of(0, 6000))
             await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
-        assert [registry for _, registry in run.parts] == ["r2"]
+        assert [registry for _, _, (registry,) in run.parts] == ["r2"]
         stopped = [replace(result_of(number, 9), verdict=Verdict.INCOMPLETE) for number in (1, 3)]
         await writer.end_the_rest([result_of(0, 6000), *stopped, result_of(2, 1)])
         writer.close()
-        assert b"".join(run.read_part(run.parts["kr", "r1"])).count(b"\n") == 2
-        assert b"".join(run.read_part(run.parts["kr", "r0"])).count(b"\n") == 6000
+        assert b"".join(run.read_part(run.parts[lists.place_of("kr", "r1")])).count(b"\n") == 2
+        assert b"".join(run.read_part(run.parts[lists.place_of("kr", "r0")])).count(b"\n") == 6000
         run.close()
         assert len((run.path / "journal").read_bytes().splitlines()) == 4
-        return {part.result.registry: (part.result.images, part.result.verdict) for part in run.parts.values()}
+        return {part.result.registry: (part.result.records, part.result.verdict) for part in run.parts.values()}
 
     assert anyio.run(cut_off) == {
         "r2": (1, Verdict.COMPLETE),

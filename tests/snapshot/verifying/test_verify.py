@@ -16,16 +16,25 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.snapshot_maker import as_format_1, image, image_line, make_snapshot, pack, reseal, unpack
+from support.snapshot_maker import (
+    IMAGES,
+    REGISTRIES,
+    ImageKey,
+    as_format_1,
+    image,
+    image_line,
+    make_snapshot,
+    pack,
+    reseal,
+    unpack,
+)
 
 from crawler.cli import run
 from crawler.core.errors import UsageError
 from crawler.core.model import Verdict
 from crawler.snapshot.manifest import (
     FORMAT,
-    IMAGES,
     MANIFEST,
-    REGISTRIES,
     ExcludedRegistry,
     ExpectedGap,
     Manifest,
@@ -36,7 +45,7 @@ from crawler.snapshot.manifest import (
     salvage,
 )
 from crawler.snapshot.reading.chunks import LUMP_BYTES, MAX_LINE_BYTES, whole_lines
-from crawler.snapshot.reading.records import BadLineError, ImageKey, parse_keys
+from crawler.snapshot.reading.records import BadLineError, parse_keys
 from crawler.snapshot.totals import RegionTotals, VerdictCounts
 from crawler.snapshot.verifying.verify import verify
 

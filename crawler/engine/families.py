@@ -1,0 +1,125 @@
+"""What of a region waits to be listed, as families: the lists that one other list has brought to light. Pure.
+
+The images of all registries are one family, the tags of one registry's images another. The deepest come first, and of
+those the oldest, so that a registry's family is begun and finished before many other registries are begun: things that
+belong together are read close together, and what waits are the names of a few families. But only by turns with the
+next one, so that the largest registry does not hold the others up.
+Costs: O(families that wait) where one begins or ends; there are a few for each level.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from crawler.core.collection import Collection
+
+LISTS_A_TURN = (8, 2)
+"""Lists of the first family that are begun, and then of the next one."""
+_TURN = sum(LISTS_A_TURN)
+
+
+class Family(Struct, eq=False):
+    """The lists of one kind that stand within the same names.
+
+    Attributes:
+        collection: what each of them lists.
+        within: what all of them are within; a name more makes each.
+        age: how many families were there before it in its region.
+        names: those that wait, as texts only, so that 200,000 cost little.
+        under_way: how many were begun and are not over.
+        is_open: the list that names them is not over, so that more may come.
+    """
+
+    collection: Collection
+    within: tuple[str, ...]
+    age: int
+    names: deque[str]
+    under_way: int = 0
+    is_open: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Every one of its lists came to an end, and none will come."""
+        return not (self.names or self.under_way or self.is_open)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Where it stands among the others: the deepest first, then the oldest."""
+        return -len(self.within), self.age
+
+
+class Families:
+    """The families of one region.
+
+    Mutable state: those that are not over, those of them in which a list waits, in order, and whose turn it is.
+    """
+
+    def __init__(self) -> None:
+        self._tops: deque[Collection] = deque()
+        self._families: dict[tuple[str, ...], Family] = {}
+        self._waiting: list[Family] = []
+        self._made = self._begun = 0
+
+    def __len__(self) -> int:
+        """Return how many lists wait. O(families that wait)."""
+        return len(self._tops) + sum(len(family.names) for family in self._waiting)
+
+    def __bool__(self) -> bool:
+        return bool(self._tops or self._waiting)
+
+    def expect_top(self, collection: Collection) -> None:
+        """Take in that a list that is within nothing is to be begun: that of the region's registries."""
+        self._tops.append(collection)
+
+    def expect(self, collection: Collection, within: tuple[str, ...], names: Iterable[str], *, is_open: bool) -> None:
+        """Take in that a list is to be begun for each of ``names``.
+
+        Args:
+            collection: what these lists hold.
+            within: what all of them are within, beside their names.
+            names: one a list.
+            is_open: whether the list that names them is not over; `close` tells when it is.
+        """
+        family = self._families.get(within)
+        if family is None:
+            family = self._families[within] = Family(collection, within, self._made, deque())
+            self._made += 1
+        family.is_open = is_open
+        had_none = not family.names
+        family.names.extend(names)
+        if had_none and family.names:
+            insort(self._waiting, family, key=lambda one: one.order)
+
+    def begin(self) -> tuple[Collection, tuple[str, ...]] | None:
+        """Return what to list next, and count it as under way; None if nothing waits."""
+        if self._tops:
+            return self._tops.popleft(), ()
+        if not self._waiting:
+            return None
+        at = int(len(self._waiting) > 1 and self._begun % _TURN >= LISTS_A_TURN[0])
+        family = self._waiting[at]
+        name = family.names.popleft()
+        if not family.names:
+            del self._waiting[at]
+        family.under_way += 1
+        self._begun += 1
+        return family.collection, (*family.within, name)
+
+    def end(self, within: tuple[str, ...]) -> list[Family]:
+        """Take in that the list within these names is over; return the families that are over by that."""
+        own, children = self._families.get(within[:-1]) if within else None, self._families.get(within)
+        if own is not None:
+            own.under_way -= 1
+        if children is not None:
+            children.is_open = False
+        over = [family for family in (own, children) if family is not None and family.is_over]
+        for family in over:
+            del self._families[family.within]
+        return over

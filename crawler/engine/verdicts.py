@@ -136,7 +136,7 @@ class Verdicts:
 
 def _is_suspect(task: ListingTask) -> bool:
     """Whether what another list had named may be gone: it answered 404, or failed in a way in which that may show."""
-    if task.is_asked_for or not task.requests:
+    if not task.within or task.is_asked_for or not task.requests:
         return False
     outcome = task.listing.outcome
     assert outcome is not None

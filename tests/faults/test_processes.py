@@ -34,7 +34,7 @@ BROKEN = """
 import crawler.jobs.streaming as module
 class Broken(module.LineOutput):
     async def take(self, task, names, records):
-        if registry_of(task) == "team-b":
+        if task.within == ("team-b",):
             raise ZeroDivisionError("a bug")
         await super().take(task, names, records)
 module.LineOutput = Broken

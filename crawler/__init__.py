@@ -98,7 +98,8 @@ class ConnectOptions(TypedDict, total=False):
     """What `connect` and `take_snapshot` take; what is left out has the default of the command line.
 
     Attributes:
-        account: first field of every record; else the profile's name, or ``default``.
+        account: first field of every record; else the profile's name, or ``default``. With ``accounts`` one of those.
+        accounts: file of accounts: says where the account has its keys, and which settings are its own.
         keys: `Keys`, or what gives them when it is called, async or not: first of all, and again before those that it
             gave expire. Else they are looked for where the provider's own tools do.
         profile: section of ``~/.ncloud/configure`` to take the keys from.
@@ -120,6 +121,7 @@ class ConnectOptions(TypedDict, total=False):
     """
 
     account: str
+    accounts: str | os.PathLike[str]
     keys: Keys | CallForKeys | None
     profile: str
     zone: str

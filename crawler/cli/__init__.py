@@ -26,6 +26,7 @@ COMMANDS = {
     "diff": "Tell what changed between two snapshots or files of images.",
     "snapshots": "List the snapshots of a folder, and unfinished runs.",
     "prune": "Remove old snapshots.",
+    "plan": "Say what a run would cost, before it is run.",
     "doctor": "Say what is wrong here: keys, clock, network, permissions.",
     "report": "One HTML file to look at, offline.",
     "history": "Tell what became of one registry, image or tag through all snapshots.",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from click.shell_completion import CompletionItem
 
 from crawler.api.zones import ZONES
+from crawler.settings.options import variable_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -90,6 +91,19 @@ def _complete_profile(_ctx: click.Context, _parameter: click.Parameter, incomple
         return []
 
 
+def _complete_account(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the accounts of the file that is named."""
+    from crawler.settings.accounts import read_accounts  # noqa: PLC0415 - `--help` should not wait for it
+    from crawler.settings.loading import OPTIONS  # noqa: PLC0415 - likewise
+    from crawler.settings.sources import Notes  # noqa: PLC0415 - likewise
+
+    path = ctx.params.get("accounts") or os.environ.get(variable_of("accounts"))
+    if not path:
+        return []
+    names = read_accounts(Path(path), OPTIONS, until_s=time.monotonic() + _PATIENCE_S, notes=Notes())
+    return _fitting(map(CompletionItem, names), incomplete)
+
+
 def _snapshots(folder: Path) -> list[str]:
     """Return the names of what looks like snapshots in a folder, newest first, and `latest`."""
     from crawler.snapshot.folder.names import started  # noqa: PLC0415 - `--help` should not wait for it
@@ -107,6 +121,7 @@ def _fitting(items: Iterable[CompletionItem], incomplete: str) -> list[Completio
 
 
 _BY_NAME: dict[str, Completer] = {
+    "account": _complete_account,
     "profile": _complete_profile,
     "region": _complete_region,
     "retry_failed": complete_snapshot,

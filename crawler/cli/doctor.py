@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from crawler.jobs.doctor.checks import Check
 
 _ASKED_WITH = (
-    *("profile", "account", "zone", "gateway", "allow_gateway", "trust_env", "region", "exclude", "expect_gap"),
+    *(
+        "profile",
+        "account",
+        "accounts",
+        "zone",
+        "gateway",
+        "allow_gateway",
+        "trust_env",
+        "region",
+        "exclude",
+        "expect_gap",
+    ),
     *("rate", "region_rate", "page_size"),
 )
 _NARROWEST, _WIDEST = 50, 80

@@ -26,7 +26,18 @@ if TYPE_CHECKING:
     from crawler.settings.loading import Settings
 
 HINTED_OPTIONS = (
-    *("config", "profile", "account", "api", "gateway", "allow_gateway", "trust_env", "summary", "metrics_file"),
+    *(
+        "config",
+        "profile",
+        "accounts",
+        "account",
+        "api",
+        "gateway",
+        "allow_gateway",
+        "trust_env",
+        "summary",
+        "metrics_file",
+    ),
 )
 """Options that whoever takes a run up has to give again: they lead to keys and files, so a folder must not."""
 

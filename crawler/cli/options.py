@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "What": (
-        *("region", "registry", "registry_file", "exclude", "expect_gap", "level", "account", "profile", "zone"),
-        *("gateway", "allow_gateway", "trust_env", "api"),
+        *("region", "registry", "registry_file", "exclude", "expect_gap", "level", "accounts", "account", "profile"),
+        *("zone", "gateway", "allow_gateway", "trust_env", "api"),
     ),
     "Limits": ("rate", "region_rate", "concurrency", "page_size", "deadline"),
     "Proof": ("verify", "retry_failed", "reuse", "refresh", "accept", "resume", "resume_within"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from crawler.jobs.events import Warned
-from crawler.settings.credentials import find_keys
+from crawler.settings.key_places import find_keys_for
 from crawler.transport import fetch_metadata
 
 if TYPE_CHECKING:
@@ -71,16 +71,9 @@ class Caller:
 
 
 def providers_chain(environ: Mapping[str, str]) -> KeySource:
-    """Return the source of keys that the provider's own tools have, with an environment."""
+    """Return the source of keys that an account names, or else the provider's own tools have, with an environment."""
 
     async def find(settings: Settings, until_s: float) -> FoundKeys:
-        return await find_keys(
-            environ,
-            profile=settings.profile,
-            zone=settings.zone,
-            fetch=fetch_metadata,
-            now_s=time.time(),
-            until_s=until_s,
-        )
+        return await find_keys_for(settings, environ, fetch=fetch_metadata, now_s=time.time(), until_s=until_s)
 
     return find

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from crawler.core.errors import UsageError
-from crawler.settings.loading import OPTIONS, settled
+from crawler.settings.loading import OPTIONS, Settings, settled
 from crawler.settings.options import MAX_DURATION_S, RawValue, shown
-
-if TYPE_CHECKING:
-    from crawler.settings.loading import Settings
+from crawler.settings.sources import Notes
 
 _OPTION_OF: Final = {"regions": "region", "expected_gaps": "expect_gap"}
 """Arguments that are called otherwise than the option."""
@@ -49,7 +50,8 @@ def given_settings(arguments: Mapping[str, object], *, timeout_s: float | None) 
     written = {names[name]: _raw(name, value) for name, value in _given(arguments)}
     if timeout_s is not None and not 0 < timeout_s <= MAX_DURATION_S:
         raise UsageError(f"timeout: {timeout_s} is no time: give seconds above 0, and {MAX_DURATION_S:,} at most")
-    settings = settled(written, [])
+    until_s = time.monotonic() + (Settings().deadline if timeout_s is None else timeout_s)
+    settings = settled(written, {}, cwd=Path(), until_s=until_s, notes=Notes())
     if timeout_s is None:
         return replace(settings, deadline=inf)
     return replace(settings, deadline=float(timeout_s), given=settings.given | {"deadline"})
@@ -62,6 +64,8 @@ def _given(arguments: Mapping[str, object]) -> list[tuple[str, object]]:
 def _raw(name: str, value: object) -> RawValue:
     if "rate" in name:
         value = "unlimited" if value in (None, inf) else value
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     option = OPTIONS[_OPTION_OF.get(name, name)]
     if not option.is_list:
         return RawValue(name, (value,))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from crawler.api.zones import ZONES
-from crawler.settings.options import shown
+from crawler.core.patterns import has_region
+from crawler.settings.options import outside, shown
 from crawler.settings.origin import Origin, parse_origin
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from crawler.core.model import Region
     from crawler.settings.options import RawValue
+
+ALL_CODES = tuple(dict.fromkeys(region.code for zone in ZONES.values() for region in zone.regions))
+"""The regions of all zones."""
 
 _HOSTS = {
     urlsplit(origin).hostname: (zone.name, region if api == "v3" else "", api)
@@ -90,6 +94,24 @@ def settle_gateways(values: dict[str, Any], written: Mapping[str, RawValue], pro
         values["gateway"] = tuple(f"{region}={of_regions[region]}" for region in regions if region in of_regions)
     else:
         values["gateway"] = (str(given[0]) if given else zone.gateway,)
+
+
+def settle_regions(values: dict[str, Any], written: Mapping[str, RawValue], problems: list[str]) -> None:
+    """Turn region codes into regions of the zone, and look at what is of regions."""
+    known = {region.code: region for region in ZONES[values["zone"]].regions}
+    codes = values.get("region") or tuple(known)
+    if strangers := [code for code in codes if code not in known]:
+        hint = f"no region of zone {values['zone']}: give {', '.join(known)}"
+        problems += (f"{written['region'].place}: {shown(code)} is {hint}" for code in strangers)
+        return
+    values["region"] = tuple(known[code] for code in codes)
+    settle_gateways(values, written, problems)
+    if "registry" in values:
+        problems += outside(values["region"], written["registry"].place, values["registry"])
+    for name in ("exclude", "expect_gap"):  # a file may be for several zones, and a run for some regions
+        strangers = [text for text in values.get(name, ()) if not has_region(text, ALL_CODES)]
+        hint = f"is of no region that there is: {', '.join(ALL_CODES)}"
+        problems += (f"{written[name].place}: {shown(text)} {hint}" for text in strangers)
 
 
 def _not_for_all(given: tuple[Gateway, ...]) -> Iterator[str]:

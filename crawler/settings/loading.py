@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from crawler.api.zones import LARGEST_PAGES, ZONES
 from crawler.core.errors import ConfigurationError
 from crawler.core.lifetime import ends_s
-from crawler.core.model import Region, VerifyMode
-from crawler.core.patterns import has_region, parse_pattern
+from crawler.core.model import VerifyMode
+from crawler.core.patterns import parse_pattern
+from crawler.settings.accounts import layered
 from crawler.settings.contradictions import contradictions
-from crawler.settings.gateways import origins_of, parse_gateway, settle_gateways, settle_zone
+from crawler.settings.gateways import origins_of, parse_gateway, settle_regions, settle_zone
 from crawler.settings.options import (
     AUTO,
     Arity,
     Option,
     one_of,
-    outside,
     parse_accept,
     parse_account,
     parse_duration,
@@ -35,7 +35,6 @@ from crawler.settings.options import (
     parse_text,
     parsed,
     plain,
-    shown,
     whole_number,
 )
 from crawler.settings.output_path import parse_output
@@ -45,9 +44,10 @@ from crawler.settings.sources import CONFIG_NAME, SYSTEM_CONFIG, Notes, read_con
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from crawler.core.model import Region
+    from crawler.settings.accounts import KeyPlace
     from crawler.settings.options import RawValue
 
-_ALL_CODES = tuple(dict.fromkeys(region.code for zone in ZONES.values() for region in zone.regions))
 _T = TypeVar("_T")
 
 
@@ -62,7 +62,7 @@ class Settings:
     """What a run is to do. Made by ``load_settings``; a direct call sets typed values and checks nothing.
 
     Attributes:
-        account: first field of every line; None leaves it to the keys.
+        account: first field of every line; None leaves it to the keys. With ``accounts`` which of them it is.
         gateway: origins without a trailing slash: one for all regions, or ``region=origin`` for each.
         region: the regions to crawl, of one zone.
         registry: ``name`` or ``region/name``; empty means every registry there is, unless a file names some.
@@ -75,6 +75,7 @@ class Settings:
         deadline: seconds from the start.
         resume_within: seconds, by this machine's clock.
         given: names of the keys that somebody set, wherever; the others have their defaults.
+        key_place: where an account of ``accounts`` has its keys; None for ``profile``, or wherever some are found.
         places: where each of those was set; and under ``config`` the file that was read, if one was.
     """
 
@@ -83,6 +84,9 @@ class Settings:
     )
     account: str | None = _option(
         None, Option(parse_account, "First field of every line.", "the profile's name, or default", "NAME")
+    )
+    accounts: str | None = _option(
+        None, Option(parse_file, "TOML file of accounts, of which --account picks one.", metavar="FILE")
     )
     zone: str = _option(
         "public",
@@ -194,6 +198,7 @@ class Settings:
     keep_days: int | None = _option(
         None, Option(whole_number(1, 100_000), "Keep the snapshots of N days, remove others.", "", "N", types=(int,))
     )
+    key_place: KeyPlace | None = field(default=None, repr=False)
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -222,7 +227,7 @@ def load_settings(
     warnings: list[str] | None = None,
     patience_s: float | None = None,
 ) -> Settings:
-    """Return the settings: flag before ``NCRAWL_<KEY>`` before TOML file before default.
+    """Return the settings: flag before ``NCRAWL_<KEY>`` before account before TOML file before default.
 
     Only the value that takes effect is looked at, but unknown keys are always errors. An empty variable is not set.
 
@@ -244,26 +249,43 @@ def load_settings(
     until_s = ends_s(_deadline_s(flags, environ) if patience_s is None else patience_s)
     path, table = read_config(flags, environ, cwd=cwd, usual=[*usual, system_config], until_s=until_s, notes=notes)
     problems += unknown_keys(OPTIONS, environ, table, path=path)
-    written = written_settings(OPTIONS, flags, environ, table, path=path)
-    return replace(settled(written, problems), places=_places(written, path))
+    above = written_settings(OPTIONS, flags, environ, {}, path=path)
+    below = written_settings(OPTIONS, {}, {}, table, path=path)
+    settings = settled(above, below, cwd=cwd, until_s=until_s, notes=notes)
+    return replace(settings, places={**settings.places, **({"config": plain(path)} if path.name else {})})
 
 
-def settled(written: Mapping[str, RawValue], problems: list[str]) -> Settings:
-    """Return the settings for what was written, wherever that was; ConfigurationError carries every problem."""
+def settled(
+    above: Mapping[str, RawValue], below: Mapping[str, RawValue], *, cwd: Path, until_s: float, notes: Notes
+) -> Settings:
+    """Return the settings for what was written, wherever that was.
+
+    Args:
+        above: what comes before an account's own settings.
+        below: what comes after them.
+        cwd: what a relative ``accounts`` starts from.
+        until_s: monotonic time by which that file, where it is a pipe, has to have come to its end.
+        notes: problems that are known already.
+
+    Raises:
+        ConfigurationError: with every problem.
+    """
+    written, key_place = layered(OPTIONS, above, below, cwd=cwd, until_s=until_s, notes=notes)
+    places = {name: found.place for name, found in written.items()}
+    return replace(_checked(written, notes.problems), key_place=key_place, places=places)
+
+
+def _checked(written: Mapping[str, RawValue], problems: list[str]) -> Settings:
     values = {
         name: value for name, found in written.items() if (value := parsed(OPTIONS[name], found, problems)) is not None
     }
     if not {"zone", "gateway", "api"} & (written.keys() - values.keys()):
         settle_zone(values, written, problems)
-        _settle_regions(values, written, problems)
+        settle_regions(values, written, problems)
     problems += contradictions(values, written)
     if problems:
         raise ConfigurationError(problems)
     return Settings(**values, given=frozenset(written))
-
-
-def _places(written: Mapping[str, RawValue], path: Path) -> dict[str, str]:
-    return {name: found.place for name, found in written.items()} | ({"config": plain(path)} if path.name else {})
 
 
 def _deadline_s(flags: Mapping[str, object], environ: Mapping[str, str]) -> float:
@@ -272,21 +294,3 @@ def _deadline_s(flags: Mapping[str, object], environ: Mapping[str, str]) -> floa
     written = written_settings({"deadline": key}, flags, environ, {}, path=Path())
     found: float | None = parsed(key, written["deadline"], []) if written else None
     return Settings().deadline if found is None else found
-
-
-def _settle_regions(values: dict[str, Any], written: Mapping[str, RawValue], problems: list[str]) -> None:
-    """Turn region codes into regions of the zone."""
-    known = {region.code: region for region in ZONES[values["zone"]].regions}
-    codes = values.get("region") or tuple(known)
-    if strangers := [code for code in codes if code not in known]:
-        hint = f"no region of zone {values['zone']}: give {', '.join(known)}"
-        problems += (f"{written['region'].place}: {shown(code)} is {hint}" for code in strangers)
-        return
-    values["region"] = tuple(known[code] for code in codes)
-    settle_gateways(values, written, problems)
-    if "registry" in values:
-        problems += outside(values["region"], written["registry"].place, values["registry"])
-    for name in ("exclude", "expect_gap"):  # a file may be for several zones, and a run for some regions
-        strangers = [text for text in values.get(name, ()) if not has_region(text, _ALL_CODES)]
-        hint = f"is of no region that there is: {', '.join(_ALL_CODES)}"
-        problems += (f"{written[name].place}: {shown(text)} {hint}" for text in strangers)

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crawler.core.secret import without_secrets
 from crawler.output.inlets import open_at_once, read_in_time
 from crawler.settings.options import PREFIX, Arity, Option, RawValue, option_of, plain, variable_of
 from crawler.settings.trust import who_else_writes
@@ -71,11 +72,11 @@ def read_config(
     for place, name in (("--config", flags.get("config")), (variable, environ.get(variable) or None)):
         if name is not None:
             path = cwd / str(name)
-            return path, _read_toml(path, until_s, notes, named_by=place) or {}
+            return path, read_toml(path, until_s, notes, named_by=place) or {}
     usual = list(usual)
     _hint_at_current(cwd / CONFIG_NAME, usual, notes)
     for path in usual:
-        table = _read_toml(path, until_s, notes)
+        table = read_toml(path, until_s, notes)
         if table is not None:
             return path, table
     return Path(), {}
@@ -90,8 +91,15 @@ def _hint_at_current(path: Path, usual: list[Path], notes: Notes) -> None:
         )
 
 
-def _read_toml(path: Path, until_s: float, notes: Notes, *, named_by: str = "") -> dict[str, object] | None:
-    """Return a file's content; None after noting why, unless it is absent and nobody asked for it."""
+def read_toml(path: Path, until_s: float, notes: Notes, *, named_by: str = "") -> dict[str, object] | None:
+    """Return a file's content; None after noting why, unless it is absent and nobody asked for it.
+
+    Args:
+        path: the file.
+        until_s: monotonic time by which its end has to have come, where it is a pipe.
+        notes: takes what is wrong.
+        named_by: the option or variable that names it; empty where nobody does.
+    """
     place = named_by or "settings"
     try:
         with os.fdopen(open_at_once(path), "rb") as file:
@@ -118,7 +126,7 @@ def _parse_toml(path: Path, content: bytes, notes: Notes) -> dict[str, object]:
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else without_secrets(str(error))
         notes.problems.append(f"{plain(path)}: not valid TOML: {reason}")
     return {}
 
@@ -135,7 +143,7 @@ def written_settings(
     found: dict[str, RawValue] = {}
     for name, key in keys.items():
         written = _in_flags(name, key, flags) or _in_environment(name, key, environ)
-        if written := written or _in_file(name, key, f"{plain(path)}: {name}", file):
+        if written := written or in_file(name, key, f"{plain(path)}: {name}", file):
             found[name] = written
     return found
 
@@ -158,7 +166,8 @@ def _in_environment(name: str, key: Option, environ: Mapping[str, str]) -> RawVa
     return RawValue(variable_of(name), tuple(map(str.strip, text.split(","))) if key.is_list else (text,))
 
 
-def _in_file(name: str, key: Option, place: str, table: Mapping[str, object]) -> RawValue | None:
+def in_file(name: str, key: Option, place: str, table: Mapping[str, object]) -> RawValue | None:
+    """Return what a table of TOML says under ``name``, which need not be what the key is called; None for nothing."""
     if name not in table:
         return None
     value = table[name]

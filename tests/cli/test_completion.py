@@ -147,6 +147,17 @@ def test_no_key_file_is_no_noise(complete: Complete, home: Path) -> None:
     assert complete("ncrawl", "images", "--profile", "") == []
 
 
+def test_accounts(complete: Complete, home: Path) -> None:
+    """Those of the file that is named, in its order; without one, or of a broken one, none."""
+    path = home / "accounts.toml"
+    path.write_text("".join(f"[[account]]\nname = '{name}'\nprofile = 'p'\n" for name in ("globex", "acme")))
+    assert complete("ncrawl", "images", "--accounts", "accounts.toml", "--account", "") == ["globex", "acme"]
+    assert complete("ncrawl", "images", "--accounts", "accounts.toml", "--account", "a") == ["acme"]
+    assert complete("ncrawl", "images", "--account", "") == []
+    path.write_text("nonsense\n")
+    assert complete("ncrawl", "images", "--accounts", "accounts.toml", "--account", "") == []
+
+
 @pytest.mark.parametrize(("shell", "script"), [("zsh", ZSH), ("fish", FISH)])
 def test_other_shells(home: Path, environ: dict[str, str], shell: str, script: str) -> None:
     """Commands, words and profiles are offered there as well."""

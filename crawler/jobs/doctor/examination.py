@@ -23,7 +23,7 @@ from crawler.jobs.doctor import configuration, folder, keys, network
 from crawler.jobs.doctor.asking import ask_images, ask_lists, told_by
 from crawler.jobs.doctor.checks import Status, exit_code, skipped, within
 from crawler.jobs.doctor.gateway import Gateway
-from crawler.settings.credentials import find_keys
+from crawler.settings.key_places import find_keys_for
 from crawler.settings.loading import load_settings
 from crawler.settings.sources import CONFIG_NAME, SYSTEM_CONFIG, config_home
 from crawler.transport import fetch_metadata
@@ -145,16 +145,14 @@ class Examination:
             await self._ask(settings, gateway, next(iter(hosts)))
 
     async def _look_for_keys(self, settings: Settings, found: list[FoundKeys]) -> None:
+        # After a key file the metadata endpoint may have to be asked; after an account's command nobody.
+        patience_s = KEYS_S / 2 if settings.key_place is None else KEYS_S - 0.5
+
         async def look() -> Check:
             now_s = time.time()
             try:
-                keys_found = await find_keys(
-                    self.environ,
-                    profile=settings.profile,
-                    zone=settings.zone,
-                    fetch=fetch_metadata,
-                    now_s=now_s,
-                    until_s=time.monotonic() + KEYS_S / 2,
+                keys_found = await find_keys_for(
+                    settings, self.environ, fetch=fetch_metadata, now_s=now_s, until_s=time.monotonic() + patience_s
                 )
                 pair = await keys_found.credentials.current(now_s)
             except CredentialsError as error:

@@ -145,6 +145,7 @@ class SnapshotOptions(ConnectOptions, total=False):
     """What `take_snapshot` takes besides.
 
     Attributes:
+        level: how deep to go: ``tags`` takes a request for each image at least, and is to have a `timeout` for that.
         compress: how to pack the data files.
         accept: what `latest` may point to: ``complete``, ``partial``, or the share that may be missing: ``5%``.
         retry_failed: a snapshot of which only what it lacks is fetched, and the rest is copied.
@@ -152,6 +153,7 @@ class SnapshotOptions(ConnectOptions, total=False):
         keep_days: of how many days.
     """
 
+    level: Literal["registries", "images", "tags"]
     compress: Literal["none", "gzip", "zstd"]
     accept: str
     retry_failed: str

@@ -21,6 +21,7 @@ _LOG_FORMAT = "--log-format"
 COMMANDS = {
     "images": "Stream every image of every registry as NDJSON.",
     "registries": "Stream every registry as NDJSON.",
+    "tags": "Stream every tag of every image as NDJSON.",
     "snapshot": "The nightly job: a durable, verifiable snapshot.",
     "verify": "Prove a snapshot whole: sizes, SHA-256, counts, order, every line.",
     "diff": "Tell what changed between two snapshots or files of images.",

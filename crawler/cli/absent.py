@@ -21,7 +21,8 @@ _MOST_COMPARED = 2_000
 
 def is_absent(one: ListingResult, result: CrawlResult) -> bool:
     """Whether a registry was named, rather than found in a list, and nothing but 404 came of it."""
-    return not (one.exists or result.discoveries or result.is_expected(one)) and one.verdict is Verdict.FAILED
+    is_named = len(one.within) == 1 and not result.discoveries  # an image may have been found in a list
+    return is_named and one.verdict is Verdict.FAILED and not (one.exists or result.is_expected(one))
 
 
 def absent_lines(result: CrawlResult) -> list[str]:

@@ -32,14 +32,7 @@ Examples:
 Exit codes: 0 told, 2 usage, 3 something is not known, 4 key, clock or
             quota, 129, 130 and 143 stopped""",
 )
-@crawl_options(*(name for name in CRAWL_OPTIONS if name not in _OF_RESULTS))
-@click.option(
-    "--level",
-    type=click.Choice(["registries", "images", "tags"]),
-    default="images",
-    metavar="registries|images|tags",
-    help="How deep the run goes.  [default: images]",
-)
+@crawl_options(*(name for name in CRAWL_OPTIONS if name not in _OF_RESULTS), "level")
 @click.option(
     "--from",
     "source",
@@ -48,7 +41,7 @@ Exit codes: 0 told, 2 usage, 3 something is not known, 4 key, clock or
     help="Ask this snapshot, or the newest one in DIR, and not the gateway.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One object; what is not known is null.")
-def command(level: str, source: str | None, *, as_json: bool, **flags: Any) -> int:
+def command(source: str | None, *, as_json: bool, **flags: Any) -> int:
     """Say what a run would cost before it is run: requests, time at the limits, bytes.
 
     Asks the gateway for the lists of registries and page 1 of each list of images, within the limits; or a snapshot,
@@ -61,14 +54,15 @@ def command(level: str, source: str | None, *, as_json: bool, **flags: Any) -> i
 
     configure_logging(settings)
     forbid_dumps()
+    level = COLLECTIONS[settings.level]
     if source is None:
-        return _ask(settings, COLLECTIONS[level], as_json=as_json)
+        return _ask(settings, level, as_json=as_json)
     from crawler.core.lifetime import ends_s  # noqa: PLC0415 - likewise
-    from crawler.jobs.naming import named_registries  # noqa: PLC0415 - likewise
+    from crawler.jobs.naming import named_roots  # noqa: PLC0415 - likewise
     from crawler.jobs.plan.snapshot import from_snapshot  # noqa: PLC0415 - likewise
 
-    roots = named_registries(settings, ends_s(settings.deadline))
-    return _tell(from_snapshot(Path(source), settings, roots), settings, COLLECTIONS[level], as_json=as_json)
+    roots = named_roots(settings, level, ends_s(settings.deadline))
+    return _tell(from_snapshot(Path(source), settings, roots), settings, level, as_json=as_json)
 
 
 def _ask(settings: Settings, level: Collection, *, as_json: bool) -> int:
@@ -77,7 +71,7 @@ def _ask(settings: Settings, level: Collection, *, as_json: bool) -> int:
     from crawler.cli.signals import run  # noqa: PLC0415 - likewise
     from crawler.jobs.crawling import check_surroundings  # noqa: PLC0415 - likewise
     from crawler.jobs.ends import code_of  # noqa: PLC0415 - likewise
-    from crawler.jobs.naming import named_registries  # noqa: PLC0415 - likewise
+    from crawler.jobs.naming import named_roots  # noqa: PLC0415 - likewise
     from crawler.jobs.plan.gateway import from_gateway  # noqa: PLC0415 - likewise
 
     within = within_limits(settings)
@@ -85,7 +79,7 @@ def _ask(settings: Settings, level: Collection, *, as_json: bool) -> int:
     check_surroundings(within, caller.observe)
 
     async def ask() -> int:
-        roots = named_registries(within, caller.ends_s(within))
+        roots = named_roots(within, level, caller.ends_s(within))
         asked = await from_gateway(within, roots, level, caller=caller)
         if asked.stop is not None:
             return code_of(asked.stop, is_complete=False)

@@ -16,7 +16,7 @@ import anyio
 
 from crawler.cli.basis import tell_basis
 from crawler.cli.logs import log
-from crawler.cli.tables import missing_lines
+from crawler.cli.tables import missing_lines, what_was_had
 from crawler.core.errors import NcrawlError, OutputError
 from crawler.jobs.events import RunEnded
 from crawler.jobs.metrics import RunFigures, write_metrics
@@ -138,7 +138,7 @@ class Report:
     def ended(self, result: CrawlResult, made: Manifest) -> None:
         """Take in how the crawl ended."""
         self.manifest = made
-        self.log.lines.append(f"{made.verdict}, {made.totals.images:,} images")
+        self.log.lines.append(f"{made.verdict}, {what_was_had(made)}")
         self.log.lines.extend(missing_lines(result, MOST_NAMED))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crawler.core.collection import Collection
     from crawler.core.model import ListingResult
     from crawler.engine.spec import CrawlResult
-    from crawler.snapshot.manifest import StoredFile, TakenOver
+    from crawler.snapshot.manifest import Manifest, StoredFile, TakenOver
 
 MOST_REGISTRIES_SHOWN = 20
 MOST_GAPS_SHOWN = 5
@@ -103,6 +103,13 @@ def _told_output(output: StoredFile) -> str:
     name = "standard output" if output.name == "-" else visible(output.name)
     lines = "1 line" if output.lines == 1 else f"{output.lines:,} lines"
     return f"{lines}, {output.bytes:,} bytes: {name}"
+
+
+def what_was_had(made: Manifest) -> str:
+    """Return how much a run has of each level that it went down to, in words: registries only where that was all."""
+    if not made.has_images:
+        return f"{sum(one.registries for one in made.regions):,} registries"
+    return ", ".join(f"{getattr(made.totals, one.name):,} {one.name}" for one in (IMAGES, *made.deeper))
 
 
 def missing_lines(result: CrawlResult, most: int) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from crawler.cli.basis import tell_page_sizes
 from crawler.cli.logs import WHOLE, log, log_event, say, tell_end
-from crawler.cli.tables import missing_lines, tables
+from crawler.cli.tables import missing_lines, tables, what_was_had
 from crawler.core.text import visible
 from crawler.jobs.events import (
     ClientTaken,
@@ -70,7 +70,7 @@ def _say(settings: Settings, event: Told | SnapshotPublished | LatestSettled | S
             say(settings, f"{visible(str(path))} is published; what follows changes no exit code")
         case LatestSettled(path, made, told):
             place = visible(str(path))
-            say(settings, f"{place}: {made.verdict}, {made.totals.images:,} images; {told}")
+            say(settings, f"{place}: {made.verdict}, {what_was_had(made)}; {told}")
             if settings.quiet and made.verdict != "complete":
                 log.error("%s is incomplete: %s; its manifest.json says what is missing", place, _lacking(made))
         case SnapshotRemoved(path):

@@ -11,6 +11,7 @@ import msgspec
 
 from crawler.cli.completing import complete_snapshot
 from crawler.cli.stdout import write_lines
+from crawler.cli.tables import what_was_had
 from crawler.cli.working import Working, quiet_option
 from crawler.core.text import visible
 from crawler.snapshot.folder.latest import followed
@@ -69,8 +70,8 @@ def command(snapshot: Path, *, quiet: bool) -> int:
 
 
 def _told(manifest: Manifest) -> str:
-    totals = f"{manifest.totals.images:,} images in {len(manifest.registries):,} registries"
-    return f"{totals}; its verdict is {manifest.verdict}{_aside(manifest)}"
+    where = f" in {len(manifest.registries):,} registries" if manifest.has_images else ""
+    return f"{what_was_had(manifest)}{where}; its verdict is {manifest.verdict}{_aside(manifest)}"
 
 
 def _aside(manifest: Manifest) -> str:

@@ -40,10 +40,8 @@ class Discovery:
                 queue.waiting.expect_top(self.top)
             return
         for root in {(root.region.code, root.within): root for root in self._spec.roots}.values():
-            above = (root.within[:length] for length in range(1, len(root.within)))
-            if not any(self.is_asked_for(root.region.code, within) for within in above):  # else that list names it
-                waiting = queues[root.region.code].waiting
-                waiting.expect(root.collection, root.within[:-1], root.within[-1:], is_open=False)
+            waiting = queues[root.region.code].waiting
+            waiting.expect(root.collection, root.within[:-1], root.within[-1:], is_open=False)
 
     def is_finished(self, region: str, collection: Collection, within: tuple[str, ...]) -> bool:
         """Whether an earlier run has a list."""
@@ -78,9 +76,11 @@ class Discovery:
             return
         if collection is self.top:
             names = self._without_excluded(queue.region.code, map(writable, names))
+        region = queue.region.code
         if child is self._spec.level and self._spec.finished:
-            region = queue.region.code
             names = [name for name in names if not self.is_finished(region, child, (*within, name))]
+        if self._asked_for:  # what was named waits, or is over, by itself: whether a list has it or not
+            names = [name for name in names if (region, (*within, name)) not in self._asked_for]
         queue.waiting.expect(child, within, names, is_open=is_open)
 
     def _without_excluded(self, region: str, names: Iterable[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 from msgspec import UNSET
 
+from crawler.api.collections import COLLECTIONS
 from crawler.core.errors import UsageError
 from crawler.core.text import duration, iso
 from crawler.jobs.events import RunTakenUp, Warned
@@ -26,6 +27,7 @@ from crawler.snapshot.unfinished.runs import remove_superseded, set_aside, unfin
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from crawler.core.collection import Collection
     from crawler.jobs.caller import Caller
     from crawler.settings.credentials import FoundKeys
     from crawler.settings.loading import Settings
@@ -58,6 +60,11 @@ class Begun:
     settings: Settings
     found: FoundKeys
     run: UnfinishedRun
+
+    @property
+    def level(self) -> Collection:
+        """How deep it goes."""
+        return COLLECTIONS[self.settings.level]
 
 
 async def take_up_or_begin(order: Order, caller: Caller) -> Begun:

@@ -1,4 +1,4 @@
-"""List registries and images record by record, as fast as whoever reads them: what `crawler.connect` gives."""
+"""List registries, images and tags record by record, as fast as whoever reads them: what `crawler.connect` gives."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import anyio
 
-from crawler.api.collections import IMAGES, REGISTRIES
+from crawler.api.collections import IMAGES, REGISTRIES, TAGS
 from crawler.core.errors import ConfigurationError, UsageError
 from crawler.engine.crawl import Crawl
 from crawler.engine.spec import StopReason
 from crawler.jobs.crawling import check_surroundings, crawl_spec, open_transport
 from crawler.jobs.list_result import list_result
-from crawler.jobs.naming import named_registries
+from crawler.jobs.naming import named_roots
 from crawler.jobs.records import Record
 from crawler.settings.options import outside, parse_registry
 
@@ -67,7 +67,7 @@ class _Pages:
 
 
 class Client:
-    """Lists registries and images of one account, over connections and within limits that all its listings share.
+    """Lists registries, images and tags of one account, over connections and within limits that all its listings share.
 
         async with crawler.connect(account="acme") as client:
             async for image in client.images("team-a", region="kr"):
@@ -132,12 +132,29 @@ class Client:
         Raises:
             UsageError: what is named cannot be.
         """
-        settings = self._within(region)
-        problems = [*_refused(registries), *outside(settings.region, "images", registries)]
-        if problems:
-            raise ConfigurationError(problems)
-        settings = replace(settings, registry=registries)
-        return self._listed(settings, named_registries(settings, inf), IMAGES)
+        return self._listed(*self._named(registries, region, IMAGES), IMAGES)
+
+    def tags(
+        self, *registries: str, image: str | None = None, region: str | None = None
+    ) -> AsyncGenerator[Record, None]:
+        """List the tags of every image of the named registries, or of every one there is; or those of one image.
+
+        It takes a request for each image at least.
+
+        Args:
+            registries: ``name``, looked for in every region, or ``region/name``.
+            image: the only image to list the tags of; then one registry is to be named.
+            region: code of the only region to look in.
+
+        Raises:
+            UsageError: what is named cannot be.
+        """
+        settings, named = self._named(registries, region, TAGS)
+        if image is not None:
+            if len(registries) != 1 or not image:
+                raise UsageError("tags: an image is of one registry: name that, and no other")
+            named = [replace(one, collection=TAGS, within=(*one.within, image)) for one in named or ()]
+        return self._listed(settings, named, TAGS)
 
     def registries(self, *, region: str | None = None) -> AsyncGenerator[Record, None]:
         """List the registries of all regions, or of one.
@@ -146,6 +163,16 @@ class Client:
             UsageError: there is no such region.
         """
         return self._listed(self._within(region), None, REGISTRIES)
+
+    def _named(
+        self, registries: tuple[str, ...], region: str | None, level: Collection
+    ) -> tuple[Settings, list[Root] | None]:
+        settings = self._within(region)
+        problems = [*_refused(registries, level.name), *outside(settings.region, level.name, registries)]
+        if problems:
+            raise ConfigurationError(problems)
+        settings = replace(settings, registry=registries)
+        return settings, named_roots(settings, level, inf)
 
     def _within(self, region: str | None) -> Settings:
         settings = self._settings
@@ -183,7 +210,7 @@ class Client:
 
     async def _run(self, crawl: Crawl, pages: ObjectSendStream[_Page]) -> None:
         async with pages:
-            self._result = list_result(await crawl.run())
+            self._result = list_result(await crawl.run(), crawl.level)
 
     def _records(self, page: _Page) -> Iterator[Record]:
         for name, record in zip(page.names, page.records, strict=True):
@@ -197,9 +224,9 @@ def _stops(crawl: Crawl, task: asyncio.Task[None]) -> bool:
     return is_going_on
 
 
-def _refused(registries: tuple[str, ...]) -> Iterator[str]:
+def _refused(registries: tuple[str, ...], place: str) -> Iterator[str]:
     for text in registries:
         try:
             parse_registry(text)
         except ValueError as error:
-            yield f"images: {error}"
+            yield f"{place}: {error}"

@@ -10,16 +10,19 @@ from crawler.core.model import Verdict  # noqa: TC001 - msgspec looks at it
 from crawler.jobs.summary import is_complete
 
 if TYPE_CHECKING:
+    from crawler.core.collection import Collection
     from crawler.core.model import ListingResult
     from crawler.engine.spec import CrawlResult
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """How the listing of one registry, or of a region's registries, ended.
+    """How the listing of one registry, of an image's tags, or of a region's registries, ended.
 
     Attributes:
+        level: what was listed: ``registries``, ``images`` or ``tags``.
         region: code of the region.
-        registry: whose images were listed; None for the region's list of registries.
+        registry: whose images or tags were listed; None for the region's list of registries.
+        image: whose tags were listed; None for anything else.
         verdict: how it ended.
         reason: why it is not plainly complete, in words.
         found: distinct records.
@@ -28,8 +31,10 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
         is_missing: something of it may be missing, and nobody expected that.
     """
 
+    level: str
     region: str
     registry: str | None
+    image: str | None
     verdict: Verdict
     reason: str | None
     found: int
@@ -39,14 +44,16 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one listing of registries or images.
+    """What came of one listing of registries, images or tags.
 
     Attributes:
+        level: which of them.
         listings: everything that was listed, lists of registries first.
         is_complete: nothing is missing but what was excluded or is an expected gap.
         stopped: why it ended before its work was done; None if it did not.
     """
 
+    level: str
     listings: tuple[Listing, ...]
     is_complete: bool
     stopped: str | None = None
@@ -58,17 +65,17 @@ class ListResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def found(self) -> int:
-        """Records of images; of registries where only those were listed."""
-        of_images = [one.found for one in self.listings if one.registry is not None]
-        return sum(of_images) if of_images else sum(one.found for one in self.listings)
+        """How many of what was listed."""
+        return sum(one.found for one in self.listings if one.level == self.level)
 
 
-def list_result(result: CrawlResult) -> ListResult:
-    """Return what came of a crawl as a caller sees it."""
+def list_result(result: CrawlResult, level: Collection) -> ListResult:
+    """Return what came of a crawl down to a level as a caller sees it."""
     lacking = {id(one) for one in result.missing if not result.is_expected(one)}
     lacking |= {id(one) for one in result.discoveries if one.verdict.is_gap}
     listings = result.listed
     return ListResult(
+        level=level.name,
         listings=tuple(_listing(one, is_missing=id(one) in lacking) for one in listings),
         is_complete=is_complete(result),
         stopped=result.stop_told,
@@ -77,8 +84,10 @@ def list_result(result: CrawlResult) -> ListResult:
 
 def _listing(one: ListingResult, *, is_missing: bool) -> Listing:
     return Listing(
+        level=one.collection.name,
         region=one.region,
         registry=one.registry,
+        image=one.within[1] if len(one.within) > 1 else None,
         verdict=one.verdict,
         reason=one.reason,
         found=one.records,

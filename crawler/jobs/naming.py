@@ -1,35 +1,43 @@
-"""Which registries the user named, as arguments and in a file."""
+"""Where to begin: which registries and images the user named, as arguments and in a file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crawler.api.collections import IMAGES
+from crawler.api.collections import IMAGES, TAGS
 from crawler.core.errors import ConfigurationError
 from crawler.core.patterns import Patterns
 from crawler.engine.spec import Root
+from crawler.settings.options import shown, split_what
 from crawler.settings.registry_file import read_registry_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from crawler.core.collection import Collection as Level
     from crawler.core.model import Region
     from crawler.settings.loading import Settings
 
 _MOST_PROBLEMS = 20
 
 
-def named_registries(settings: Settings, until_s: float) -> list[Root] | None:
-    """Return the registries that arguments and --registry-file name, each once; None where every one is meant.
+def named_roots(settings: Settings, level: Level, until_s: float) -> list[Root] | None:
+    """Return the lists that arguments and --registry-file name, each once; None where every registry is meant.
 
     Args:
         settings: which are named, excluded, and in which regions.
+        level: what is to be listed: of a single image only its tags can be.
         until_s: monotonic time by which a pipe as --registry-file has to have come to its end.
 
     Raises:
-        ConfigurationError: the file cannot be read, holds what cannot be a registry, or one is excluded.
+        ConfigurationError: the file cannot be read, holds what cannot be a registry, or one is excluded; or an image
+            is named for something else than its tags.
     """
     names = list(settings.registry)
+    if level is not TAGS and (images := [text for text in names if split_what(text)[2]]):
+        raise ConfigurationError(
+            [f"{shown(text)} names an image: `ncrawl tags` lists what is in one" for text in images[:_MOST_PROBLEMS]]
+        )
     if settings.registry_file is not None:
         names += read_registry_file(settings.registry_file, settings.region, until_s)
     elif not names:
@@ -43,8 +51,9 @@ def named_registries(settings: Settings, until_s: float) -> list[Root] | None:
 
 
 def _meant(names: Iterable[str], regions: Collection[Region]) -> Iterator[Root]:
-    for code, _, name in (text.rpartition("/") for text in names):
-        yield from (Root(region, IMAGES, (name,), anywhere=not code) for region in regions if code in ("", region.code))
+    for code, registry, image in map(split_what, names):
+        collection, within = (TAGS, (registry, image)) if image else (IMAGES, (registry,))
+        yield from (Root(one, collection, within, anywhere=not code) for one in regions if code in ("", one.code))
 
 
 def _refuse_excluded(named: Iterable[Root], excluded: Patterns) -> None:

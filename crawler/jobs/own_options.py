@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from crawler.settings.loading import Settings
 
-DECIDING_OPTIONS = ("api", "gateway", "zone", "region", "exclude", "page_size", "verify", "compress")
+DECIDING_OPTIONS = ("api", "gateway", "zone", "region", "exclude", "page_size", "verify", "level", "compress")
 """Options that decide what is in a snapshot: a run is taken up with the same ones only."""
 OWN_OPTIONS = (*DECIDING_OPTIONS, "rate", "region_rate", "concurrency", "deadline", "accept", "expect_gap")
 """Options that a run is taken up with unless others are given. None of them says where to write, what to remove, or

@@ -28,7 +28,7 @@ def publish_run(begun: Begun, clock: RunClock, result: CrawlResult) -> Manifest:
         OutputError: it cannot be written; what was published before is as it was.
     """
     run = begun.run
-    assembled = assemble(run, [run.parts[one.place] for one in result.listed])
+    assembled = assemble(run, [run.parts[one.place] for one in result.listed], begun.level)
     made = describe(begun, clock, result, files=assembled.files, extents=assembled.extents)
     publish(run, assembled.folder, made)
     return made
@@ -54,4 +54,4 @@ def describe(
         taken_over=taken_over(result, header.taken_from) if header.taken_from and extents else None,
         run_id=header.run_id,
     )
-    return manifest(result, account=header.account, run=described, files=files, extents=extents)
+    return manifest(result, account=header.account, run=described, files=files, extents=extents, level=begun.level)

@@ -99,7 +99,7 @@ def _rest(begun: Begun) -> CrawlSpec:
     """Return the crawl of what is not finished yet."""
     parts = begun.run.parts.items()
     return replace(
-        crawl_spec(begun.settings, begun.found.account, None),
+        crawl_spec(begun.settings, begun.found.account, None, level=begun.level),
         finished={place for place, part in parts if part.result.verdict.is_settled},
         names_of=begun.run.names_of,
     )

@@ -149,7 +149,7 @@ def _finish(begun: Begun, clock: RunClock, made: Manifest, *, caller: Caller) ->
 def _tell(begun: Begun, result: CrawlResult, made: Manifest, *, observe: Observer) -> None:
     tell_of_patterns(begun.settings, result, observe)
     regions = tuple(region.code for region in begun.settings.region)
-    observe(RunEnded(result, lambda: made, regions, taken_over=made.run.taken_over))
+    observe(RunEnded(result, lambda: made, regions, begun.level, made.run.taken_over))
 
 
 def _summarize(settings: Settings, made: Manifest, stop: StopReason | None, *, caller: Caller) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawler.api.collections import IMAGES, REGISTRIES
+from crawler.api.collections import IMAGES, REGISTRIES, TAGS
 from crawler.jobs.records import Record
 from crawler.snapshot.comparing.diff import diff
 from crawler.snapshot.comparing.opening import open_side, relate
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from crawler.core.collection import Collection
     from crawler.snapshot.comparing.diff import Difference
-    from crawler.snapshot.manifest import Manifest, RegistryRecord
+    from crawler.snapshot.manifest import Extent, Manifest, RegistryRecord
     from crawler.snapshot.verifying.diagnosis import Finding
 
 MOST_FINDINGS = 1_000
@@ -73,10 +73,40 @@ class Snapshot:
             UsageError: the file cannot be read.
             DamagedError: what was read of a registry is not what its checksum says; told after its last record.
         """
-        file = self.manifest.stored_file(IMAGES)
+        return self._framed(IMAGES, region, registry)
+
+    def tags(
+        self, *, region: str | None = None, registry: str | None = None, image: str | None = None
+    ) -> Iterator[Record]:
+        """Yield tags in their order, none where the snapshot has none; only registries that are asked for are read.
+
+        Raises:
+            UsageError: the file cannot be read.
+            DamagedError: what was read of a registry is not what its checksum says; told after its last record.
+        """
+        found = self._framed(TAGS, region, registry)
+        return found if image is None else (one for one in found if one.image == image)
+
+    def to_arrow(self, name: str) -> Any:
+        """Return a `pyarrow.RecordBatchReader` of ``registries``, ``images``, ``tags`` or ``verdicts``.
+
+        What is read is proved on the way: if the file is not the one that the manifest speaks of, the last batch is an
+        error. A snapshot that has no such file gives no rows.
+
+        Raises:
+            UsageError: there is no such table, or pyarrow is not installed: ``pip install 'ncrawl[parquet]'``.
+        """
+        from crawler.jobs.export.arrow import to_arrow  # noqa: PLC0415 - pyarrow is an extra, and takes its time
+
+        return to_arrow(self.path, name)
+
+    def _framed(self, collection: Collection, region: str | None, registry: str | None) -> Iterator[Record]:
+        file = self.manifest.stored_file(collection)
         for one in self.manifest.registries:
-            if file and one.length and region in (None, one.region) and registry in (None, one.registry):
-                yield from _images_of(one, self.path / file.name)
+            extent = one.extent_of(collection)
+            is_meant = region in (None, one.region) and registry in (None, one.registry)
+            if file and extent and extent.length and is_meant:
+                yield from _records_of(one, extent, self.path / file.name, collection)
 
     def verify(self, *, most: int = MOST_FINDINGS) -> list[Finding]:
         """Read all of it again, and return what is wrong: nothing, if it is whole."""
@@ -104,11 +134,11 @@ def differences(
     return diff(before, after, Witness(ignore, warn))
 
 
-def _images_of(registry: RegistryRecord, path: Path) -> Iterator[Record]:
-    assert registry.offset is not None
+def _records_of(registry: RegistryRecord, extent: Extent, path: Path, collection: Collection) -> Iterator[Record]:
     digest = hashlib.sha256()
-    yield from _records(_hashed(read_lumps(path, offset=registry.offset, length=registry.length), digest), path, IMAGES)
-    if digest.hexdigest() != registry.sha256:
+    lumps = read_lumps(path, offset=extent.offset, length=extent.length)
+    yield from _records(_hashed(lumps, digest), path, collection)
+    if digest.hexdigest() != extent.sha256:
         raise DamagedError(path, f"{registry.label} does not have the SHA-256 of the manifest")
 
 

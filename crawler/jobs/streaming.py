@@ -14,7 +14,7 @@ from crawler.jobs.crawling import crawl, crawl_spec, options_of
 from crawler.jobs.ends import INTERRUPTIONS
 from crawler.jobs.events import OutputKept, RunEnded
 from crawler.jobs.expectations import tell_of_patterns
-from crawler.jobs.naming import named_registries
+from crawler.jobs.naming import named_roots
 from crawler.jobs.summary import is_complete, manifest, run_id
 from crawler.output.files import check_place, is_standard_output, write_file
 from crawler.output.sinks import open_sink
@@ -63,7 +63,7 @@ async def stream(settings: Settings, caller: Caller, level: Collection) -> Crawl
             requested.
         OutputError: the output cannot be written; where it cannot be opened, nothing was requested.
     """
-    roots = named_registries(settings, caller.ends_s(settings))
+    roots = named_roots(settings, level, caller.ends_s(settings))
     found = await caller.keys(settings)
     _check_summary(settings)
     started_ms = int(time.time() * 1000)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from crawler.api.collections import COLLECTIONS, IMAGES
 from crawler.api.zones import LARGEST_PAGES, ZONES
 from crawler.core.errors import ConfigurationError
 from crawler.core.lifetime import ends_s
@@ -30,9 +31,9 @@ from crawler.settings.options import (
     parse_file,
     parse_page_size,
     parse_rate,
-    parse_registry,
     parse_switch,
     parse_text,
+    parse_what,
     parsed,
     plain,
     whole_number,
@@ -65,7 +66,8 @@ class Settings:
         account: first field of every line; None leaves it to the keys. With ``accounts`` which of them it is.
         gateway: origins without a trailing slash: one for all regions, or ``region=origin`` for each.
         region: the regions to crawl, of one zone.
-        registry: ``name`` or ``region/name``; empty means every registry there is, unless a file names some.
+        registry: ``name``, ``region/name``, or for tags ``region/name/image``; empty means every registry there is,
+            unless a file names some.
         registry_file: where more registries stand, one a line; ``-`` is standard input.
         exclude: patterns of registries whose images are not listed.
         expect_gap: patterns of registries that are tried, but may fail without a fault of the run.
@@ -73,6 +75,7 @@ class Settings:
         rate: requests a second over all regions; infinity is unlimited.
         region_rate: the same for each region.
         deadline: seconds from the start.
+        level: name of the collection that a snapshot goes down to.
         resume_within: seconds, by this machine's clock.
         given: names of the keys that somebody set, wherever; the others have their defaults.
         key_place: where an account of ``accounts`` has its keys; None for ``profile``, or wherever some are found.
@@ -117,7 +120,7 @@ class Settings:
         Option(parse_text, "Region to crawl; repeatable, or kr,sgn.", "all of the zone's", "R", shape=Arity.LIST),
     )
     registry: tuple[str, ...] = _option(
-        (), Option(parse_registry, "Registries to list.", "every one there is", "REGISTRY", shape=Arity.ARGUMENTS)
+        (), Option(parse_what, "Registries to list.", "every one there is", "REGISTRY", shape=Arity.ARGUMENTS)
     )
     registry_file: str | None = _option(
         None, Option(parse_text, "More registries, one a line; - is standard input.", metavar="FILE")
@@ -173,6 +176,12 @@ class Settings:
     )
     quiet: bool = _option(False, Option(parse_switch, "Log errors only.", "false", None, "-q", (bool,), Arity.SWITCH))
 
+    level: str = _option(
+        IMAGES.name,
+        Option(
+            one_of(*COLLECTIONS), "How deep to go: tags take a request an image.", IMAGES.name, "|".join(COLLECTIONS)
+        ),
+    )
     compress: str = _option(
         "none", Option(one_of("none", "gzip", "zstd"), "How to pack the data files.", "none", "none|gzip|zstd")
     )
@@ -208,7 +217,7 @@ class Settings:
         return origins_of(self.gateway, self.region)
 
 
-SNAPSHOT_OPTIONS = ("compress", "accept", "resume", "resume_within", "retry_failed", "keep", "keep_days")
+SNAPSHOT_OPTIONS = ("level", "compress", "accept", "resume", "resume_within", "retry_failed", "keep", "keep_days")
 """Keys that only `ncrawl snapshot` has."""
 
 OPTIONS: dict[str, Option] = {each.name: each.metadata["key"] for each in fields(Settings) if "key" in each.metadata}

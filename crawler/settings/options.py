@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from crawler.api.zones import check_registry_name
+from crawler.api.zones import ZONES, check_registry_name
 from crawler.core.errors import InvalidRegistryNameError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,255}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ALL_CODES = {region.code for zone in ZONES.values() for region in zone.regions}
 _SWITCH = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
 _WORDS: dict[type, str] = {
@@ -246,10 +247,29 @@ def parse_registry(text: str) -> str:
     return text
 
 
-def outside(regions: Collection[Region], place: str, registries: Iterable[str]) -> Iterator[str]:
-    """Say of every ``region/name`` that its region is not among those to crawl."""
+def parse_what(text: str) -> str:
+    """Return ``name``, ``region/name``, or ``region/name/image``, whose image may hold slashes and anything else."""
+    if text.count("/") < 2:
+        return parse_registry(text)
+    region, registry, image = split_what(text)
+    parse_registry(f"{region}/{registry}")
+    if not image:
+        raise ValueError(f"{shown(text)} names no image behind the slash after {registry}")
+    return text
+
+
+def split_what(text: str) -> tuple[str, str, str]:
+    """Return the region, the registry and the image of what was named; the first and the last may be empty."""
+    region, slash, rest = text.partition("/")
+    registry, _, image = rest.partition("/")
+    return (region, registry, image) if slash else ("", region, "")
+
+
+def outside(regions: Collection[Region], place: str, named: Iterable[str]) -> Iterator[str]:
+    """Say of everything that is named with its region that this is not among those to crawl."""
     codes = [region.code for region in regions]
-    for registry in registries:
-        region, slash, _ = registry.rpartition("/")
-        if slash and region not in codes:
-            yield f"{place}: {shown(registry)} is not in a region to be crawled: {', '.join(codes)}"
+    for text in named:
+        region = split_what(text)[0]
+        if region and region not in codes:
+            hint = "" if region in _ALL_CODES else "; an image is named region/registry/image"
+            yield f"{place}: {shown(text)} is not in a region to be crawled: {', '.join(codes)}{hint}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from crawler.api.collections import COLLECTIONS, IMAGES
+from crawler.api.collections import COLLECTIONS, IMAGES, REGISTRIES
 from crawler.core.errors import NcrawlError, UsageError
 from crawler.output.files import mode_of
 from crawler.snapshot.entries import (
@@ -104,6 +104,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         expected = {gap.place for gap in self.expected_gaps}
         lacking = (one for one in self.registries if one.verdict.is_gap)
         return [one for one in lacking if one.place not in expected]
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the images of registries were listed, and not only the registries."""
+        return self.run.options.get("level") != REGISTRIES.name
 
     @property
     def deeper(self) -> list[Collection]:

@@ -62,12 +62,56 @@ async def test_images(emulator: Emulator) -> None:
     assert (client.result.found, client.result.missing, client.result.stopped) == (300, (), None)
 
 
+@pytest.mark.world(registries=3, images=40)
+async def test_tags(emulator: Emulator) -> None:
+    """Every tag of every image comes once, with its registry and its image; what was found are the tags."""
+    async with connected(emulator) as client:
+        tags = [one async for one in client.tags()]
+        result = client.result
+    world = emulator.world
+    expected = {
+        (region, name, image["name"], tag["name"]): tag
+        for region in world.regions
+        for name in world.registry_names(region)
+        for image in world.images(region, name)
+        for tag in world.tags(region, name, image["name"])
+    }
+    assert {(one.region, one.registry, one.image, one.name): one.json() for one in tags} == expected
+    assert (result.level, result.found, result.is_complete, result.missing) == ("tags", len(expected), True, ())
+    assert len(tags) == len(expected) > 40
+
+
+@pytest.mark.world(registries=3, images=40)
+async def test_tags_of_what_is_named(emulator: Emulator) -> None:
+    """Of a registry; of an image, in one region or wherever it is; what is nowhere is missing, by its name."""
+    world = emulator.world
+    registry = next(name for name in world.registry_names("kr") if list(world.images("kr", name)))
+    image = next(image["name"] for image in world.images("kr", registry) if world.tags("kr", registry, image["name"]))
+    there = {tag["name"] for tag in world.tags("kr", registry, image)}
+    async with connected(emulator) as client:
+        assert {one.registry async for one in client.tags(f"kr/{registry}")} == {registry}
+        for region in (None, "kr"):
+            found = [one async for one in client.tags(registry, image=image, region=region)]
+            assert {one.name for one in found} == there
+            assert {(one.registry, one.image) for one in found} == {(registry, image)}
+            assert client.result.is_complete
+        assert [one async for one in client.tags(f"kr/{registry}", image="no/where")] == []
+        (missing,) = client.result.missing
+        assert (missing.level, missing.registry, missing.image) == ("tags", registry, "no/where")
+        for named in ((), ("a", "b")):
+            with pytest.raises(crawler.UsageError, match=r"^tags: an image is of one registry"):
+                client.tags(*named, image="app")
+        with pytest.raises(crawler.UsageError, match=r"^tags: 'mars/a' is not in a region"):
+            client.tags("mars/a")
+
+
 async def test_registries(emulator: Emulator) -> None:
     """Likewise; a registry is its own registry, and is in none."""
     async with connected(emulator) as client:
         found = [one async for one in client.registries(region="sgn")]
         assert {one.name for one in found} == set(emulator.world.registry_names("sgn"))
         assert all((one.registry, one.within, one.account) == (one.name, (), "default") for one in found)
+        assert {one.image for one in found} == {None}
         (listing,) = client.result.listings
         assert (listing.region, listing.registry, listing.found, listing.verdict) == ("sgn", None, 4, Verdict.COMPLETE)
         assert client.result.found == 4

@@ -63,6 +63,46 @@ def test_one_registry_is_read_alone(night: Night) -> None:
     assert {one.region for one in snapshot.registries(region="kr")} == {"kr"}
 
 
+def test_tags_of_a_snapshot(night: Night) -> None:
+    """Of a registry, of an image, of all; none where the snapshot has none; damage is told likewise."""
+    assert night.snapshot() == 0
+    assert list(crawler.Snapshot(night.newest()).tags()) == []
+    assert night.snapshot("--level", "tags") == 0
+    snapshot = crawler.Snapshot(night.newest())
+    path = night.newest() / "tags.ndjson"
+    everything = list(snapshot.tags())
+    assert [one.json() for one in everything[:5]] == [
+        {
+            name: value
+            for name, value in json.loads(line).items()
+            if name not in {"account", "region", "registry", "image"}
+        }
+        for line in path.read_bytes().splitlines()[:5]
+    ]
+    wanted = everything[len(everything) // 2]
+    of_registry = [one for one in everything if (one.region, one.registry) == (wanted.region, wanted.registry)]
+    assert list(snapshot.tags(region=wanted.region, registry=wanted.registry)) == of_registry
+    of_image = [one for one in of_registry if one.image == wanted.image]
+    assert list(snapshot.tags(region=wanted.region, registry=wanted.registry, image=wanted.image)) == of_image
+    assert wanted in of_image
+    assert list(snapshot.tags(image="nothing/such")) == []
+    path.write_bytes(path.read_bytes().replace(b'"digest":"sha256:', b'"digest":"SHA256:', 1))
+    with pytest.raises(crawler.NcrawlError, match="does not have the SHA-256"):
+        list(snapshot.tags())
+
+
+def test_a_table_as_arrow(night: Night) -> None:
+    """It holds what the file holds, level by level; a level that there is not gives no rows."""
+    pytest.importorskip("pyarrow", reason="not run: pyarrow is not here")
+    assert night.snapshot("--level", "tags") == 0
+    snapshot = crawler.Snapshot(night.newest())
+    tags = snapshot.to_arrow("tags").read_all()
+    assert tags["image"].to_pylist() == [one.image for one in snapshot.tags()]
+    assert snapshot.to_arrow("images").read_all().num_rows == 300
+    with pytest.raises(crawler.UsageError, match="labels"):
+        snapshot.to_arrow("labels")
+
+
 def test_damage_is_told(night: Night) -> None:
     """A changed value after the registry's last record, a broken line at once; `verify` says where."""
     assert night.snapshot() == 0

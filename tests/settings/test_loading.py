@@ -136,6 +136,7 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
         "log_format": "json",
         "verbose": 2,
         "quiet": False,
+        "level": "tags",
         "compress": "zstd",
         "accept": "2.5%",
         "resume": True,
@@ -157,8 +158,8 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
         "p", "a.b_c-1", None, "gov", "v2", ("https://[::1]:8443",), True, True,
         (GOV.regions[1], GOV.regions[0]), ("a", "kr/b"), "-",
         ("kr/old-*", "tmp"), ("*/broken",), "o.gz", 0.5, 7.0, 1, 97, VerifyMode.ALWAYS, 5400.0,
-        "s.json", "m.prom", "https://hc.example/x?y=1", "json", 2, False, "zstd", "2.5%", True, 7200.0, "latest",
-        30, 90,
+        "s.json", "m.prom", "https://hc.example/x?y=1", "json", 2, False, "tags", "zstd", "2.5%", True, 7200.0,
+        "latest", 30, 90,
     )  # fmt: skip
 
 
@@ -326,7 +327,9 @@ def test_variables_of_kubernetes_services_are_ignored(load: Layers, problems: Pr
         ({"region": ("kr", "mars")}, "--region: 'mars' is no region of zone public: give kr, sgn, jpn"),
         ({"region": ("krs",), "zone": "public"}, "'krs' is no region of zone public"),
         ({"registry": ("../x",)}, "REGISTRY: '../x': '..' cannot be a registry's name"),
-        ({"registry": ("a/b/c",)}, "'b/c' cannot be"),
+        ({"registry": ("a/b/c",)}, "'a/b/c' is not in a region to be crawled: kr, sgn, jpn; an image is named"),
+        ({"registry": ("kr/../c",)}, "'..' cannot be"),
+        ({"registry": ("kr/b/",)}, "'kr/b/' names no image behind the slash after b"),
         ({"registry": ("kr/",)}, "'' cannot be"),
         ({"registry": ("krs/a",)}, "'krs/a' is not in a region to be crawled: kr, sgn, jpn"),
         ({"registry": ("kr/a",), "region": ("sgn",)}, "'kr/a' is not in a region to be crawled: sgn"),

@@ -65,8 +65,12 @@ def relate(old: Side, new: Side) -> list[str]:
     """Let one account have one name on both sides, and return what a user has to know of the accounts.
 
     Raises:
-        UsageError: they are of different zones, which have nothing in common but the codes of regions.
+        UsageError: they are of different zones, which have nothing in common but the codes of regions; or one has only
+            a list of registries.
     """
+    for side in (old, new):
+        if not side.levels:
+            raise UsageError(f"{side.path} has no images to compare: it is a snapshot of --level registries")
     zones = [side.manifest.run.options.get("zone") if side.manifest else None for side in (old, new)]
     if None not in zones and zones[0] != zones[1]:
         raise UsageError(

@@ -142,7 +142,8 @@ class Snapshot(Side):
     @property
     def levels(self) -> list[Collection]:
         """What it has a file of."""
-        return [IMAGES, *(one for one in self._manifest.framed if one is not IMAGES)]
+        images = [IMAGES] if self._manifest.has_images else []  # without its file they are lost, not absent
+        return [*images, *(one for one in self._manifest.framed if one is not IMAGES)]
 
     def groups(self, witness: Witness, collection: Collection = IMAGES) -> Iterator[Group]:
         """Yield each registry after it was read through and proved."""

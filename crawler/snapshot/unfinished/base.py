@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from crawler.api.collections import IMAGES, REGISTRIES
+from crawler.api.collections import COLLECTIONS, IMAGES, REGISTRIES
 from crawler.core.errors import UsageError
 from crawler.core.model import ListingResult, Verdict, VerifyMode
 from crawler.snapshot import manifest as manifests
@@ -70,11 +70,13 @@ def seed(run: UnfinishedRun, source: Source, regions: Names[str]) -> None:
     zone = run.header.options["zone"]
     if manifest.run.options.get("zone", zone) != zone:
         raise UsageError(f"{snapshot} is of zone {manifest.run.options['zone']}, this run of {zone}")
-    for record in manifest.registries:
+    level = COLLECTIONS[run.header.options.get("level", IMAGES.name)]
+    for record in manifest.registries if level is not REGISTRIES else ():
         if record.region in regions and _is_enough(source.manifest, record, run):
             _copy_list(run, source, record)
             for collection in manifest.deeper:
-                _copy_deeper(run, source, record, collection)
+                if collection in level.lineage:
+                    _copy_deeper(run, source, record, collection)
     _copy_registries(run, source, regions)
 
 

@@ -35,7 +35,7 @@ def contradictions(manifest: Manifest) -> Iterator[Contradiction]:
 
 
 def _contradictions_of_files(manifest: Manifest) -> Iterator[Contradiction]:
-    due = [IMAGES, REGISTRIES, *manifest.deeper]
+    due = [IMAGES, REGISTRIES, *manifest.deeper] if manifest.has_images else [REGISTRIES]
     if None in map(manifest.stored_file, due) or len(manifest.files) != len(due):
         yield Contradiction(None, f"lists other files than one {' and one '.join(one.file for one in due)}")
 

@@ -100,7 +100,7 @@ def explain_registries(path: Path, lines: int, manifest: Manifest) -> Iterator[F
         regions[row.key[1]] += 1
         place = tuple(map(writable, row.key))
         missing.pop((place[0], place[1], place[2]), None)
-        if place not in known:
+        if manifest.has_images and place not in known:
             problem = f"is of a registry that {MANIFEST} does not list"
             yield Finding(file=path.name, registry=row.label, line=row.number, problem=problem)
     yield from _compare_regions(regions, lines, manifest, path.name)

@@ -15,7 +15,7 @@ from crawler.engine.spec import Root
 from crawler.jobs.caller import Caller
 from crawler.jobs.crawling import crawl, crawl_spec
 from crawler.jobs.keys import Keys, source_of
-from crawler.jobs.naming import named_registries
+from crawler.jobs.naming import named_roots
 from crawler.jobs.plan.estimate import Choice, Limits, plan
 from crawler.jobs.plan.gateway import from_gateway
 from crawler.jobs.plan.snapshot import from_snapshot
@@ -154,7 +154,7 @@ async def test_named_registries() -> None:
     async with Emulator(EmulatorOptions(registries=6, images=900)) as emulator:
         here, there = emulator.world.registry_names("kr")[0], emulator.world.registry_names("sgn")[1]
         settings = settings_of(emulator, rate=None)
-        roots = named_registries(replace(settings, registry=(here, f"sgn/{there}")), inf)
+        roots = named_roots(replace(settings, registry=(here, f"sgn/{there}")), IMAGES, inf)
         made = planned(await asked(emulator, settings, roots=roots), settings)
         took = await requests_of(emulator, settings, IMAGES, roots)
     assert made.requests == took

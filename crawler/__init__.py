@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from crawler.jobs.events import Observer
     from crawler.jobs.keys import CallForKeys, Keys
     from crawler.jobs.list_result import Listing, ListResult
+    from crawler.jobs.progress import Progress
     from crawler.jobs.records import Record
     from crawler.jobs.snapshot_result import SnapshotResult
     from crawler.jobs.snapshots import Snapshot
@@ -54,6 +55,7 @@ __all__ = [
     "Manifest",
     "NcrawlError",
     "Observer",
+    "Progress",
     "Record",
     "Snapshot",
     "SnapshotOptions",
@@ -79,6 +81,7 @@ _PLACES = {
     "Manifest": "crawler.snapshot.manifest",
     "NcrawlError": "crawler.core.errors",
     "Observer": "crawler.jobs.events",
+    "Progress": "crawler.jobs.progress",
     "Record": "crawler.jobs.records",
     "Snapshot": "crawler.jobs.snapshots",
     "SnapshotResult": "crawler.jobs.snapshot_result",
@@ -117,6 +120,7 @@ class ConnectOptions(TypedDict, total=False):
         page_size: records a page; ``auto`` asks for the most that is given.
         verify: how much is proved.
         timeout: seconds after which a listing, or a snapshot, ends with what it has.
+        heartbeat: how often `observe` is told where a run stands, such as ``30s``; else ``1m``; ``off`` is never.
         observe: is told of events; it must not block, and may be called from other threads.
     """
 
@@ -138,6 +142,7 @@ class ConnectOptions(TypedDict, total=False):
     page_size: int | Literal["auto"]
     verify: Literal["auto", "always", "never"]
     timeout: float | None
+    heartbeat: str
     observe: Observer
 
 

@@ -109,7 +109,7 @@ def test_the_observer_hears_of_the_run(night: Night) -> None:
     told: list[str] = []
     take(night, observe=lambda event: told.append(type(event).__name__))
     notable = [name for name in told if name != "ListingEnded"]
-    assert notable == ["ClientTaken", "RunEnded", "SnapshotPublished", "LatestSettled"]
+    assert notable == ["RunNamed", "ClientTaken", "RunEnded", "SnapshotPublished", "LatestSettled"]
 
 
 # ── from anywhere ──

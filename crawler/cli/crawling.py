@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,7 +12,7 @@ from crawler.api.collections import REGISTRIES
 from crawler.cli.hardening import forbid_dumps
 from crawler.cli.limits import MORE_MEMORY, within_limits
 from crawler.cli.logs import configure_logging, log
-from crawler.cli.progress import Progress
+from crawler.cli.progress import show, shows_line
 from crawler.cli.reporting import Report, reported
 from crawler.cli.signals import INTERRUPTED, run, stopping_on_signals
 from crawler.cli.telling import teller
@@ -26,17 +25,18 @@ from crawler.jobs.ends import exit_code
 from crawler.jobs.streaming import stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from crawler.core.collection import Collection
     from crawler.engine.crawl import Crawl
     from crawler.jobs.caller import KeySource
+    from crawler.jobs.progress import Progress
     from crawler.settings.loading import Settings
 
 
 def crawl_command(settings: Settings, level: Collection) -> int:
     """Crawl as the settings say, stream the lines, and return the exit code."""
-    configure_logging(settings)
+    configure_logging(settings, is_of_run=True)
     forbid_dumps()
     code = reported(settings, lambda report: _crawl(settings, level, report))
     if level is not REGISTRIES and code in INTERRUPTED:
@@ -61,36 +61,56 @@ async def stream_to_exit_code(
         keys: where they come from; None looks where the provider's own tools do.
         report: what takes in what there is to report.
     """
-    return exit_code(await stream(settings, calling(settings, report, keys=keys), level))
+    caller = calling(settings, report, keys=keys, to_standard_output=settings.output == "-")
+    return exit_code(await stream(settings, caller, level))
 
 
 def calling(
-    settings: Settings, report: Report | None = None, *, keys: KeySource | None = None, hint: str = ""
+    settings: Settings,
+    report: Report | None = None,
+    *,
+    keys: KeySource | None = None,
+    hint: str = "",
+    to_standard_output: bool = False,
 ) -> Caller:
-    """Return the command line as the caller of a job."""
+    """Return the command line as the caller of a job.
+
+    Args:
+        settings: what was asked for.
+        report: what takes in what there is to report.
+        keys: where they come from; None looks where the provider's own tools do.
+        hint: how to go on after an interruption.
+        to_standard_output: data goes there.
+    """
     report = report or Report(settings.account)
+    shows = shows_line(settings, to_standard_output=to_standard_output)
     return Caller(
         find_keys=report.finding(keys or providers_chain(os.environ)),
-        observe=report.watching(teller(settings, hint)),
-        beside=partial(_attended, settings),
+        observe=report.watching(teller(settings, hint, shows_line=shows)),
+        beside=_showing if shows else _attended,
         began_s=began_s(),
     )
 
 
 @asynccontextmanager
-async def _attended(settings: Settings, crawl: Crawl) -> AsyncIterator[None]:
-    """Listen to signals and show progress while a crawl goes on.
+async def _showing(crawl: Crawl, look: Callable[[], Progress]) -> AsyncIterator[None]:
+    """Listen to signals, and show where a crawl stands while it goes on."""
+    async with _attended(crawl, look), anyio.create_task_group() as beside:
+        beside.start_soon(show, look)
+        yield
+        beside.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _attended(crawl: Crawl, _look: Callable[[], Progress]) -> AsyncIterator[None]:
+    """Listen to signals while a crawl goes on.
 
     Raises:
         NcrawlError: there is no memory left; what was written stays.
     """
-    is_shown = not settings.quiet and settings.log_format == "text"
     try:
         with stopping_on_signals(crawl), one_error():
-            async with anyio.create_task_group() as beside:
-                beside.start_soon(Progress(crawl, is_shown=is_shown).show)
-                yield
-                beside.cancel_scope.cancel()
+            yield
     except (MemoryError, ExceptionGroup) as error:
         if isinstance(error, ExceptionGroup) and error.subgroup(MemoryError) is None:
             raise

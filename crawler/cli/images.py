@@ -33,7 +33,7 @@ def command(**flags: Any) -> int:
 
     REGISTRY is a name, looked for in every selected region, or region/name.
     """
-    settings = settings_from(flags)
+    settings = settings_from(flags, is_of_run=True)
     from crawler.api.collections import IMAGES  # noqa: PLC0415 - `--help` should not wait for aiohttp
     from crawler.cli.crawling import crawl_command  # noqa: PLC0415 - likewise
 

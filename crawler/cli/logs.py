@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 import orjson
 
+from crawler.cli.progress import sentence, span
 from crawler.cli.streams import standard_error
 from crawler.core.collection import label
 from crawler.core.events import (
@@ -30,8 +32,9 @@ from crawler.engine.spec import StopReason
 
 if TYPE_CHECKING:
     from crawler.core.events import Event
+    from crawler.jobs.events import RunEnded
+    from crawler.jobs.progress import Progress
     from crawler.settings.loading import Settings
-    from crawler.snapshot.manifest import Manifest
 
 log = logging.getLogger("ncrawl")
 
@@ -42,16 +45,42 @@ WHOLE = {"longest": _LONGEST_COMPLAINT}
 _REFUSALS = (StopReason.KEY_REFUSED.value, StopReason.QUOTA.value)
 
 
-class _TextFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    """Makes lines of records. Mutable state: the id of the run, once it has one.
+
+    Attributes:
+        run_id: empty before.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run_id = ""
+
+
+class _TextFormatter(_Formatter):
+    """Makes text; with ``is_stamped`` the time and the run stand before each line, which a terminal shows anyway."""
+
+    def __init__(self, *, is_stamped: bool) -> None:
+        super().__init__()
+        self._is_stamped = is_stamped
+
     def format(self, record: logging.LogRecord) -> str:
-        return f"ncrawl: {record.levelname.lower()}: {_message(record)}"
+        return self.stamped(f"ncrawl: {record.levelname.lower()}: {_message(record)}", record.created)
+
+    def stamped(self, text: str, time_s: float) -> str:
+        """Return lines with what stands before each."""
+        if not self._is_stamped:
+            return text
+        stamp = f"{iso(time_s * 1000)} {self.run_id or '-'}"
+        return "\n".join(f"{stamp} {line}" for line in text.splitlines() if line)
 
 
-class _JsonFormatter(logging.Formatter):
+class _JsonFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": iso(record.created * 1000),
             "level": record.levelname.lower(),
+            **({"run": self.run_id} if self.run_id else {}),
             "message": _message(record),
             **getattr(record, "event", {}),
         }
@@ -62,10 +91,16 @@ def _message(record: logging.LogRecord) -> str:
     return visible(record.getMessage(), getattr(record, "longest", LONGEST_MESSAGE))
 
 
-def configure_logging(settings: Settings) -> None:
-    """Send the program's logs to standard error in the form and detail that the settings ask for."""
+def configure_logging(settings: Settings, *, is_of_run: bool = False) -> None:
+    """Send the program's logs to standard error in the form and detail that the settings ask for.
+
+    Args:
+        settings: likewise.
+        is_of_run: where it is no terminal's, each line has its time and the id of the run.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else _TextFormatter())
+    as_text = _TextFormatter(is_stamped=is_of_run and not sys.stderr.isatty())
+    handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else as_text)
     log.handlers = [handler]
     log.propagate = False
     logging.getLogger("aiohttp").handlers = [logging.NullHandler()]  # raw words, for each request, maybe of a .netrc
@@ -73,6 +108,12 @@ def configure_logging(settings: Settings) -> None:
     log.setLevel(logging.ERROR if settings.quiet else detail)
     if (told := standard_error()) is not None:
         told.tell_loss = lambda text: _log_anyway(logging.WARNING, text)
+
+
+def name_run(run_id: str) -> None:
+    """Let the lines from now on say of which run they are."""
+    if (formatter := _formatter()) is not None:
+        formatter.run_id = run_id
 
 
 def log_event(event: Event) -> None:
@@ -93,19 +134,42 @@ def say(settings: Settings, text: str) -> None:
         for line in filter(None, text.splitlines()):
             _log_anyway(logging.INFO, line)
     else:
-        click.echo(text, err=True)
+        click.echo(_stamped(text), err=True)
 
 
-def tell_end(settings: Settings, made: Manifest, tables: str) -> None:
+def tell_standing(settings: Settings, now: Progress) -> None:
+    """Tell where the run stands, unless they asked for quiet; at whatever level they listen."""
+    if not settings.quiet:
+        _log_anyway(logging.INFO, sentence(now), {"event": "Heartbeat"} | _shown(msgspec.to_builtins(now)))
+
+
+def tell_end(settings: Settings, ended: RunEnded, tables: str) -> None:
     """Tell how the run ended: by tables to people, by a line with the totals to a collector of JSON lines."""
-    if settings.log_format == "json" and not settings.quiet:
-        level = logging.INFO if made.verdict == "complete" else logging.WARNING
-        event = {"event": "RunEnded", "verdict": made.verdict, "totals": msgspec.to_builtins(made.totals)}
-        if made.run.taken_over is not None:
-            event["taken_over"] = msgspec.to_builtins(made.run.taken_over)
-        _log_anyway(level, f"{made.verdict}, {made.totals.images:,} images", event)
-    else:
+    if settings.log_format != "json" or settings.quiet:
         say(settings, tables)
+        return
+    made = ended.manifest()
+    event = {
+        "event": "RunEnded",
+        "verdict": made.verdict,
+        "seconds": round(ended.seconds, 3),
+        "exit_code": ended.exit_code,
+        "output": ended.place and visible(ended.place, _LONGEST_COMPLAINT),
+        "totals": msgspec.to_builtins(made.totals),
+    }
+    if made.run.taken_over is not None:
+        event["taken_over"] = msgspec.to_builtins(made.run.taken_over)
+    level = logging.INFO if made.verdict == "complete" else logging.WARNING
+    _log_anyway(level, f"{made.verdict}, {made.totals.images:,} images", event)
+
+
+def _shown(value: Any) -> Any:
+    """Return what JSON can hold with texts that are safe to show."""
+    if isinstance(value, dict):
+        return {name: _shown(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown(one) for one in value]
+    return visible(value) if isinstance(value, str) else value
 
 
 def _log_anyway(level: int, message: str, event: dict[str, object] | None = None) -> None:
@@ -119,7 +183,7 @@ def complain(text: str) -> None:
         if _is_json():
             log.error("%s", line)
         else:
-            click.echo(f"ncrawl: {visible(line, _LONGEST_COMPLAINT)}", err=True)
+            click.echo(_stamped(f"ncrawl: {visible(line, _LONGEST_COMPLAINT)}"), err=True)
 
 
 def _describe(event: Event) -> tuple[int, str]:
@@ -135,8 +199,8 @@ def _describe(event: Event) -> tuple[int, str]:
         case RegionHeld(region, reason):
             told = f"{region} is held: {reason}; asking every {SHORTEST_HOLD_S:.0f} to {LONGEST_HOLD_S:.0f} s"
             told += " until it answers or the deadline comes"
-        case RegionReleased(region):
-            told = f"{region} answers again"
+        case RegionReleased(region, silent_s):
+            told = f"{region} answers again, after {span(silent_s)}"
         case ClockCorrected(skew_s):
             told = f"this machine's clock is {abs(skew_s):.0f} s {'behind' if skew_s > 0 else 'ahead of'} the gateway's"
             told += "; signing with the gateway's time"
@@ -157,8 +221,18 @@ def _level_of_lack(event: ListingEnded) -> int:
     return logging.WARNING if _is_json() and is_worth_a_warning else logging.INFO
 
 
+def _stamped(text: str) -> str:
+    formatter = _formatter()
+    return formatter.stamped(text, time.time()) if isinstance(formatter, _TextFormatter) else text
+
+
+def _formatter() -> _Formatter | None:
+    found = log.handlers[0].formatter if log.handlers else None
+    return found if isinstance(found, _Formatter) else None
+
+
 def _is_json() -> bool:
-    return bool(log.handlers) and isinstance(log.handlers[0].formatter, _JsonFormatter)
+    return isinstance(_formatter(), _JsonFormatter)
 
 
 def _or(words: tuple[str, ...]) -> str:

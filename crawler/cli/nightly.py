@@ -53,7 +53,7 @@ def snapshot_command(folder: Path, settings: Settings, flags: Mapping[str, objec
         settings: what was asked for.
         flags: what the command line gave, by key: whoever is told how to go on needs some of it again.
     """
-    configure_logging(settings)
+    configure_logging(settings, is_of_run=True)
     forbid_dumps()
     hint = hint_to_go_on(folder, flags)
     return reported(settings, lambda report: _run(folder, settings, report, hint=hint), folder)

@@ -82,10 +82,14 @@ def crawl_options(*names: str, **defaults: str) -> Callable[[_Function], _Functi
     return decorate
 
 
-def settings_from(flags: Mapping[str, object]) -> Settings:
+def settings_from(flags: Mapping[str, object], *, is_of_run: bool = False) -> Settings:
     """Return the settings of a run from a command's parameters, this process's environment and the TOML file.
 
     What is odd in them is logged.
+
+    Args:
+        flags: the command's parameters.
+        is_of_run: the command is a run, whose log has a time in each line where it is no terminal's.
 
     Raises:
         ConfigurationError: they cannot be used; carries every problem.
@@ -96,7 +100,7 @@ def settings_from(flags: Mapping[str, object]) -> Settings:
     if warnings:
         from crawler.cli.logs import configure_logging, log  # noqa: PLC0415 - `--help` should not wait for it
 
-        configure_logging(settings)
+        configure_logging(settings, is_of_run=is_of_run)
         for warning in warnings:
             log.warning(warning)
     return settings

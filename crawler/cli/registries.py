@@ -23,7 +23,7 @@ Examples:
 @crawl_options(*(name for name in CRAWL_OPTIONS if name not in OF_IMAGES))
 def command(**flags: Any) -> int:
     """Stream every registry of every selected region as NDJSON."""
-    settings = settings_from(flags)
+    settings = settings_from(flags, is_of_run=True)
     from crawler.api.collections import REGISTRIES  # noqa: PLC0415 - `--help` should not wait for aiohttp
     from crawler.cli.crawling import crawl_command  # noqa: PLC0415 - likewise
 

@@ -40,7 +40,7 @@ def command(folder: str, **flags: Any) -> int:
     """
     if not folder:
         raise UsageError("DIR is empty: name a folder")
-    settings = settings_from(flags)
+    settings = settings_from(flags, is_of_run=True)
     from crawler.cli.nightly import snapshot_command  # noqa: PLC0415 - `--help` should not wait for aiohttp
 
     return snapshot_command(Path(folder), settings, flags)

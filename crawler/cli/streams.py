@@ -23,6 +23,8 @@ _STANDARD_ERROR = 2
 MOST_BACKLOG_BYTES = 1024 * 1024
 """What waits for a reader of standard error at most; what comes on top of it is dropped."""
 _WINDOW_BYTES = 64 * 1024
+CLEAR = "\r\x1b[K"
+"""Takes away the line that a terminal's cursor is in."""
 LAST_WORDS_S = 0.5
 """How long the end of a process waits for a reader of standard error that takes nothing."""
 LONGEST_LAST_WORDS_S = 5.0
@@ -87,7 +89,8 @@ class StandardError(io.FileIO):
     Attributes:
         tell_loss: says that so many lines were dropped, in the form of all others.
 
-    Mutable state: the texts that wait, how many lines were dropped since somebody was told, and the outlet.
+    Mutable state: the texts that wait, whether a line stands that will be taken away, how many lines were dropped since
+    somebody was told, and the outlet.
     """
 
     def __init__(self, fd: int = _STANDARD_ERROR) -> None:
@@ -98,6 +101,7 @@ class StandardError(io.FileIO):
         self._outlet = Outlet(os.dup(fd))
         self._lock = threading.RLock()
         self._is_passing_on = False
+        self._has_line = False
 
     @property
     def is_behind(self) -> bool:
@@ -108,6 +112,7 @@ class StandardError(io.FileIO):
         """Take a text."""
         text = bytes(data)
         with self._lock:
+            self._take_line_away()
             if self._has_room_for(text):
                 self._tell_loss()
             if self._has_room_for(text):
@@ -116,6 +121,24 @@ class StandardError(io.FileIO):
                 self._lost_lines += text.count(b"\n")
             self.pass_on()
         return len(text)
+
+    def show_line(self, line: str) -> None:
+        """Let a line stand on the terminal until the next text or the next such line comes; an empty one ends it.
+
+        None is shown to a terminal that is stopped (Ctrl-S): it would be out of date when it is.
+        """
+        with self._lock:
+            is_behind = self.is_behind
+            self._take_line_away()
+            if line and not is_behind:
+                self._backlog += line.encode(errors="backslashreplace")
+                self._has_line = True
+            self.pass_on()
+
+    def _take_line_away(self) -> None:
+        if self._has_line:
+            self._backlog += CLEAR.encode()
+            self._has_line = False
 
     def _tell_loss(self) -> None:
         if self._lost_lines:

@@ -32,7 +32,7 @@ def command(**flags: Any) -> int:
     WHAT is a registry's name, looked for in every selected region; region/registry; or region/registry/image, where
     all behind the second slash is the image's name.
     """
-    settings = settings_from(flags)
+    settings = settings_from(flags, is_of_run=True)
     from crawler.api.collections import TAGS  # noqa: PLC0415 - `--help` should not wait for aiohttp
     from crawler.cli.crawling import crawl_command  # noqa: PLC0415 - likewise
 

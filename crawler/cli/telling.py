@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING
 
 from crawler.cli.basis import tell_page_sizes
-from crawler.cli.logs import WHOLE, log, log_event, say, tell_end
+from crawler.cli.logs import WHOLE, log, log_event, name_run, say, tell_end, tell_standing
 from crawler.cli.tables import missing_lines, tables, what_was_had
 from crawler.core.text import visible
 from crawler.jobs.events import (
     ClientTaken,
+    Heartbeat,
     LatestSettled,
     Noted,
     NothingHad,
     OutputKept,
     RunEnded,
     RunLeft,
+    RunNamed,
     RunTakenUp,
     SnapshotPublished,
     SnapshotRemoved,
@@ -36,18 +37,28 @@ MOST_IN_A_MAIL = 5
 """Registries that are named under --quiet, which is for mails of cron."""
 
 
-def teller(settings: Settings, hint: str = "") -> Observer:
+def teller(settings: Settings, hint: str = "", *, shows_line: bool = False) -> Observer:
     """Return what tells of a job, as the settings of its log say.
 
     Args:
         settings: form and detail of the log.
         hint: how to go on after an interruption.
+        shows_line: a terminal shows where the run stands, so that no line of the log has to.
     """
-    return partial(_tell, settings, hint)
+
+    def tell(event: Event | JobEvent, /) -> None:
+        if not (shows_line and isinstance(event, Heartbeat)):
+            _tell(settings, hint, event)
+
+    return tell
 
 
-def _tell(settings: Settings, hint: str, event: Event | JobEvent, /) -> None:
+def _tell(settings: Settings, hint: str, event: Event | JobEvent) -> None:
     match event:
+        case RunNamed(name):
+            name_run(name)
+        case Heartbeat(now):
+            tell_standing(settings, now)
         case Told() | SnapshotPublished() | LatestSettled() | SnapshotRemoved():
             _say(settings, event)
         case RunEnded():
@@ -85,10 +96,7 @@ def _tell_end(settings: Settings, ended: RunEnded) -> None:
             log.error("%s", line)
         return
     text = tables(ended.result, ended.regions, level=ended.level, taken=ended.taken_over, output=ended.output)
-    if settings.log_format == "json":
-        tell_end(settings, ended.manifest(), text)
-    else:
-        say(settings, text)
+    tell_end(settings, ended, text)
 
 
 def _sentence(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
-from crawler.cli.streams import standard_error
+from crawler.cli.streams import CLEAR, standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 FIRST_AFTER_S = 1.0
 EVERY_S = 0.25
-_CLEAR = "\r\x1b[K"
 _WIDE = ("F", "W")
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
@@ -83,15 +82,28 @@ class Working:
         if told is not None and told.is_behind:  # the terminal is stopped: no line waits there to be out of date
             return
         line = f"{self._doing} · {text} · {now_s - self._started_s:.0f} s"
-        columns = os.get_terminal_size(sys.stderr.fileno()).columns or shutil.get_terminal_size().columns
-        click.echo(_CLEAR + fitted(line, columns - 1), nl=False, err=True)
+        click.echo(CLEAR + fitted(line, terminal_columns() - 1), nl=False, err=True)
         self._is_there = True
 
     def clear(self) -> None:
         """Take the line away."""
         if self._is_there:
             self._is_there = False
-            click.echo(_CLEAR, nl=False, err=True)
+            click.echo(CLEAR, nl=False, err=True)
+
+
+def terminal_columns() -> int:
+    """Return how wide the terminal on standard error is now; as COLUMNS says, or 80, where it does not know."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:  # it went away
+        columns = 0
+    return columns or shutil.get_terminal_size().columns
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(2 if unicodedata.east_asian_width(character) in _WIDE else 1 for character in text)
 
 
 def fitted(text: str, columns: int) -> str:

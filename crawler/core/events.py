@@ -39,9 +39,10 @@ class RegionHeld(Struct, frozen=True):
 
 
 class RegionReleased(Struct, frozen=True):
-    """A held region answers again."""
+    """A held region answers again, after so many seconds in which it did not."""
 
     region: str
+    silent_s: float
 
 
 class ClockCorrected(Struct, frozen=True):

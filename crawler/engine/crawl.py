@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from itertools import islice
 from math import inf
 from operator import le
@@ -28,6 +28,7 @@ from crawler.engine.page_size import PageSize
 from crawler.engine.retry_policy import Action
 from crawler.engine.scheduler import RegionQueue, Schedule
 from crawler.engine.spec import CrawlResult, StopReason, told_stop, without_wrong_regions
+from crawler.engine.standing import standing
 from crawler.engine.task_groups import one_error
 from crawler.engine.tasks import ListingTask
 from crawler.engine.verdicts import Verdicts
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from crawler.engine.interfaces import Fetcher, Output
     from crawler.engine.passes import Failure
     from crawler.engine.spec import CrawlSpec
+    from crawler.engine.standing import Standing
     from crawler.engine.tasks import PageTask
 
 FLUSH_EVERY_S = 0.25
@@ -70,7 +72,7 @@ class Crawl:
         self._stop_reason: str | None = None
         self._stop_told: str | None = None
         self._warned_of_override = False
-        self._records = 0
+        self._found: Counter[Collection] = Counter()
         self._flushing = anyio.CancelScope()
 
     async def run(self) -> CrawlResult:
@@ -126,10 +128,15 @@ class Crawl:
         return self._spec.level
 
     @property
-    def progress(self) -> tuple[int, int, int]:
-        """Listings with a verdict, listings under way or waiting, and records of the level so far."""
-        under_way = sum(len(queue.tasks) + len(queue.waiting) for queue in self._queues.values())
-        return len(self._verdicts.results), under_way + self._verdicts.undecided, self._records
+    def standing(self) -> Standing:
+        """Where it stands."""
+        queues, now_s = list(self._queues.values()), self._loop.time()
+        return standing(queues, self._verdicts, self._found, level=self._spec.level, now_s=now_s)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline."""
+        return max(0.0, self._scope.deadline - anyio.current_time())
 
     def _note_stop(self, why: StopReason, reason: str) -> None:
         """Take down why the crawl stops, and say so: what a region lacked when the deadline came is the cause."""
@@ -229,8 +236,7 @@ class Crawl:
     async def _fresh(self, queue: RegionQueue, task: ListingTask, names: list[str], *, records: list[bytes]) -> None:
         """Take in what no page held before; each is listed in its turn, whichever pass brought it to light."""
         self._discovery.named(queue, task.collection, task.within, names, is_open=True)
-        if task.collection is self._spec.level:
-            self._records += len(names)
+        self._found[task.collection] += len(names)
         await self._output.take(task, names, records)
 
     async def _lost(self, queue: RegionQueue, job: PageTask, failure: Failure | None) -> None:

@@ -72,7 +72,8 @@ class FailedTries:
     def answered(self, queue: RegionQueue) -> None:
         """Let the region's health know of an answer."""
         if queue.health.answered():
-            self._observe(RegionReleased(queue.region.code))
+            silent_s = self._now_s() - queue.health.failing_since_s
+            self._observe(RegionReleased(queue.region.code, silent_s))
 
     def failed(self, queue: RegionQueue, job: PageTask, error: RequestError) -> Failure | None:
         """Take in a failed try; return what its listing is told, or None: it is tried again, or the crawl stops."""

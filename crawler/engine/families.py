@@ -10,7 +10,7 @@ Costs: O(families that wait) where one begins or ends; there are a few for each 
 from __future__ import annotations
 
 from bisect import insort
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -67,9 +67,17 @@ class Families:
         self._waiting: list[Family] = []
         self._made = self._begun = 0
 
+    @property
+    def counts(self) -> Counter[Collection]:
+        """How many lists of each kind wait. O(families that wait)."""
+        counts = Counter(self._tops)
+        for family in self._waiting:
+            counts[family.collection] += len(family.names)
+        return counts
+
     def __len__(self) -> int:
         """Return how many lists wait. O(families that wait)."""
-        return len(self._tops) + sum(len(family.names) for family in self._waiting)
+        return self.counts.total()
 
     def __bool__(self) -> bool:
         return bool(self._tops or self._waiting)

@@ -80,9 +80,18 @@ class Listing:
         return len(self._passes)
 
     @property
-    def is_unanswered(self) -> bool:
-        """Whether no page of it has come yet."""
-        return not self._pages
+    def pages(self) -> int:
+        """How many have come, in all passes."""
+        return self._pages
+
+    @property
+    def pages_left(self) -> int | None:
+        """How many are still to come, as far as the gateway has told, with a second pass; None before the first."""
+        if not self._pages:
+            return None
+        current = self._current
+        is_looked_at_again = len(self._passes) == 1 and current.last > 1 and self._verify is not VerifyMode.NEVER
+        return max(0, current.last - current.received) + (current.last if is_looked_at_again else 0)
 
     @property
     def has_work(self) -> bool:

@@ -149,6 +149,16 @@ class Pass(Struct):
             self.is_past_end = True
 
     @property
+    def last(self) -> int:
+        """The last page that is to be expected."""
+        return max(self.expected, self.demanded) if self.end is None else self.end
+
+    @property
+    def received(self) -> int:
+        """How many pages came."""
+        return self.contiguous + len(self.ahead)
+
+    @property
     def is_closed(self) -> bool:
         """The chain of ``next`` was walked to its end without a hole."""
         return self.broken is None and self.has_reached_end

@@ -166,11 +166,13 @@ class CircuitBreaker:
     Attributes:
         is_held: the budget is empty.
         probe_at_s: when the next probe may go out, monotonic seconds, while it is held.
+        failing_since_s: when the first try failed after which nothing was answered any more, while it is held.
     """
 
     def __init__(self) -> None:
         self.is_held = False
         self.probe_at_s = 0.0
+        self.failing_since_s = 0.0
         self._tokens = BUDGET_BEFORE_FIRST_ANSWER
         self._has_answered = False
         self._unanswered = 0
@@ -201,6 +203,8 @@ class CircuitBreaker:
             asked_s: the gateway's Retry-After, already within bounds; no probe goes out before it is over.
         """
         self._tokens -= 1.0
+        if not self._unanswered:
+            self.failing_since_s = now_s
         self._unanswered += 1
         would_lose_page = tries + 1 >= MAX_TRIES and self._unanswered >= SILENT_TRIES
         begins = not self.is_held and (self._tokens <= 0.0 or would_lose_page)

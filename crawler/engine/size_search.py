@@ -54,7 +54,7 @@ class SizeSearch:
         return job if page is None else replace(job, page_size=listing.page_size, tries=0)
 
     def _is_on(self, tasks: Container[ListingTask]) -> bool:
-        return self._finder is not None and self._finder in tasks and self._finder.listing.is_unanswered
+        return self._finder is not None and self._finder in tasks and not self._finder.listing.pages
 
 
 def has_asked_for_less(job: PageTask) -> bool:

@@ -8,7 +8,7 @@ that what is gone may fail in other ways too, so is what kept failing.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Collection as Names
 
+    from crawler.core.collection import Collection
     from crawler.core.events import Observer
     from crawler.core.model import ListingResult
     from crawler.engine.scheduler import RegionQueue
@@ -37,20 +38,24 @@ class Verdicts:
     Attributes:
         results: how listings ended, in the order of their verdicts.
         beside: what only cost requests: lists that were read once more, and probes.
+        listed: how many lists of each kind have their verdict.
+        pages: how many pages they took.
     """
 
     def __init__(self, spec: CrawlSpec, observe: Observer, now_ms: Callable[[], int]) -> None:
         self.results: list[ListingResult] = []
         self.beside: list[ListingResult] = []
+        self.listed: Counter[Collection] = Counter()
+        self.pages: Counter[Collection] = Counter()
         self._observe = observe
         self._now_ms = now_ms
         self._expected_gaps = spec.expected_gaps
         self._suspects: defaultdict[tuple[str, tuple[str, ...]], list[ListingTask]] = defaultdict(list)
 
     @property
-    def undecided(self) -> int:
-        """How many lists answered 404 and have no verdict yet."""
-        return sum(map(len, self._suspects.values()))
+    def undecided(self) -> Counter[Collection]:
+        """How many lists of each kind answered 404 and have no verdict yet."""
+        return Counter(task.collection for tasks in self._suspects.values() for task in tasks)
 
     def is_undecided(self, region: str, within: tuple[str, ...]) -> bool:
         """Whether something answered 404 that the list within these names had named, and has no verdict yet."""
@@ -128,6 +133,8 @@ class Verdicts:
 
     def _note(self, result: ListingResult) -> ListingResult:
         self.results.append(result)
+        self.listed[result.collection] += 1
+        self.pages[result.collection] += result.pages
         is_expected = bool(result.within and self._expected_gaps.match(result.region, result.within[0]))
         told = (result.region, result.collection, result.within, result.verdict, result.reason, result.records)
         self._observe(ListingEnded(*told, is_expected=is_expected))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crawler.core.events import Event
     from crawler.engine.crawl import Crawl
     from crawler.jobs.events import JobEvent, Observer
+    from crawler.jobs.progress import Progress
     from crawler.settings.credentials import FoundKeys
     from crawler.settings.loading import Settings
 
@@ -29,7 +30,7 @@ def unobserved(event: Event | JobEvent, /) -> None:
     """Tell nobody."""
 
 
-def unattended(_crawl: Crawl) -> AbstractAsyncContextManager[None]:
+def unattended(_crawl: Crawl, _look: Callable[[], Progress]) -> AbstractAsyncContextManager[None]:
     """Let nothing go on beside a crawl."""
     return nullcontext()
 
@@ -41,13 +42,13 @@ class Caller:
     Attributes:
         find_keys: where keys come from.
         observe: is told of what happens.
-        beside: makes what goes on around a crawl, which it may `stop`.
+        beside: makes what goes on around a crawl, which it may `stop`, and look at where it stands.
         began_s: monotonic time from which the deadline counts.
     """
 
     find_keys: KeySource
     observe: Observer = unobserved
-    beside: Callable[[Crawl], AbstractAsyncContextManager[None]] = unattended
+    beside: Callable[[Crawl, Callable[[], Progress]], AbstractAsyncContextManager[None]] = unattended
     began_s: float = field(default_factory=time.monotonic)
 
     def ends_s(self, settings: Settings) -> float:

@@ -16,6 +16,7 @@ from crawler.engine.spec import StopReason
 from crawler.jobs.crawling import check_surroundings, crawl_spec, open_transport
 from crawler.jobs.list_result import list_result
 from crawler.jobs.naming import named_roots
+from crawler.jobs.progress import Meter, WatchedOutput, heartbeats
 from crawler.jobs.records import Record
 from crawler.settings.options import outside, parse_registry
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from crawler.engine.tasks import ListingTask
     from crawler.jobs.caller import Caller
     from crawler.jobs.list_result import ListResult
+    from crawler.jobs.progress import Progress
     from crawler.settings.loading import Settings
     from crawler.transport import Transport
 
@@ -46,6 +48,13 @@ class _Page(NamedTuple):
     within: tuple[str, ...]
     names: list[str]
     records: list[bytes]
+
+
+class _UnderWay(NamedTuple):
+    """A listing, and what says where it stands."""
+
+    crawl: Crawl
+    meter: Meter
 
 
 class _Pages:
@@ -85,7 +94,7 @@ class Client:
         self._caller = caller
         self._account = ""
         self._transport: Transport | None = None
-        self._under_way: dict[asyncio.Task[None], Crawl] = {}
+        self._under_way: dict[asyncio.Task[None], _UnderWay] = {}
         self._result: ListResult | None = None
 
     @property
@@ -98,6 +107,12 @@ class Client:
         if self._result is None:
             raise UsageError("nothing has been listed to its end yet")
         return self._result
+
+    @property
+    def progress(self) -> Progress | None:
+        """Where the listing stands that was begun last; None if none is under way."""
+        last = next(reversed(self._under_way.values()), None)
+        return None if last is None else last.meter.look()
 
     async def __aenter__(self) -> Self:
         """Find the keys, and be ready to send.
@@ -114,8 +129,8 @@ class Client:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for task, crawl in self._under_way.items():
-            _stops(crawl, task)
+        for task, listing in self._under_way.items():
+            _stops(listing.crawl, task)
         transport, self._transport = self._transport, None
         assert transport is not None
         with anyio.move_on_after(_LONGEST_END_S, shield=True):
@@ -189,8 +204,9 @@ class Client:
             raise UsageError("not connected: list within `async with crawler.connect(…) as client:`")
         spec = crawl_spec(settings, self._account, named, level=level)
         send, pages = anyio.create_memory_object_stream[_Page](MOST_PAGES)
-        crawl = Crawl(spec, self._transport, _Pages(send, level), self._caller.observe)
-        task = self._begin(crawl, send)
+        watched, transport = WatchedOutput(_Pages(send, level), "the reader"), self._transport
+        crawl = Crawl(spec, transport, watched, self._caller.observe)
+        task = self._begin(_UnderWay(crawl, Meter(crawl, lambda: transport.pace, watched)), send)
         try:
             async for page in pages:
                 for record in self._records(page):
@@ -202,15 +218,16 @@ class Client:
                     await task
             pages.close()
 
-    def _begin(self, crawl: Crawl, pages: ObjectSendStream[_Page]) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._run(crawl, pages))
-        self._under_way[task] = crawl
+    def _begin(self, listing: _UnderWay, pages: ObjectSendStream[_Page]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._run(listing, pages))
+        self._under_way[task] = listing
         task.add_done_callback(self._under_way.pop)
         return task
 
-    async def _run(self, crawl: Crawl, pages: ObjectSendStream[_Page]) -> None:
-        async with pages:
-            self._result = list_result(await crawl.run(), crawl.level)
+    async def _run(self, listing: _UnderWay, pages: ObjectSendStream[_Page]) -> None:
+        telling = heartbeats(self._settings.heartbeat, listing.meter.look, self._caller.observe)
+        async with pages, telling:
+            self._result = list_result(await listing.crawl.run(), listing.crawl.level)
 
     def _records(self, page: _Page) -> Iterator[Record]:
         for name, record in zip(page.names, page.records, strict=True):

@@ -13,6 +13,7 @@ from crawler.engine.crawl import Crawl
 from crawler.engine.page_size import LARGEST
 from crawler.engine.spec import CrawlSpec
 from crawler.jobs.events import ClientTaken, Warned
+from crawler.jobs.progress import Meter, WatchedOutput, heartbeats
 from crawler.settings.loading import CRAWL_OPTIONS, PRIVATE_OPTIONS
 from crawler.transport import Transport, check_files, find_proxy, open_clients
 from crawler.transport.gcra import RateLimits
@@ -72,17 +73,42 @@ def open_transport(settings: Settings, found: FoundKeys, observe: Observer) -> T
 
 
 async def crawl(
-    spec: CrawlSpec, output: Output, *, settings: Settings, found: FoundKeys, caller: Caller
+    spec: CrawlSpec,
+    output: Output,
+    *,
+    settings: Settings,
+    found: FoundKeys,
+    caller: Caller,
+    waits_for: str = "the reader",
 ) -> CrawlResult:
     """Crawl, until all is listed or the deadline comes, or what goes on beside it stops it.
+
+    Args:
+        spec: what to crawl.
+        output: where records go.
+        settings: how to crawl.
+        found: the keys.
+        caller: is told.
+        waits_for: whom the crawl waits for where the output takes nothing.
 
     Raises:
         OutputError: the output cannot be written.
     """
     async with open_transport(settings, found, caller.observe) as transport:
-        one = Crawl(replace(spec, deadline_s=caller.left_s(settings)), transport, output, caller.observe)
-        async with caller.beside(one):
-            return await one.run()
+        watched = WatchedOutput(output, waits_for)
+        one = Crawl(replace(spec, deadline_s=caller.left_s(settings)), transport, watched, caller.observe)
+        return await run_attended(one, Meter(one, lambda: transport.pace, watched), settings=settings, caller=caller)
+
+
+async def run_attended(one: Crawl, meter: Meter, *, settings: Settings, caller: Caller) -> CrawlResult:
+    """Run a crawl with what goes on beside it, and tell now and then where it stands.
+
+    Raises:
+        OutputError: the output cannot be written.
+    """
+    look = meter.look
+    async with caller.beside(one, look), heartbeats(settings.heartbeat, look, caller.observe):
+        return await one.run()
 
 
 def options_of(settings: Settings, more: Names[str] = ()) -> dict[str, object]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from crawler.core.collection import Collection
     from crawler.core.events import Event
     from crawler.engine.spec import CrawlResult
+    from crawler.jobs.progress import Progress
     from crawler.snapshot.manifest import Manifest, StoredFile, TakenOver
 
 
@@ -73,6 +74,18 @@ class NothingHad(Struct, frozen=True):
     reason: str | None
 
 
+class RunNamed(Struct, frozen=True):
+    """A run has its id; told once more where the gateway's clock gives it another one."""
+
+    id: str
+
+
+class Heartbeat(Struct, frozen=True):
+    """Where a run stands; told once in a while, as the settings have it."""
+
+    progress: Progress
+
+
 class RunEnded(Struct, frozen=True):
     """A run has its result, and what was to be written stands.
 
@@ -83,6 +96,9 @@ class RunEnded(Struct, frozen=True):
         level: what was listed.
         taken_over: what was copied from an earlier snapshot.
         output: where the lines are that were streamed.
+        path: of the snapshot that was published.
+        seconds: since the start, for which the deadline counts as well.
+        exit_code: what the command ends with.
     """
 
     result: CrawlResult
@@ -91,6 +107,16 @@ class RunEnded(Struct, frozen=True):
     level: Collection = IMAGES
     taken_over: TakenOver | None = None
     output: StoredFile | None = None
+    path: Path | None = None
+    seconds: float = 0.0
+    exit_code: int = 0
+
+    @property
+    def place(self) -> str | None:
+        """Where what was had is; None if it is nowhere."""
+        if self.output is not None:
+            return self.output.name
+        return None if self.path is None else str(self.path)
 
 
 class SnapshotPublished(Struct, frozen=True):
@@ -122,6 +148,8 @@ JobEvent = (
     | RunTakenUp
     | RunLeft
     | NothingHad
+    | RunNamed
+    | Heartbeat
     | RunEnded
     | SnapshotPublished
     | LatestSettled

@@ -29,7 +29,9 @@ async def crawl_rest(begun: Begun, caller: Caller) -> CrawlResult:
     """
     writer = SnapshotWriter(begun.run)
     try:
-        result = await crawl(_rest(begun), writer, settings=begun.settings, found=begun.found, caller=caller)
+        result = await crawl(
+            _rest(begun), writer, settings=begun.settings, found=begun.found, caller=caller, waits_for="the disk"
+        )
         if result.stop not in INTERRUPTIONS:
             await writer.end_the_rest(result.listed)
     finally:

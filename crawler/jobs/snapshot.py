@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,8 +14,8 @@ from crawler.core.text import iso, visible
 from crawler.jobs.afterwards import finish_earlier, retain, settle
 from crawler.jobs.beginning import Order, take_up_or_begin
 from crawler.jobs.crawling import check_surroundings
-from crawler.jobs.ends import INTERRUPTIONS
-from crawler.jobs.events import LatestSettled, NothingHad, RunEnded, RunLeft, SnapshotPublished, Told, Warned
+from crawler.jobs.ends import INTERRUPTIONS, code_of
+from crawler.jobs.events import LatestSettled, NothingHad, RunEnded, RunLeft, RunNamed, SnapshotPublished, Told, Warned
 from crawler.jobs.expectations import tell_of_patterns
 from crawler.jobs.made_before import made_as
 from crawler.jobs.publication import describe, publish_run
@@ -99,9 +100,13 @@ def _find_out(folder: Path, observe: Observer) -> None:
 async def _go_through(begun: Begun, caller: Caller) -> SnapshotResult:
     """Crawl, and publish what was had, or leave it to be taken up."""
     run, clock = begun.run, RunClock()
+    name = run.header.id
+    caller.observe(RunNamed(name))
     result = await crawl_rest(begun, caller)
     clock.learn(result)
     clock.name_rightly(run)
+    if run.header.id != name:
+        caller.observe(RunNamed(run.header.id))
     if result.stop in INTERRUPTIONS:
         _leave(begun, caller.observe)
     elif result.stop is not None and not has_anything(run):
@@ -111,7 +116,7 @@ async def _go_through(begun: Begun, caller: Caller) -> SnapshotResult:
     else:
         return await _publish(begun, clock, of_all_sessions(begun, result), caller=caller)
     made = describe(begun, clock, result)
-    _tell(begun, result, made, observe=caller.observe)
+    _tell(begun, result, made, caller=caller)
     _summarize(begun.settings, made, result.stop, caller=caller)
     return result_of(made, None, result.stop)
 
@@ -128,8 +133,8 @@ def _leave(begun: Begun, observe: Observer) -> None:
 
 async def _publish(begun: Begun, clock: RunClock, result: CrawlResult, *, caller: Caller) -> SnapshotResult:
     made = await anyio.to_thread.run_sync(publish_run, begun, clock, result)
-    _tell(begun, result, made, observe=caller.observe)
     path = begun.run.path.parent / made.run.id
+    _tell(begun, result, made, caller=caller, path=path)
     await anyio.to_thread.run_sync(partial(_finish, begun, clock, made, caller=caller))
     return result_of(made, path, result.stop)
 
@@ -146,10 +151,13 @@ def _finish(begun: Begun, clock: RunClock, made: Manifest, *, caller: Caller) ->
     retain(folder, settings, made=made.run.id, clock=clock.of_ages(), observe=observe)
 
 
-def _tell(begun: Begun, result: CrawlResult, made: Manifest, *, observe: Observer) -> None:
-    tell_of_patterns(begun.settings, result, observe)
+def _tell(begun: Begun, result: CrawlResult, made: Manifest, *, caller: Caller, path: Path | None = None) -> None:
+    tell_of_patterns(begun.settings, result, caller.observe)
     regions = tuple(region.code for region in begun.settings.region)
-    observe(RunEnded(result, lambda: made, regions, begun.level, made.run.taken_over))
+    taken, seconds = made.run.taken_over, time.monotonic() - caller.began_s
+    code = code_of(result.stop, is_complete=made.verdict == "complete")
+    ended = RunEnded(result, lambda: made, regions, begun.level, taken, path=path, seconds=seconds, exit_code=code)
+    caller.observe(ended)
 
 
 def _summarize(settings: Settings, made: Manifest, stop: StopReason | None, *, caller: Caller) -> None:

@@ -11,8 +11,8 @@ from crawler.api.records import lines
 from crawler.core.errors import UsageError
 from crawler.core.text import iso, writable
 from crawler.jobs.crawling import crawl, crawl_spec, options_of
-from crawler.jobs.ends import INTERRUPTIONS
-from crawler.jobs.events import OutputKept, RunEnded
+from crawler.jobs.ends import INTERRUPTIONS, exit_code
+from crawler.jobs.events import OutputKept, RunEnded, RunNamed
 from crawler.jobs.expectations import tell_of_patterns
 from crawler.jobs.naming import named_roots
 from crawler.jobs.summary import is_complete, manifest, run_id
@@ -67,6 +67,7 @@ async def stream(settings: Settings, caller: Caller, level: Collection) -> Crawl
     found = await caller.keys(settings)
     _check_summary(settings)
     started_ms = int(time.time() * 1000)
+    caller.observe(RunNamed(run_id(started_ms)))
     spec = crawl_spec(settings, found.account, roots, level=level)
     result, file = await _crawl_to_sink(spec, settings=settings, found=found, caller=caller)
 
@@ -83,7 +84,10 @@ async def stream(settings: Settings, caller: Caller, level: Collection) -> Crawl
     if level is not REGISTRIES:
         tell_of_patterns(settings, result, caller.observe)
     regions = tuple(region.code for region in spec.regions)
-    caller.observe(RunEnded(result, described, regions, level, output=file))
+    seconds = time.monotonic() - caller.began_s
+    caller.observe(
+        RunEnded(result, described, regions, level, output=file, seconds=seconds, exit_code=exit_code(result))
+    )
     if settings.summary is not None:
         patience_s = summary_patience_s(result.stop, caller.left_s(settings))
         write_file(settings.summary, dump(described()), patience_s=patience_s)

@@ -29,6 +29,7 @@ from crawler.settings.options import (
     parse_account,
     parse_duration,
     parse_file,
+    parse_heartbeat,
     parse_page_size,
     parse_rate,
     parse_switch,
@@ -75,6 +76,7 @@ class Settings:
         rate: requests a second over all regions; infinity is unlimited.
         region_rate: the same for each region.
         deadline: seconds from the start.
+        heartbeat: seconds; 0 is never.
         level: name of the collection that a snapshot goes down to.
         resume_within: seconds, by this machine's clock.
         given: names of the keys that somebody set, wherever; the others have their defaults.
@@ -171,6 +173,7 @@ class Settings:
     log_format: str = _option(
         "text", Option(one_of("text", "json"), "Form of the log on standard error.", "text", "text|json")
     )
+    heartbeat: float = _option(60.0, Option(parse_heartbeat, "How often to log how far it is; off.", "1m", "DURATION"))
     verbose: int = _option(
         0, Option(whole_number(0, 2), "Log more; twice for still more.", "0", None, "-v", (int,), Arity.COUNT)
     )

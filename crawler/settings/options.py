@@ -237,6 +237,11 @@ def parse_duration(text: str) -> float:
     return float(total_s)
 
 
+def parse_heartbeat(text: str) -> float:
+    """Return seconds as `parse_duration` does; 0 for ``off`` and ``0``."""
+    return 0.0 if text in ("off", "0") else parse_duration(text)
+
+
 def parse_registry(text: str) -> str:
     """Return ``name`` or ``region/name``; whether there is such a region is for the caller to see."""
     try:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from crawler.core.model import PageRequest
     from crawler.settings.credentials import Credentials
     from crawler.transport.clients import HttpClient
+    from crawler.transport.gcra import Pace
     from crawler.transport.rate_limiter import RateLimiter
 
 log = logging.getLogger("ncrawl")
@@ -94,6 +95,11 @@ class Transport:
     def clock_offset_s(self) -> float:
         """How far the gateway's clock was found to be ahead of ours; 0 if nobody had reason to look."""
         return self._clock.offset_s
+
+    @property
+    def pace(self) -> Pace:
+        """How fast requests may go, and how many have gone."""
+        return self._rate_limiter.pace
 
     def clock_explains(self, error: GatewayError) -> bool:
         """Whether a refused signature was the clock's fault; from then on requests are signed with the gateway's."""

@@ -11,6 +11,7 @@ written, and counts that: it keeps what was promised on the wire.
 from __future__ import annotations
 
 from math import inf
+from typing import NamedTuple
 
 BURST_S = 0.1
 """The burst is what the rate allows in this time, and at least one request."""
@@ -47,6 +48,24 @@ class Limit:
         """The rate as of the last request or refusal."""
         return self._rate
 
+    def rate_at(self, now_s: float) -> float:
+        """Return the rate that holds at ``now_s``; changes nothing."""
+        if self._rate >= self._ceiling:
+            return self._rate
+        since_s = now_s - self._rate_at
+        if self._ceiling < inf:
+            return min(self._ceiling, self._rate + self._ceiling / CLIMB_S * since_s)
+        grown: float = self._rate * UNLIMITED_GROWTH_PER_S ** min(since_s, CLIMB_S)
+        return grown
+
+    def is_slowed(self, now_s: float) -> bool:
+        """Whether a refusal has slowed requests down and still does; without a ceiling it is soon forgotten."""
+        return self.rate_at(now_s) < self._ceiling and now_s - self._refused_at < CLIMB_S
+
+    def paused_s(self, now_s: float) -> float:
+        """Return for how long nothing may start at all, because a refusal asked for it."""
+        return max(0.0, self._not_before - now_s)
+
     def earliest(self, now_s: float) -> float:
         """Return the time at which the next request may start; it may start now if that is not after ``now_s``."""
         self._climb(now_s)
@@ -76,14 +95,8 @@ class Limit:
         return max(BURST_S - 1 / self._rate, 0.0)
 
     def _climb(self, now_s: float) -> None:
-        if self._rate >= self._ceiling:
-            return
-        since_s = now_s - self._rate_at
-        if self._ceiling < inf:
-            self._rate = min(self._ceiling, self._rate + self._ceiling / CLIMB_S * since_s)
-        else:
-            self._rate *= UNLIMITED_GROWTH_PER_S ** min(since_s, CLIMB_S)
-        self._rate_at = now_s
+        if self._rate < self._ceiling:
+            self._rate, self._rate_at = self.rate_at(now_s), now_s
 
     def _count(self, now_s: float) -> None:
         """Keep the requests of this second and of the one before: what "half" means when there is no limit."""
@@ -114,6 +127,22 @@ class Gate:
         return wait_s
 
 
+class Pace(NamedTuple):
+    """How fast requests may go, as of a moment.
+
+    Attributes:
+        requests: how many have passed.
+        allowed_per_s: over all regions; infinity if nothing limits them.
+        throttled: what was throttled lately, and the rate that goes to it: regions, or ``""`` for all of them.
+        paused_s: for how long nothing goes to what was throttled.
+    """
+
+    requests: int
+    allowed_per_s: float
+    throttled: dict[str, float]
+    paused_s: float
+
+
 class RateLimits:
     """One limit for the account over all regions, and one for each region beneath it.
 
@@ -122,6 +151,7 @@ class RateLimits:
 
     Attributes:
         is_limited: there is a rate to be kept.
+        requests: how many were counted.
     """
 
     def __init__(
@@ -134,6 +164,7 @@ class RateLimits:
         self._gate = Gate(account_per_s)
         self._gates = {region: Gate(region_per_s) for region in regions if region_per_s < inf}
         self.is_limited = min(account_per_s, region_per_s) < inf
+        self.requests = 0
 
     def earliest(self, region: str, now_s: float) -> float:
         """Return the time at which the next request to ``region`` may start."""
@@ -142,6 +173,7 @@ class RateLimits:
 
     def take(self, region: str, now_s: float) -> None:
         """Count a request to ``region``."""
+        self.requests += 1
         self._account.take(now_s)
         if region in self._regions:
             self._regions[region].take(now_s)
@@ -161,3 +193,14 @@ class RateLimits:
         limit = self._regions[region] if self._has_own_hosts else self._account
         limit.refuse(now_s, pause_s)
         return limit.rate_per_s
+
+    def pace(self, now_s: float) -> Pace:
+        """Return how fast requests may go at ``now_s``; changes nothing."""
+        slowed = {place: one for place, one in {"": self._account, **self._regions}.items() if one.is_slowed(now_s)}
+        of_regions = sum(one.rate_at(now_s) for one in self._regions.values()) if self._regions else inf
+        return Pace(
+            self.requests,
+            allowed_per_s=min(self._account.rate_at(now_s), of_regions),
+            throttled={place: one.rate_at(now_s) for place, one in slowed.items()},
+            paused_s=min((one.paused_s(now_s) for one in slowed.values()), default=0.0),
+        )

@@ -13,7 +13,7 @@ from crawler.core.errors import NotSentError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from crawler.transport.gcra import RateLimits
+    from crawler.transport.gcra import Pace, RateLimits
 
 
 class RateLimiter:
@@ -29,6 +29,11 @@ class RateLimiter:
         self._now_s = self._loop.time if isinstance(self._loop, asyncio.BaseEventLoop) else time.monotonic
         self._queues: dict[str, deque[asyncio.Future[None]]] = {region: deque() for region in regions}
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def pace(self) -> Pace:
+        """How fast requests may go, and how many have gone."""
+        return self._pace.pace(self._loop.time())
 
     async def enter(self, region: str) -> None:
         """Wait until one more request to ``region`` may start.

@@ -16,7 +16,9 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 import pytest
-from cli.test_cli import COMMAND, PACE, Program, lines_of
+from cli.test_cli import PACE, lines_of
+from support.log_lines import unstamped
+from support.program import COMMAND, Program
 from support.streams import KINDS, drained, read_all, stream, unread
 
 from crawler.emulation import Emulator, EmulatorOptions
@@ -60,7 +62,7 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
     async with asyncio.timeout(LONGEST_S):
         _, err = await process.communicate()
     assert process.returncode is not None
-    return process.returncode, (err or b"").decode()
+    return process.returncode, unstamped((err or b"").decode())
 
 
 async def until_signals_count(process: asyncio.subprocess.Process, number: int = signal.SIGTERM) -> None:
@@ -177,7 +179,7 @@ async def test_reader_of_standard_error_that_comes_late(program: Program, kind: 
         assert await asyncio.wait_for(process.stdout.readline(), LONGEST_S)
         told = asyncio.create_task(asyncio.to_thread(read_all, ours))
         code, _ = await ended(process)
-        said = (await told).lstrip(b"\0").decode()
+        said = unstamped((await told).lstrip(b"\0").decode())
     assert code == 0
     assert said.count("complete, ") == 18 + 3
     table = [line.split()[0] for line in said.rstrip().splitlines()[-6:-1]]

@@ -5,16 +5,31 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import msgspec
 import pytest
 from support.lists import list_of
+from support.standing import STANDING
 
 from crawler.api.collections import IMAGES, TAGS
-from crawler.cli.logs import complain, configure_logging, log_event, say, tell_end
-from crawler.core.events import Event, FieldOverridden, ListingEnded, RunStopped, Throttled, TryFailed
+from crawler.cli.logs import complain, configure_logging, log_event, name_run, say, tell_end, tell_standing
+from crawler.core.events import (
+    Event,
+    FieldOverridden,
+    ListingEnded,
+    RegionReleased,
+    RunStopped,
+    Throttled,
+    TryFailed,
+)
 from crawler.core.model import Verdict
-from crawler.engine.spec import StopReason
+from crawler.engine.spec import CrawlResult, StopReason
+from crawler.engine.standing import Proving
+from crawler.jobs.events import RunEnded
+from crawler.jobs.progress import Throttled as Throttling
 from crawler.settings.loading import Settings
 from crawler.snapshot.manifest import Manifest, Run, Tool
 from crawler.snapshot.totals import Totals, VerdictCounts
@@ -22,6 +37,7 @@ from crawler.snapshot.totals import Totals, VerdictCounts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+RESULT = CrawlResult([], [], None, None, rate_per_s=float("inf"))
 HOSTILE = "\x1b[2J\u202eeno\r\nncrawl: error: forged\x00"
 EVENTS: list[Event] = [
     TryFailed("kr", *list_of("team-a"), 2, "500/900 Unexpected Error", 1.25),
@@ -40,10 +56,10 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     log = logging.getLogger("ncrawl")
     before = log.handlers, log.propagate, log.level
 
-    def collect(act: Callable[[], object], **settings: Any) -> str:
+    def collect(act: Callable[[], object], *, is_of_run: bool = False, **settings: Any) -> str:
         stream = io.StringIO()
         monkeypatch.setattr("sys.stderr", stream)
-        configure_logging(Settings(**settings))
+        configure_logging(Settings(**settings), is_of_run=is_of_run)
         act()
         return stream.getvalue()
 
@@ -152,6 +168,7 @@ def test_every_event_can_be_told(logged: Callable[..., str]) -> None:
                 "page": 1,
                 "rate_per_s": 1.0,
                 "skew_s": 2.0,
+                "silent_s": 62.0,
                 "records": 0,
                 "collection": IMAGES,
                 "within": ("a",),
@@ -177,12 +194,14 @@ def test_end_of_a_run(logged: Callable[..., str], verdict: Any, level: str) -> N
         regions=(),
     )
     as_json = Settings(log_format="json")
-    line = json.loads(logged(lambda: tell_end(as_json, whole, "a table"), log_format="json"))
+    ended = RunEnded(RESULT, lambda: whole, (), path=Path("/snaps/x"), seconds=12.3456, exit_code=3)
+    line = json.loads(logged(lambda: tell_end(as_json, ended, "a table"), log_format="json"))
     assert (line["event"], line["level"], line["message"]) == ("RunEnded", level, f"{verdict}, 1,500 images")
+    assert (line["seconds"], line["exit_code"], line["output"]) == (12.346, 3, "/snaps/x")
     assert line["totals"]["registries"]["complete"] == 2
-    assert logged(lambda: tell_end(Settings(), whole, "a table")) == "a table\n"
+    assert logged(lambda: tell_end(Settings(), ended, "a table")) == "a table\n"
     for quiet in (Settings(log_format="json", quiet=True), Settings(quiet=True)):
-        assert logged(lambda quiet=quiet: tell_end(quiet, whole, "a table")) == ""
+        assert logged(lambda quiet=quiet: tell_end(quiet, ended, "a table")) == ""
 
 
 def test_what_is_said_to_people_is_lines_of_json_too(logged: Callable[..., str]) -> None:
@@ -209,3 +228,39 @@ def test_complaints(logged: Callable[..., str]) -> None:
         ("error", "one"),
         ("error", "two"),
     ]
+
+
+def test_what_answers_again_says_how_long_it_did_not(logged: Callable[..., str]) -> None:
+    """In words, and in seconds for a collector."""
+    event = RegionReleased("jpn", 62.3)
+    assert logged(lambda: log_event(event)) == "ncrawl: warning: jpn answers again, after 62 s\n"
+    assert json.loads(logged(lambda: log_event(event), log_format="json"))["silent_s"] == 62.3
+
+
+def test_lines_of_a_run(logged: Callable[..., str]) -> None:
+    """Where it is no terminal's each line of a run's log has the time, and the run as soon as it has an id."""
+
+    def act() -> None:
+        log_event(RunStopped("why"))
+        name_run("20261126T020000Z")
+        log_event(RunStopped("why"))
+        say(Settings(), "a table\n\nof two lines")
+        complain("sorry")
+
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
+    words = ("ncrawl: warning: stopping: why", "a table", "of two lines", "ncrawl: sorry")
+    of_run = "".join(f"{stamp}20261126T020000Z {word}\n" for word in words)
+    assert re.fullmatch(f"{stamp}- {words[0]}\n{of_run}", logged(act, is_of_run=True))
+    lines = [json.loads(one) for one in logged(act, is_of_run=True, log_format="json").splitlines()[:2]]
+    assert [one.get("run") for one in lines] == [None, "20261126T020000Z"]
+
+
+def test_names_in_a_heartbeat_are_safe(logged: Callable[..., str]) -> None:
+    """No image's name steers who reads the log, as text or JSON."""
+    now = msgspec.structs.replace(STANDING, proving=Proving(HOSTILE, 2), throttled=(Throttling("kr", 4.3),))
+    for log_format in ("text", "json"):
+        settings = Settings(log_format=log_format)
+        text = logged(lambda settings=settings: tell_standing(settings, now), log_format=log_format)
+        assert text[:-1].isprintable()
+    told = json.loads(text)
+    assert (told["event"], told["level"], told["throttled"][0]["rate_per_s"]) == ("Heartbeat", "info", 4.3)

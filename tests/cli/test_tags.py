@@ -7,7 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from cli.test_cli import ALL, PACE, Done, Program
+from cli.test_cli import ALL, PACE
+from support.program import Done, Program
 from support.raw_server import RawServer, answer, refusal
 from support.tree import DENIED, NOT_FOUND, Tree, tree
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import pytest
+from support.standing import STANDING
 
 from crawler.cli.logs import configure_logging
 from crawler.cli.telling import teller
@@ -49,6 +50,8 @@ TOLD: list[tuple[events.JobEvent, str]] = [
         "ncrawl: warning: out is not replaced; what was had is in out.partial\n",
     ),
     (events.RunTakenUp("X", 3), "ncrawl: warning: resuming the run of X: 3 listings are finished\n"),
+    (events.RunNamed(FOLDER.name), ""),
+    (events.Heartbeat(STANDING), "ncrawl: info: 1 of 2 registries, 3 images, 4 requests/s\n"),
     (events.RunLeft(FOLDER), "ncrawl: warning: unfinished: do so and so\n"),
     (events.NothingHad("why"), "ncrawl: error: nothing was had, so no snapshot is published: why\n"),
     (events.SnapshotPublished(FOLDER), f"{FOLDER} is published; what follows changes no exit code\n"),

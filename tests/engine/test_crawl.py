@@ -272,13 +272,16 @@ async def test_output_goes_on_while_the_crawl_runs() -> None:
 
 
 async def test_progress_is_told() -> None:
-    """What a terminal shows: listings with a verdict, those still open, images."""
+    """What a terminal shows: registries that are done of those that are known, images."""
     seen = []
     async with Emulator(EmulatorOptions(registries=3, images=100)) as emulator:
-        await crawl_emulator(emulator, watch=lambda crawl, _event: seen.append(crawl.progress))
-    listings = (1 + 3) * len(CODES)
-    assert seen[-1] == (listings, 0, 100)
-    assert all(done + left <= listings for done, left, _ in seen)
+        await crawl_emulator(emulator, watch=lambda crawl, _event: seen.append(crawl.standing))
+    registries, images = seen[-1].amounts
+    assert (registries.what, registries.done, registries.known) == ("registries", 3 * len(CODES), 3 * len(CODES))
+    assert (images.what, images.done, images.known) == ("images", 100, None)
+    assert seen[-1].is_discovered
+    assert seen[-1].pages_left == 0
+    assert all(one.amounts[0].done <= (one.amounts[0].known or 0) <= 3 * len(CODES) for one in seen)
 
 
 # --- faults ------------------------------------------------------------------------------------------------------

@@ -314,6 +314,18 @@ def test_probes_come_at_growing_and_bounded_pauses(chances: list[float]) -> None
         assert health.is_held
 
 
+def test_since_when_nothing_was_answered() -> None:
+    """From the first try that failed after the last answer, not from the moment at which the region was held."""
+    health = CircuitBreaker()
+    health.failed(10.0, 0.0)
+    health.answered()
+    fail_until_held(health, now_s=20.0, chance=0.0)
+    health.failed(30.0, 0.0, is_probe=True)
+    assert health.failing_since_s == 20.0
+    assert health.answered()
+    assert health.failing_since_s == 20.0
+
+
 def hold(health: CircuitBreaker, chance: float) -> list[float]:
     """Let a region fail until it is held, and then each probe; return the pauses before the first six probes."""
     now_s, pauses = 50.0, list[float]()

@@ -21,6 +21,7 @@ import pytest
 from faults import misdeeds
 from faults.proxy import Proxy
 from faults.server import ACCESS_KEY, REGIONS, SECRET_KEY, Gateway, World, image, now_s
+from support.log_lines import unstamped
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -58,7 +59,7 @@ async def finish(process: Process) -> tuple[int, bytes, str]:
     async with asyncio.timeout(60):
         out, err = await process.communicate()
     assert process.returncode is not None
-    return process.returncode, out, err.decode()
+    return process.returncode, out, unstamped(err.decode())
 
 
 def everything(world: World) -> set[bytes]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from support.log_lines import unstamped
 from support.night import CODES, ROOT, TOO_LARGE, Night, a_night, a_night_here, checked, data_of, path_of, tree_of
 from support.snapshot_maker import IMAGES, REGISTRIES, make_snapshot, unpack
 
@@ -976,7 +977,7 @@ def test_quiet_names_what_a_bad_night_lacks(
         (name,) = night.names()
         lacking = f"{len(CODES)} of {4 * len(CODES)} registries"
         told = f"{night.folder / name} is incomplete: {lacking}; its manifest.json says what is missing"
-        *named, last = capsys.readouterr().err.splitlines()
+        *named, last = unstamped(capsys.readouterr().err).splitlines()
     assert last == f"ncrawl: error: {told}"
     assert [line.partition(": denied: ")[2] for line in named] == ["401/210 Permission Denied"] * len(CODES)
 

@@ -143,8 +143,8 @@ LEFT_OVER = "remains after a resumed run"
 LOST = "published snapshots lost with the power"
 WORDS = {
     0: "",
-    74: r"^ncrawl: cannot write /.*: .*$",
-    143: r"^ncrawl: warning: (stopping: )?stopped by SIGTERM",
+    74: r"^(\S+Z \S+ )?ncrawl: cannot write /.*: .*$",
+    143: r"^(\S+Z \S+ )?ncrawl: warning: (stopping: )?stopped by SIGTERM",
 }
 KINDS = (REFETCHED, DAMAGED, HALF, DIFFERING, MISLED, LEFT_OVER, LOST)
 

@@ -93,7 +93,7 @@ async def test_an_account_that_fails_costs_its_own_data_only(shell: Shell) -> No
     assert [name for name in NAMES if (shell.home / "nights" / name / "latest").exists()] == ["acme", "globex"]
 
 
-@pytest.mark.parametrize("command", ["images", "registries", "snapshot .", "doctor"])
+@pytest.mark.parametrize("command", ["images", "registries", "snapshot .", "plan", "doctor"])
 async def test_none_is_picked(shell: Shell, command: str) -> None:
     """Whatever signs requests says which there are, and ends with 2; nothing was requested or written."""
     code, out, err = await run(shell, f"ncrawl {command} --accounts accounts.toml")

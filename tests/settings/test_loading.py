@@ -134,6 +134,7 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
         "metrics_file": "m.prom",
         "ping": "https://hc.example/x?y=1",
         "log_format": "json",
+        "heartbeat": "30s",
         "verbose": 2,
         "quiet": False,
         "level": "tags",
@@ -158,7 +159,7 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
         "p", "a.b_c-1", None, "gov", "v2", ("https://[::1]:8443",), True, True,
         (GOV.regions[1], GOV.regions[0]), ("a", "kr/b"), "-",
         ("kr/old-*", "tmp"), ("*/broken",), "o.gz", 0.5, 7.0, 1, 97, VerifyMode.ALWAYS, 5400.0,
-        "s.json", "m.prom", "https://hc.example/x?y=1", "json", 2, False, "tags", "zstd", "2.5%", True, 7200.0,
+        "s.json", "m.prom", "https://hc.example/x?y=1", "json", 30.0, 2, False, "tags", "zstd", "2.5%", True, 7200.0,
         "latest", 30, 90,
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.log_lines import unstamped
 
 from crawler.core.errors import ConfigurationError
 from crawler.settings.loading import Settings, load_settings
@@ -176,7 +177,9 @@ def as_anybody(arguments: list[str], *, cwd: Path, **environ: str) -> subprocess
             pytest.skip("not run: root may read everything, and setpriv is not here")
         command = ["setpriv", f"--bounding-set={ROOTS_EYES}", f"--inh-caps={ROOTS_EYES}", *command]
     variables = {"PATH": os.environ["PATH"], "NCLOUD_METADATA_ENDPOINT": "http://127.0.0.1:1"} | environ
-    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False, cwd=cwd)
+    answer = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, cwd=cwd)
+    answer.stderr = unstamped(answer.stderr)
+    return answer
 
 
 def test_what_may_not_be_read_and_need_not_be_there(foreign_home: Path) -> None:

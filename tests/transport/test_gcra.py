@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crawler.transport.gcra import CLIMB_S, LONGEST_PAUSE_S, SLOWEST_PER_S, Limit, RateLimits
+from crawler.transport.gcra import CLIMB_S, LONGEST_PAUSE_S, SLOWEST_PER_S, Limit, Pace, RateLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -323,3 +323,47 @@ def test_a_refusal_slows_its_host_only_where_each_region_has_one(each: float) ->
     assert pace.earliest("sgn", 0.0) <= 0
     sent = crawl_regions(RateLimits(40.0, each, ["kr", "sgn"], has_own_hosts=True), ["kr", "sgn"], 20.0)
     assert worst_excess(sorted(chain(*sent.values())), 40.0) <= burst(40.0) + EPSILON
+
+
+@given(
+    refusals=st.lists(st.floats(0, 200), max_size=20),
+    looks=st.lists(st.floats(0, 300), max_size=20),
+    ceiling=st.sampled_from([5.0, 50.0, inf]),
+)
+def test_looking_changes_nothing(refusals: list[float], looks: list[float], ceiling: float) -> None:
+    """How often somebody looks at the pace makes no request earlier or later."""
+    watched, alone = (RateLimits(ceiling, inf, ["kr"]) for _ in range(2))
+    for at_s, is_look in sorted([*((at_s, False) for at_s in refusals), *((at_s, True) for at_s in looks)]):
+        if is_look:
+            watched.pace(at_s)
+        else:
+            assert watched.refuse("kr", at_s) == alone.refuse("kr", at_s)
+    assert watched.earliest("kr", 300.0) == alone.earliest("kr", 300.0)
+    assert watched.pace(300.0) == alone.pace(300.0)
+
+
+def test_pace() -> None:
+    """Requests are counted; what is throttled is named until it has climbed back, with its pause."""
+    limits = RateLimits(50.0, 20.0, ["kr", "sgn"])
+    limits.take("kr", 0.0)
+    assert limits.pace(0.0) == Pace(1, 40.0, {}, 0.0)
+    limits.refuse("kr", 1.0, 3.0)
+    slowed = limits.pace(2.0)
+    assert (slowed.throttled, slowed.paused_s) == ({"": slowed.allowed_per_s}, 2.0)
+    assert slowed.allowed_per_s == pytest.approx(25 + 50 / 60)
+    assert limits.pace(70.0) == Pace(1, 40.0, {}, 0.0)
+
+
+def test_pace_of_hosts() -> None:
+    """Where each region has a host of its own, only that which refused is named."""
+    limits = RateLimits(50.0, inf, ["kr", "sgn"], has_own_hosts=True)
+    limits.refuse("sgn", 1.0)
+    assert limits.pace(1.0) == Pace(0, 50.0, {"sgn": 10.0}, 0.0)
+
+
+def test_without_a_ceiling_a_refusal_is_forgotten() -> None:
+    """The rate climbs for ever; after a minute nobody needs to know."""
+    limits = RateLimits(inf, inf, ["kr"])
+    limits.refuse("kr", 0.0)
+    assert list(limits.pace(59.0).throttled) == [""]
+    assert limits.pace(61.0).throttled == {}

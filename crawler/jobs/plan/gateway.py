@@ -14,10 +14,11 @@ from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.core.events import ListingEnded
 from crawler.core.model import VerifyMode
 from crawler.engine.crawl import Crawl
-from crawler.jobs.crawling import crawl_spec, open_transport
+from crawler.jobs.crawling import crawl_spec, open_transport, run_attended
 from crawler.jobs.plan.costs import Held, PageSizes
 from crawler.jobs.plan.facts import Facts, RegionFacts
 from crawler.jobs.plan.first_pages import FirstPages, OnePageEach, Sizes
+from crawler.jobs.progress import Meter, WatchedOutput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,11 +56,12 @@ async def from_gateway(settings: Settings, roots: list[Root] | None, level: Coll
     once = replace(spec, dialect=OnePageEach(spec.dialect), verify=VerifyMode.NEVER, deadline_s=caller.left_s(settings))
     async with open_transport(settings, found, caller.observe) as transport:
         seen, sizes = FirstPages(transport, spec.dialect), Sizes()
+        watched = WatchedOutput(sizes, "nobody")
         crawl = Crawl(
-            replace(once, deadline_s=caller.left_s(settings)), seen, sizes, lambda event: _pass_on(event, caller)
+            replace(once, deadline_s=caller.left_s(settings)), seen, watched, lambda event: _pass_on(event, caller)
         )
-        async with caller.beside(crawl):
-            result = await crawl.run()
+        meter = Meter(crawl, lambda: transport.pace, watched)
+        result = await run_attended(crawl, meter, settings=settings, caller=caller)
     regions = {region.code: _facts(region.code, spec, result, seen=seen, sizes=sizes) for region in spec.regions}
     source = f"{sum(one.requests for one in result.everything):,} requests to the gateway"
     return Asked(Facts(basis="gateway", regions=regions, source=source, notes=_notes(regions)), result.stop)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sphinx.util.docutils import SphinxDirective
 
-from crawler.settings.loading import OPTIONS, SNAPSHOT_OPTIONS
 from crawler.settings.options import Arity, Option, option_of
+from crawler.settings.table import OPTIONS, SNAPSHOT_OPTIONS
 
 if TYPE_CHECKING:
     from docutils import nodes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -33,6 +34,12 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
     if not loops or "on_both_loops" in item.keywords:
         loops["asyncio"] = asyncio.new_event_loop
     return loops
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log() -> None:
+    """Forget what an earlier test's run, in this very process, said of itself: a process has one run."""
+    logging.getLogger("ncrawl").handlers.clear()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -126,7 +126,7 @@ def _complain(text: str, arguments: list[str] | None) -> None:
     from crawler.cli.logs import complain, configure_logging  # noqa: PLC0415 - `--version` should not wait for it
 
     if _wants_json(arguments):
-        from crawler.settings.loading import Settings  # noqa: PLC0415 - likewise
+        from crawler.settings.table import Settings  # noqa: PLC0415 - likewise
 
         configure_logging(Settings(log_format="json"))
     complain(text)

@@ -10,7 +10,7 @@ from crawler.core.text import visible
 if TYPE_CHECKING:
     from crawler.engine.spec import CrawlResult
     from crawler.settings.credentials import FoundKeys
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 log = logging.getLogger("ncrawl")
 

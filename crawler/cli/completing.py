@@ -94,8 +94,8 @@ def _complete_profile(_ctx: click.Context, _parameter: click.Parameter, incomple
 def _complete_account(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the accounts of the file that is named."""
     from crawler.settings.accounts import read_accounts  # noqa: PLC0415 - `--help` should not wait for it
-    from crawler.settings.loading import OPTIONS  # noqa: PLC0415 - likewise
     from crawler.settings.sources import Notes  # noqa: PLC0415 - likewise
+    from crawler.settings.table import OPTIONS  # noqa: PLC0415 - likewise
 
     path = ctx.params.get("accounts") or os.environ.get(variable_of("accounts"))
     if not path:

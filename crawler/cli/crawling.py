@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from crawler.engine.crawl import Crawl
     from crawler.jobs.caller import KeySource
     from crawler.jobs.progress import Progress
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 
 def crawl_command(settings: Settings, level: Collection) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from crawler.cli.options import GroupedCommand, crawl_options, settings_from
-from crawler.settings.loading import Settings
+from crawler.settings.table import Settings
 
 OPTIONS = ("output", "summary", "concurrency", "page_size", "verify", "log_format", "verbose", "quiet")
 FILE = "demo.ndjson"

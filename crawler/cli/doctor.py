@@ -60,7 +60,7 @@ def command(folder: str | None, *, as_json: bool, **flags: Any) -> int:
     from crawler.cli.limits import check_memory  # noqa: PLC0415 - likewise
     from crawler.cli.logs import configure_logging  # noqa: PLC0415 - likewise
     from crawler.cli.signals import run  # noqa: PLC0415 - likewise
-    from crawler.settings.loading import Settings  # noqa: PLC0415 - likewise
+    from crawler.settings.table import Settings  # noqa: PLC0415 - likewise
 
     configure_logging(Settings())
     forbid_dumps()

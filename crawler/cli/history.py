@@ -24,7 +24,7 @@ Examples:
   ncrawl history /var/lib/ncrawl kr/team-a
   ncrawl history /var/lib/ncrawl kr/team-a/app/web --format text
   ncrawl history --ignore pull_count /var/lib/ncrawl kr/team-a/app/web
-  ncrawl history /var/lib/ncrawl kr/team-a/app/web --tag v1 | jq .snapshot
+  ncrawl history /var/lib/ncrawl kr/team-a/app/web/v1 | jq .snapshot
 
 \b
 A line a change: first (seen), changed (which fields), gone, unknown (a list
@@ -51,10 +51,10 @@ Exit codes: 0 told, 2 usage, or no snapshot ever had it,
 )
 @quiet_option
 def command(folder: Path, what: str, *, tag: str | None, ignored: tuple[str, ...], form: str, quiet: bool) -> int:
-    """Tell what became of WHAT, REGION/REGISTRY or REGION/REGISTRY/IMAGE, through all snapshots of DIR.
+    """Tell what became of WHAT, REGION/REGISTRY[/IMAGE[/TAG]], through all snapshots of DIR.
 
-    An image's name may hold slashes: kr/team-a/app/web is the image app/web; tags are asked for with --tag. What a
-    snapshot lacks because it is not whole is unknown, never gone.
+    An image's name may hold slashes: kr/team-a/app/web is the image app/web, and only where no snapshot has that the
+    tag web of app; --tag says which is meant. What a snapshot lacks because it is not whole is unknown, never gone.
     """
     wanted = parse(what, tag)
     unknowns: list[Change] = []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from crawler.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 log = logging.getLogger("ncrawl")
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from crawler.core.events import Event
     from crawler.jobs.events import RunEnded
     from crawler.jobs.progress import Progress
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 log = logging.getLogger("ncrawl")
 
@@ -178,12 +178,15 @@ def _log_anyway(level: int, message: str, event: dict[str, object] | None = None
 
 
 def complain(text: str) -> None:
-    """Say in one or more lines why the program ends: plainly, or as log lines if those are JSON."""
+    """Say in one or more lines why the program ends: plainly, or as log lines if those are JSON, or if a run began."""
+    formatter = _formatter()
+    has_begun = formatter is not None and bool(formatter.run_id)
     for line in text.split("\n"):
         if _is_json():
             log.error("%s", line)
         else:
-            click.echo(_stamped(f"ncrawl: {visible(line, _LONGEST_COMPLAINT)}"), err=True)
+            told = f"ncrawl: {visible(line, _LONGEST_COMPLAINT)}"
+            click.echo(_stamped(told) if has_begun else told, err=True)
 
 
 def _describe(event: Event) -> tuple[int, str]:

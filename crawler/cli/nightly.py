@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crawler.cli.reporting import Report
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 HINTED_OPTIONS = (
     *(

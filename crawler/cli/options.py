@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from crawler.cli.completing import complete_file, completer_of
-from crawler.settings.loading import OPTIONS, Settings, load_settings
+from crawler.settings.loading import load_settings
 from crawler.settings.options import Arity, option_of, variable_of
 from crawler.settings.sources import SYSTEM_CONFIG, config_home
+from crawler.settings.table import OPTIONS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

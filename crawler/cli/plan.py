@@ -9,12 +9,12 @@ import click
 
 from crawler.cli.completing import complete_snapshot
 from crawler.cli.options import GroupedCommand, crawl_options, settings_from
-from crawler.settings.loading import CRAWL_OPTIONS
+from crawler.settings.table import CRAWL_OPTIONS
 
 if TYPE_CHECKING:
     from crawler.core.collection import Collection
     from crawler.jobs.plan.facts import Facts
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 _OF_RESULTS = ("output", "summary", "metrics_file", "ping", "expect_gap")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from crawler.engine.standing import Amount, Held
     from crawler.jobs.progress import Progress, Throttled
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 EVERY_S = 0.5
 SHORTLY_S = 60.0

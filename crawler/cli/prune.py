@@ -12,7 +12,7 @@ from crawler.cli.completing import complete_folder
 from crawler.cli.options import GroupedCommand, crawl_options, settings_from
 
 if TYPE_CHECKING:
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 
 @click.command(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from crawler.jobs.caller import KeySource
     from crawler.jobs.events import JobEvent, Observer
     from crawler.settings.credentials import FoundKeys
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
     from crawler.snapshot.manifest import Manifest
 
 MOST_LINES = 30

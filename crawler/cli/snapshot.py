@@ -10,7 +10,7 @@ import click
 from crawler.cli.completing import complete_folder
 from crawler.cli.options import GroupedCommand, crawl_options, settings_from
 from crawler.core.errors import UsageError
-from crawler.settings.loading import OPTIONS
+from crawler.settings.table import OPTIONS
 
 FLAGS = tuple(name for name in OPTIONS if name not in ("output", "registry", "registry_file"))
 

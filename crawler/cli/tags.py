@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from crawler.cli.options import GroupedCommand, crawl_options, settings_from
-from crawler.settings.loading import CRAWL_OPTIONS
+from crawler.settings.table import CRAWL_OPTIONS
 
 
 @click.command(

@@ -29,7 +29,7 @@ from crawler.jobs.events import (
 if TYPE_CHECKING:
     from crawler.core.events import Event
     from crawler.jobs.events import JobEvent, Observer
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
     from crawler.snapshot.manifest import Manifest
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crawler.jobs.events import Observer
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
     from crawler.snapshot.folder.retention import Clock
     from crawler.snapshot.manifest import Manifest
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from crawler.core.collection import Collection
     from crawler.jobs.caller import Caller
     from crawler.settings.credentials import FoundKeys
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 CLOCK_SLACK_S = 300
 """So far may a run lie in the future: a clock that is wrong by more gets no answer from the gateway either."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from crawler.jobs.events import JobEvent, Observer
     from crawler.jobs.progress import Progress
     from crawler.settings.credentials import FoundKeys
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 KeySource: TypeAlias = Callable[["Settings", float], Awaitable["FoundKeys"]]
 """Finds the keys of a run by its settings, until a monotonic time; raises CredentialsError."""

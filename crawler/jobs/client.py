@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from crawler.jobs.caller import Caller
     from crawler.jobs.list_result import ListResult
     from crawler.jobs.progress import Progress
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
     from crawler.transport import Transport
 
 MOST_PAGES = 8

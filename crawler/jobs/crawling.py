@@ -14,7 +14,7 @@ from crawler.engine.page_size import LARGEST
 from crawler.engine.spec import CrawlSpec
 from crawler.jobs.events import ClientTaken, Warned
 from crawler.jobs.progress import Meter, WatchedOutput, heartbeats
-from crawler.settings.loading import CRAWL_OPTIONS, PRIVATE_OPTIONS
+from crawler.settings.table import CRAWL_OPTIONS, PRIVATE_OPTIONS
 from crawler.transport import Transport, check_files, find_proxy, open_clients
 from crawler.transport.gcra import RateLimits
 from crawler.transport.rate_limiter import RateLimiter
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crawler.jobs.caller import Caller
     from crawler.jobs.events import Observer
     from crawler.settings.credentials import FoundKeys
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 
 def check_surroundings(settings: Settings, observe: Observer) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from crawler.core.model import ListingResult
     from crawler.engine.spec import CrawlResult
     from crawler.jobs.events import Observer
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 _MOST_NAMED = 5
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from crawler.core.secret import KeyPair
     from crawler.jobs.caller import KeySource
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 
 class Keys:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from crawler.core.collection import Collection as Level
     from crawler.core.model import Region
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 _MOST_PROBLEMS = 20
 

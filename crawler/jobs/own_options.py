@@ -9,15 +9,15 @@ from crawler.api.zones import ZONES
 from crawler.core.errors import UsageError
 from crawler.jobs.crawling import options_of
 from crawler.settings.gateways import PROVIDERS
-from crawler.settings.loading import OPTIONS, SNAPSHOT_OPTIONS
 from crawler.settings.options import option_of
+from crawler.settings.table import OPTIONS, SNAPSHOT_OPTIONS
 from crawler.snapshot.unfinished.journal import UnusableRunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 DECIDING_OPTIONS = ("api", "gateway", "zone", "region", "exclude", "page_size", "verify", "level", "compress")
 """Options that decide what is in a snapshot: a run is taken up with the same ones only."""

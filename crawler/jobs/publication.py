@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from crawler.core.text import iso
 from crawler.jobs.crawling import options_of
 from crawler.jobs.summary import manifest, taken_over
-from crawler.settings.loading import SNAPSHOT_OPTIONS
+from crawler.settings.table import SNAPSHOT_OPTIONS
 from crawler.snapshot.manifest import Run
 from crawler.snapshot.unfinished.publishing import assemble, publish
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from crawler.jobs.caller import Caller
     from crawler.jobs.events import Observer
     from crawler.jobs.snapshot_result import SnapshotResult
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
     from crawler.snapshot.manifest import Manifest
 
 

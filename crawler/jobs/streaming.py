@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crawler.jobs.caller import Caller
     from crawler.output.sinks import Sink
     from crawler.settings.credentials import FoundKeys
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
     from crawler.snapshot.manifest import Manifest
 
 _SUMMARY_PATIENCE_S = 1.0

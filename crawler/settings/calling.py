@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from crawler.core.errors import UsageError
-from crawler.settings.loading import OPTIONS, Settings, settled
+from crawler.settings.loading import settled
 from crawler.settings.options import MAX_DURATION_S, RawValue, shown
 from crawler.settings.sources import Notes
+from crawler.settings.table import OPTIONS, Settings
 
 _OPTION_OF: Final = {"regions": "region", "expected_gaps": "expect_gap"}
 """Arguments that are called otherwise than the option."""

@@ -13,14 +13,13 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawler.api.nesting import nests_deeper
 from crawler.core.errors import CredentialsError, RequestError
-from crawler.settings.key_check import hint_at_quotes, hint_at_zone, pair
+from crawler.settings.key_check import hint_at_quotes, hint_at_zone, pair, parse_expiration
 from crawler.settings.key_file import DEFAULT_SECTION, parse_configure, read_key_file, section_name
 from crawler.settings.options import plain, shown
 from crawler.settings.origin import parse_origin
@@ -283,21 +282,3 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
-
-
-def parse_expiration(value: object) -> float:
-    """Return seconds since 1970 (UTC) for ISO 8601 text, seconds or milliseconds.
-
-    A number from 1e11 is milliseconds: as seconds it would be the year 5138, as milliseconds it is 1973. A text
-    without a time zone is UTC.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    number = int(value) if isinstance(value, str) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 1e15:
-        raise ValueError("not a time")
-    return number / 1000 if number >= 1e11 else float(number)

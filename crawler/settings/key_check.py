@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from crawler.api.zones import ZONES
@@ -59,3 +60,21 @@ def _host(url: str) -> str:
         return urlsplit(url if "://" in url else f"//{url}").hostname or ""
     except ValueError:
         return ""
+
+
+def parse_expiration(value: object) -> float:
+    """Return seconds since 1970 (UTC) for ISO 8601 text, seconds or milliseconds.
+
+    A number from 1e11 is milliseconds: as seconds it would be the year 5138, as milliseconds it is 1973. A text
+    without a time zone is UTC.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    number = int(value) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 1e15:
+        raise ValueError("not a time")
+    return number / 1000 if number >= 1e11 else float(number)

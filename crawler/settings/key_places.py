@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from crawler.core.secret import KeyPair
     from crawler.settings.credentials import Fetch
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 
 async def find_keys_for(

@@ -15,7 +15,7 @@ from crawler.core.model import ListingResult, Verdict
 from crawler.core.secret import KeyPair, Secret
 from crawler.engine.spec import CrawlResult
 from crawler.settings.credentials import Credentials, FoundKeys
-from crawler.settings.loading import Settings
+from crawler.settings.table import Settings
 
 KEYS = KeyPair(Secret("SENTINEL-access"), Secret("SENTINEL-secret"), "the environment")
 LISTED = ListingResult(

@@ -304,7 +304,7 @@ def test_version() -> None:
 def test_bug(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """What nobody expected is exit 1, told as a bug, with its traceback (S5)."""
 
-    def fail(_flags: object) -> None:
+    def fail(_flags: object, **_how: object) -> None:
         raise ExceptionGroup("", [ZeroDivisionError("the bug")])
 
     monkeypatch.setattr("crawler.cli.images.settings_from", fail)
@@ -318,7 +318,7 @@ def test_bug(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 def test_interrupt_before_the_crawl(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C where nobody listens is 130 all the same, without a traceback."""
 
-    def fail(_flags: object) -> None:
+    def fail(_flags: object, **_how: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("crawler.cli.images.settings_from", fail)

@@ -10,7 +10,7 @@ import pytest
 from crawler import __version__
 from crawler.cli import COMMANDS, cli, run
 from crawler.cli.options import GROUPS, GroupedCommand
-from crawler.settings.loading import OPTIONS
+from crawler.settings.table import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,7 +30,7 @@ from crawler.engine.spec import CrawlResult, StopReason
 from crawler.engine.standing import Proving
 from crawler.jobs.events import RunEnded
 from crawler.jobs.progress import Throttled as Throttling
-from crawler.settings.loading import Settings
+from crawler.settings.table import Settings
 from crawler.snapshot.manifest import Manifest, Run, Tool
 from crawler.snapshot.totals import Totals, VerdictCounts
 

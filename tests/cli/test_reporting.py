@@ -25,7 +25,7 @@ from crawler.engine.spec import CrawlResult
 from crawler.jobs.ping import body_of
 from crawler.jobs.summary import manifest
 from crawler.settings.credentials import Credentials, FoundKeys
-from crawler.settings.loading import Settings
+from crawler.settings.table import Settings
 from crawler.snapshot.manifest import Run
 
 if TYPE_CHECKING:

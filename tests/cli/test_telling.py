@@ -15,7 +15,7 @@ from crawler.core.model import Verdict
 from crawler.engine.spec import CrawlResult
 from crawler.jobs import events
 from crawler.jobs.summary import manifest
-from crawler.settings.loading import Settings
+from crawler.settings.table import Settings
 from crawler.snapshot.manifest import RegionRecord, Run
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from faults.server import Gateway, World
 
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 USUAL = {"rate": "unlimited", "page_size": "10", "concurrency": "16", "deadline": "10m", "verbose": "2"}
 WHOLE = ("complete", "complete_with_drift")

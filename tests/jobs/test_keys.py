@@ -12,7 +12,7 @@ import pytest
 
 from crawler.core.errors import CredentialsError
 from crawler.jobs.keys import Keys, source_of
-from crawler.settings.loading import Settings
+from crawler.settings.table import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

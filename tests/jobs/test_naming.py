@@ -11,7 +11,7 @@ from crawler.api.collections import IMAGES, REGISTRIES, TAGS, Collection
 from crawler.api.zones import ZONES
 from crawler.core.errors import ConfigurationError
 from crawler.jobs.naming import named_roots
-from crawler.settings.loading import Settings
+from crawler.settings.table import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,8 +15,9 @@ from crawler.core.errors import ConfigurationError
 from crawler.settings.account_entry import KeyCommand, KeyVariables, clear_keys
 from crawler.settings.accounts import Account, Unpicked, read_accounts
 from crawler.settings.calling import given_settings
-from crawler.settings.loading import OPTIONS, Settings, load_settings
+from crawler.settings.loading import load_settings
 from crawler.settings.sources import Notes
+from crawler.settings.table import OPTIONS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

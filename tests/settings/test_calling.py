@@ -9,7 +9,7 @@ import pytest
 
 from crawler.core.errors import UsageError
 from crawler.settings.calling import LOGGED, NOT_GIVEN, given_settings
-from crawler.settings.loading import OPTIONS, Settings
+from crawler.settings.table import OPTIONS, Settings
 
 
 def test_nothing_given_is_the_default() -> None:

@@ -22,8 +22,8 @@ from crawler.settings.credentials import (
     Fetch,
     FoundKeys,
     find_keys,
-    parse_expiration,
 )
+from crawler.settings.key_check import parse_expiration
 from crawler.settings.key_file import file_warnings, parse_configure
 
 if TYPE_CHECKING:

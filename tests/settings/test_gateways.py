@@ -8,10 +8,12 @@ import pytest
 
 from crawler.api.zones import ZONES
 from crawler.core.errors import ConfigurationError
-from crawler.settings.loading import Settings, load_settings
+from crawler.settings.loading import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from crawler.settings.table import Settings
 
 PUBLIC = ZONES["public"]
 CODES = [region.code for region in PUBLIC.regions]

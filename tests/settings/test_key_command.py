@@ -19,7 +19,7 @@ from crawler.settings.account_entry import KeyCommand, KeyVariables
 from crawler.settings.accounts import Unpicked
 from crawler.settings.key_command import MOST_BYTES, _is_harmless, run_key_command
 from crawler.settings.key_places import find_keys_for
-from crawler.settings.loading import Settings
+from crawler.settings.table import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,9 +25,10 @@ from crawler.cli.options import crawl_options, settings_from
 from crawler.core.errors import ConfigurationError
 from crawler.core.model import VerifyMode
 from crawler.settings import options as keys
-from crawler.settings.loading import OPTIONS, Settings, load_settings
+from crawler.settings.loading import load_settings
 from crawler.settings.registry_file import read_registry_file
 from crawler.settings.sources import config_home
+from crawler.settings.table import OPTIONS, Settings
 
 DOCUMENTED = Path(__file__).parents[2] / "config" / "ncrawl.toml"
 PUBLIC, GOV = ZONES["public"], ZONES["gov"]

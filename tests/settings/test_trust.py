@@ -13,7 +13,8 @@ import pytest
 from support.log_lines import unstamped
 
 from crawler.core.errors import ConfigurationError
-from crawler.settings.loading import Settings, load_settings
+from crawler.settings.loading import load_settings
+from crawler.settings.table import Settings
 from crawler.settings.trust import foreign_hand, who_else_writes
 
 if TYPE_CHECKING:

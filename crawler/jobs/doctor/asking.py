@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crawler.core.model import Region
     from crawler.jobs.doctor.checks import Check
     from crawler.jobs.doctor.gateway import Gateway
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 _T = TypeVar("_T")
 

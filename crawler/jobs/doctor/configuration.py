@@ -9,8 +9,8 @@ from crawler.core.errors import UsageError
 from crawler.core.model import Region
 from crawler.core.text import duration
 from crawler.jobs.doctor.checks import NOTHING_REQUESTED, failed, ok, warning
-from crawler.settings.loading import OPTIONS, Settings
 from crawler.settings.options import parse_duration, plain
+from crawler.settings.table import OPTIONS, Settings
 from crawler.transport import check_files, find_proxy
 from crawler.transport.direct import works_here
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from crawler.jobs.doctor.checks import Check
     from crawler.settings.credentials import FoundKeys
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 SETTINGS_S = 3.0
 KEYS_S = 4.5

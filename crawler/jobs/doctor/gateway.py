@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from crawler.api.identity import Identity
     from crawler.core.model import Page, Region
     from crawler.settings.credentials import Credentials
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 _T = TypeVar("_T")
 _NOT_HEARD = Heard(0, None, "")

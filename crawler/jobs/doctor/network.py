@@ -13,7 +13,7 @@ from crawler.transport.dialing import Route, authorities, dial
 if TYPE_CHECKING:
     from crawler.core.errors import RequestError
     from crawler.jobs.doctor.checks import Check
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 
 def hosts(settings: Settings) -> dict[str, str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crawler.core.model import Page, Region
     from crawler.jobs.doctor.checks import Check
     from crawler.jobs.doctor.gateway import Answer
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 _NOT_THE_GATEWAY = "something else answers, a proxy, a login page or maintenance: see what `curl -v` to it says"
 _OUT_OF_ORDER = "try again later: a run asks ten times, then holds the region and probes it until --deadline"

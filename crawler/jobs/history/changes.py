@@ -104,17 +104,26 @@ def history(
     if not names:
         raise UsageError(f"{folder} holds no snapshot")
     observer = Observer(wanted)
-    sights: list[Sight] = []
-    for name in names:
-        watch(len(sights), len(names))
-        sights.append(observer.look(folder / name))
+    sights = _looked(observer, folder, names, watch)
     if observer.regions and wanted.region not in observer.regions:
         raise UsageError(f"no snapshot of {folder} is of region {visible(wanted.region, 40)}: {_or(observer.regions)}")
+    if not any(sight.record for sight in sights) and (tag := wanted.as_tag) is not None:
+        of_tag = _looked(Observer(tag), folder, names, watch)
+        if any(sight.record for sight in of_tag):
+            wanted, sights = tag, of_tag
     if all(sight.record is None and sight.unknown is None for sight in sights):
         raise UsageError(f"{wanted} is in none of the {len(names):,} snapshots of {folder}: is it spelled so?")
     teller = _Teller(wanted, ignored | {"account"})  # it is part of the key: one account may have had two names
     for name, sight in zip(names, sights, strict=True):
         yield from teller.changes(name, sight)
+
+
+def _looked(observer: Observer, folder: Path, names: list[str], watch: Callable[[int, int], object]) -> list[Sight]:
+    sights: list[Sight] = []
+    for name in names:
+        watch(len(sights), len(names))
+        sights.append(observer.look(folder / name))
+    return sights
 
 
 def _or(names: Iterable[str]) -> str:

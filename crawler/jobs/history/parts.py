@@ -6,17 +6,16 @@ from bisect import bisect_left
 from io import BufferedReader
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from crawler.api.collections import IMAGES
 from crawler.jobs.proving import damaged, proved_blocks
 from crawler.snapshot.comparing.extents import KEPT_BYTES, Extents
-from crawler.snapshot.frames import Frame
 from crawler.snapshot.reading.chunks import is_packed, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from crawler.snapshot.manifest import RegistryRecord, StoredFile
+    from crawler.snapshot.frames import Frame
+    from crawler.snapshot.manifest import StoredFile
 
 _NARROW_BYTES = 64 * 1024
 
@@ -39,17 +38,17 @@ class Sought(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A whole data file, or of ``record``, a registry, its part of that; ``sha256`` tells the lines from others."""
+    """A whole data file, or the ``frame`` of a registry in it; ``sha256`` tells the lines from others."""
 
     path: Path
     stored: StoredFile
     sha256: str | None
-    record: RegistryRecord | None = None
+    frame: Frame | None = None
 
     @property
     def is_large(self) -> bool:
         """Whether it takes long to prove, and can be bisected."""
-        return self.record is not None and (self.record.length or 0) > KEPT_BYTES and not is_packed(self.path)
+        return self.frame is not None and self.frame.length > KEPT_BYTES and not is_packed(self.path)
 
     def find(self, sought: Sought) -> bytes | None:
         """Return a line, if it is there, and prove all lines.
@@ -69,8 +68,8 @@ class Part(NamedTuple):
         Raises:
             DamagedError: what was read are no sorted lines, or it cannot be read.
         """
-        assert self.record
-        begin, length = self.record.offset or 0, self.record.length or 0
+        assert self.frame
+        begin, length = self.frame.offset, self.frame.length
         try:
             with open_regular(self.path) as file, BufferedReader(file) as reader:
                 return sought.among(_narrowed(reader, begin, begin + length, sought))
@@ -80,17 +79,16 @@ class Part(NamedTuple):
             raise self._damaged(f"a line is no record: {error}") from error
 
     def _blocks(self) -> Iterator[bytes]:
-        if self.record is None:
+        if self.frame is None:
             yield from proved_blocks(self.path.parent, self.stored, lambda _: None)
             return
         try:
             with open_regular(self.path) as file:
                 extents = Extents(file, self.path, lambda _: None)
-                frame = Frame.of(self.record, IMAGES)
-                proof = extents.prove(frame)
+                proof = extents.prove(self.frame)
                 if proof.problem is not None:
-                    raise self._damaged(f"{self.record.label} {proof.problem}")
-                yield from extents.lumps(frame, proof)
+                    raise self._damaged(f"{self.frame.label} {proof.problem}")
+                yield from extents.lumps(self.frame, proof)
         except OSError as error:
             raise self._damaged(f"cannot be read: {error.strerror}") from error
 

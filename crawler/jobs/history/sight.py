@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from crawler.api.collections import IMAGES, REGISTRIES
+from crawler.api.collections import REGISTRIES
 from crawler.core.errors import NcrawlError, UsageError
 from crawler.jobs.history.parts import Part, Sought
 from crawler.jobs.line_keys import key_type
 from crawler.snapshot.comparing.opening import open_side
+from crawler.snapshot.frames import Frame
 from crawler.snapshot.reading.records import parse_key
 
 if TYPE_CHECKING:
@@ -119,10 +120,13 @@ def _part(folder: Path, manifest: Manifest, wanted: Wanted, place: Place) -> Par
     if stored is None:
         return None
     whole = Part(folder / stored.name, stored, stored.sha256)
-    if wanted.collection is not IMAGES:
+    if wanted.collection is REGISTRIES:
         return whole
     record = next((one for one in manifest.registries if one.place == place), None)
-    return whole._replace(record=record, sha256=record.sha256) if record and record.length else None
+    if record is None:
+        return None
+    frame = Frame.of(record, wanted.collection)
+    return whole._replace(frame=frame, sha256=frame.sha256) if frame.length else None
 
 
 def _stored(manifest: Manifest, wanted: Wanted) -> StoredFile | None:

@@ -30,6 +30,12 @@ class Wanted(NamedTuple):
         """What tells it from all others of its registry, in the order of sorting."""
         return tuple(name for name in (self.image, self.tag) if name is not None)
 
+    @property
+    def as_tag(self) -> Wanted | None:
+        """The tag that an image's name may end with, after its last slash."""
+        image, slash, tag = (self.image or "").rpartition("/")
+        return self._replace(image=image, tag=tag) if slash and image and tag and self.tag is None else None
+
     def __str__(self) -> str:
         """Return it as users write it."""
         image = f"/{self.image}" if self.image else ""
@@ -38,7 +44,7 @@ class Wanted(NamedTuple):
 
 
 def parse(text: str, tag: str | None = None) -> Wanted:
-    """Read ``region/registry`` or ``region/registry/image``, where the image may hold slashes.
+    """Read ``region/registry`` or ``region/registry/image``, where the image may hold slashes, or end with a tag.
 
     Raises:
         UsageError: it is neither, or a tag is asked for of no image.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from crawler.engine.spec import CrawlResult, CrawlSpec, Root, StopReason
     from crawler.jobs.caller import Caller
     from crawler.jobs.plan.first_pages import FirstPage
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 
 class Asked(NamedTuple):

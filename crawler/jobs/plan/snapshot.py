@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from crawler.core.collection import Collection
     from crawler.engine.spec import Root
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
     from crawler.snapshot.manifest import Manifest, RegistryRecord
 
 

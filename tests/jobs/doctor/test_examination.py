@@ -31,7 +31,7 @@ from crawler.jobs.doctor.configuration import of_client
 from crawler.jobs.doctor.examination import Examination
 from crawler.jobs.doctor.gateway import Gateway
 from crawler.settings.credentials import Credentials
-from crawler.settings.loading import Settings
+from crawler.settings.table import Settings
 from crawler.snapshot.folder.lock import locked
 
 if TYPE_CHECKING:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.snapshot_maker import add_file, image, make_snapshot
+from support.night import a_night_here
+from support.snapshot_maker import image, make_snapshot
 
+import crawler
 from crawler.cli import run
 from crawler.core.errors import UsageError
 from crawler.core.model import Verdict
+from crawler.emulation import EmulatorOptions
 from crawler.jobs.history import changes, parts
 from crawler.jobs.history.wanted import Wanted, parse
 
@@ -122,18 +124,29 @@ def test_what_is_not_whole_is_unknown(nights: Nights) -> None:
     ]
 
 
-def test_a_tag(nights: Nights) -> None:
-    """A tag of an image with slashes; a night without tags, or with a gap where it is, knows nothing."""
-    begin = {"account": "default", "region": "kr", "registry": "team-a", "image": "app/web"}
+@pytest.mark.parametrize("compress", ["none", "zstd"])
+def test_a_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: str) -> None:
+    """Read in its registry's frame alone, by --tag or behind the image's name; a night without tags knows nothing."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=3, images=60)) as night:
+        for level in ("tags", "tags", "images"):
+            assert night.snapshot("--level", level, "--compress", compress) == 0
+        first, _, last = night.names()
+        tags = list(crawler.Snapshot(night.folder / first).tags())
+    one = tags[len(tags) // 2]
+    for wanted in (
+        parse(f"{one.region}/{one.registry}/{one.image}", one.name),
+        parse(f"{one.region}/{one.registry}/{one.image}/{one.name}"),
+    ):
+        told = list(changes.history(night.folder, wanted, watch=lambda *_: None))
+        assert [(each.snapshot, each.change) for each in told] == [(first, "first"), (last, "unknown")]
+        assert told[0].wanted == Wanted(one.region, one.registry, one.image, one.name)
 
-    def tags(*numbers: int) -> list[bytes]:
-        return [msgspec.json.encode(begin | {"name": f"v{number}", "id": number}) for number in numbers]
 
-    whole: Contents = {A: [image("app/web")]}
-    for numbers in ((1, 3), (1, 2, 3), (1, 3)):
-        add_file(nights.add(whole), f"tags.ndjson{nights.suffix}", tags(*numbers))
-    nights.add(whole)
-    assert nights.told("kr/team-a/app/web", "v2") == [(2, "first"), (3, "gone"), (4, "unknown")]
+def test_a_name_that_is_no_tag_either(nights: Nights) -> None:
+    """Behind the last slash may be a tag; where there is none, the name is told as it was given."""
+    nights.add({A: [image("app/web")]})
+    with pytest.raises(UsageError, match="kr/team-a/app/wep is in none of the 1 snapshots"):
+        nights.told("kr/team-a/app/wep")
 
 
 DAMAGES = {

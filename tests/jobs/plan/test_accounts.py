@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from crawler.engine.tasks import ListingTask
     from crawler.jobs.plan.estimate import Plan
     from crawler.jobs.plan.facts import Facts
-    from crawler.settings.loading import Settings
+    from crawler.settings.table import Settings
 
 ACCOUNTS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "as it comes": ({}, {}),

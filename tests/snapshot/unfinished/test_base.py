@@ -9,6 +9,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from support.log_lines import unstamped
 from support.night import CODES, TOO_LARGE, Night, a_night_here, checked, data_of, path_of, tree_of
 from support.snapshot_maker import image, make_snapshot
 
@@ -142,7 +143,7 @@ def test_totals_and_table_tell_of_this_run(night: Night, capsys: pytest.CaptureF
     assert made.run.taken_over == counted
     assert load(summary.read_bytes()) == made
     assert (made.totals.registries.complete, made.totals.images) == (4 * len(CODES), 200)
-    table = [line.split() for line in capsys.readouterr().err.splitlines()]
+    table = [line.split() for line in unstamped(capsys.readouterr().err).splitlines()]
     untouched = set(CODES) - {one.region for one in made.registries if one.taken_from is None}
     assert untouched
     assert all([region, "0", "0", "0", "0", "0", "0", "0.0"] in table for region in untouched)

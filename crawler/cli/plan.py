@@ -48,7 +48,7 @@ def command(source: str | None, *, as_json: bool, **flags: Any) -> int:
     without any request. What other options would cost stands below.
     """
     settings = settings_from(flags)
-    from crawler.api.collections import COLLECTIONS  # noqa: PLC0415 - `--help` should not wait for it
+    from crawler.api.collections import COLLECTIONS, IMAGES  # noqa: PLC0415 - `--help` should not wait for it
     from crawler.cli.hardening import forbid_dumps  # noqa: PLC0415 - likewise
     from crawler.cli.logs import configure_logging  # noqa: PLC0415 - likewise
 
@@ -61,11 +61,12 @@ def command(source: str | None, *, as_json: bool, **flags: Any) -> int:
     from crawler.jobs.naming import named_roots  # noqa: PLC0415 - likewise
     from crawler.jobs.plan.snapshot import from_snapshot  # noqa: PLC0415 - likewise
 
-    roots = named_roots(settings, level, ends_s(settings.deadline))
+    roots = named_roots(settings, IMAGES, ends_s(settings.deadline))
     return _tell(from_snapshot(Path(source), settings, roots), settings, level, as_json=as_json)
 
 
 def _ask(settings: Settings, level: Collection, *, as_json: bool) -> int:
+    from crawler.api.collections import IMAGES  # noqa: PLC0415 - likewise
     from crawler.cli.crawling import calling  # noqa: PLC0415 - likewise
     from crawler.cli.limits import within_limits  # noqa: PLC0415 - likewise
     from crawler.cli.signals import run  # noqa: PLC0415 - likewise
@@ -79,7 +80,7 @@ def _ask(settings: Settings, level: Collection, *, as_json: bool) -> int:
     check_surroundings(within, caller.observe)
 
     async def ask() -> int:
-        roots = named_roots(within, level, caller.ends_s(within))
+        roots = named_roots(within, IMAGES, caller.ends_s(within))
         asked = await from_gateway(within, roots, level, caller=caller)
         if asked.stop is not None:
             return code_of(asked.stop, is_complete=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from crawler.cli.basis import tell_page_sizes
 from crawler.cli.logs import WHOLE, log, log_event, name_run, say, tell_end, tell_standing
+from crawler.cli.sizes import sizes_table
 from crawler.cli.tables import missing_lines, tables, what_was_had
 from crawler.core.text import visible
 from crawler.jobs.events import (
@@ -96,6 +97,8 @@ def _tell_end(settings: Settings, ended: RunEnded) -> None:
             log.error("%s", line)
         return
     text = tables(ended.result, ended.regions, level=ended.level, taken=ended.taken_over, output=ended.output)
+    if ended.sizes:
+        text += f"\n\n{sizes_table(ended.sizes)}"
     tell_end(settings, ended, text)
 
 

@@ -149,6 +149,7 @@ class ListingResult(Outcome, frozen=True, kw_only=True):
         exists: False if all that came was 404.
         is_sorted: whether the first page came in the order of its names; None if that cannot be told.
         taken_from: id of the snapshot that it is copied from; it cost this run nothing. None if it was listed.
+        lists: how many lists it sums up, of a registry whose name is all that it is within (`sums`); 1 if it is no sum.
     """
 
     region: str
@@ -162,6 +163,17 @@ class ListingResult(Outcome, frozen=True, kw_only=True):
     exists: bool = True
     is_sorted: bool | None = None
     taken_from: str | None = None
+    lists: int = 1
+
+    @property
+    def depth(self) -> int:
+        """How many levels its list is below that of the registries."""
+        return len(self.collection.lineage) - 1
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether it sums up lists of a registry."""
+        return len(self.within) < self.depth
 
     @property
     def place(self) -> Place:

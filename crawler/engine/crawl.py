@@ -94,9 +94,9 @@ class Crawl:
         results = self._verdicts.results
         found, absent = without_wrong_regions([one for one in results if one.within], self._spec)
         return CrawlResult(
-            registries=[one for one in found if len(one.within) == 1],
+            registries=[one for one in found if one.depth == 1],
             discoveries=[one for one in results if not one.within],
-            deeper=[one for one in found if len(one.within) > 1],
+            deeper=[one for one in found if one.depth > 1],
             stop=self._stop,
             stop_reason=self._stop_reason,
             stop_told=self._stop_told,

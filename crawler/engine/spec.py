@@ -93,7 +93,7 @@ class CrawlResult:
         stop_told: the same with what went wrong last in each region that it cut off.
         rate_per_s: the rate after the last throttling, of what was throttled; infinity if there was none.
         clock_offset_s: how far the gateway's clock was found to be ahead.
-        deeper: those of the lists below a registry's own.
+        deeper: those of the lists below a registry's own; what of a registry is whole and unremarkable is summed up.
         beside: what only cost requests: registries that were named without a region, of the regions where they are
             not; the probes of held regions; and lists that were read once more.
         excluded: (region, registry) of those that were found and not listed, and by which pattern.

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from crawler.core.events import ListingEnded
 from crawler.core.model import Verdict
+from crawler.core.sums import Sums, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,24 +34,30 @@ if TYPE_CHECKING:
 class Verdicts:
     """The verdicts of one crawl.
 
-    Mutable state: the results so far, and by region and list those that answered 404 and wait for what shows why.
+    Mutable state: the results so far, those that are plain as sums; and by region and list those that answered 404 and
+    wait for what shows why.
 
     Attributes:
-        results: how listings ended, in the order of their verdicts.
         beside: what only cost requests: lists that were read once more, and probes.
         listed: how many lists of each kind have their verdict.
         pages: how many pages they took.
     """
 
     def __init__(self, spec: CrawlSpec, observe: Observer, now_ms: Callable[[], int]) -> None:
-        self.results: list[ListingResult] = []
         self.beside: list[ListingResult] = []
         self.listed: Counter[Collection] = Counter()
         self.pages: Counter[Collection] = Counter()
+        self._results: list[ListingResult] = []
+        self._sums = Sums()
         self._observe = observe
         self._now_ms = now_ms
         self._expected_gaps = spec.expected_gaps
         self._suspects: defaultdict[tuple[str, tuple[str, ...]], list[ListingTask]] = defaultdict(list)
+
+    @property
+    def results(self) -> list[ListingResult]:
+        """How listings ended, in the order of their verdicts; then sums of what is whole below registries' lists."""
+        return [*self._results, *self._sums]
 
     @property
     def undecided(self) -> Counter[Collection]:
@@ -68,7 +75,7 @@ class Verdicts:
         if _is_suspect(task):
             self._suspects[task.region.code, task.within[:-1]].append(task)
             return []
-        return [(task, self._note(task.result(self._now_ms())))]
+        return [(task, self._note(task.result(self._now_ms()), may_sum_up=not task.is_asked_for))]
 
     def abandon(self, queue: RegionQueue, stop: StopReason | None, reason: str) -> None:
         """Give every listing of a region that has none its verdict, because the crawl is over.
@@ -82,9 +89,10 @@ class Verdicts:
         for task in queue.tasks:
             self._cut_off(task, _why(reason, queue, stop, task.trouble) if task.trouble else in_region)
         queue.tasks.clear()
+        not_begun = f"not begun: {in_region}"
         while (due := queue.begin_next()) is not None:
-            self._cut_off(due, f"not begun: {in_region}")
-        queue.tasks.clear()
+            self._cut_off(due, not_begun)
+            queue.tasks.clear()  # there may be a million of them
         for region, within in list(self._suspects):
             if region == queue.region.code:
                 self._judge(region, within, (), in_region)
@@ -131,8 +139,8 @@ class Verdicts:
             ended.append((task, self._note(replace(result, verdict=verdict, reason=f"{result.reason}{more}"))))
         return ended
 
-    def _note(self, result: ListingResult) -> ListingResult:
-        self.results.append(result)
+    def _note(self, result: ListingResult, *, may_sum_up: bool = False) -> ListingResult:
+        (self._sums.add if may_sum_up and is_plain(result) else self._results.append)(result)
         self.listed[result.collection] += 1
         self.pages[result.collection] += result.pages
         is_expected = bool(result.within and self._expected_gaps.match(result.region, result.within[0]))

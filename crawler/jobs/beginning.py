@@ -115,7 +115,7 @@ async def _take_up(path: Path, header: Header, order: Order, *, caller: Caller) 
     now = iso(time.time() * 1000)
     run = await anyio.to_thread.run_sync(lambda: UnfinishedRun.resume(path, now=now))  # reads all that is finished
     remove_superseded(path.parent, newest=path)
-    caller.observe(RunTakenUp(header.id, len(run.parts)))
+    caller.observe(RunTakenUp(header.id, sum(one.lists for one in run.results)))
     return Begun(settings, found, run)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from crawler.core.events import Event
     from crawler.engine.spec import CrawlResult
     from crawler.jobs.progress import Progress
-    from crawler.snapshot.manifest import Manifest, StoredFile, TakenOver
+    from crawler.snapshot.manifest import Manifest, RegistrySize, StoredFile, TakenOver
 
 
 class Warned(Struct, frozen=True):
@@ -96,6 +96,7 @@ class RunEnded(Struct, frozen=True):
         level: what was listed.
         taken_over: what was copied from an earlier snapshot.
         output: where the lines are that were streamed.
+        sizes: what the tags of each registry come to.
         path: of the snapshot that was published.
         seconds: since the start, for which the deadline counts as well.
         exit_code: what the command ends with.
@@ -107,6 +108,7 @@ class RunEnded(Struct, frozen=True):
     level: Collection = IMAGES
     taken_over: TakenOver | None = None
     output: StoredFile | None = None
+    sizes: tuple[RegistrySize, ...] = ()
     path: Path | None = None
     seconds: float = 0.0
     exit_code: int = 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from crawler.core.text import iso
 from crawler.jobs.crawling import options_of
+from crawler.jobs.sizes import StoredSizing
 from crawler.jobs.summary import manifest, taken_over
 from crawler.settings.table import SNAPSHOT_OPTIONS
 from crawler.snapshot.manifest import Run
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from crawler.engine.spec import CrawlResult
     from crawler.jobs.beginning import Begun
     from crawler.jobs.run_clock import RunClock
-    from crawler.snapshot.manifest import Extent, Manifest, StoredFile
+    from crawler.snapshot.manifest import Extent, Manifest, RegistrySize, StoredFile
 
 
 def publish_run(begun: Begun, clock: RunClock, result: CrawlResult) -> Manifest:
@@ -28,8 +29,9 @@ def publish_run(begun: Begun, clock: RunClock, result: CrawlResult) -> Manifest:
         OutputError: it cannot be written; what was published before is as it was.
     """
     run = begun.run
-    assembled = assemble(run, [run.parts[one.place] for one in result.listed], begun.level)
-    made = describe(begun, clock, result, files=assembled.files, extents=assembled.extents)
+    sizing = StoredSizing(run.header.account)
+    assembled = assemble(run, result.listed, begun.level, look=sizing.look)
+    made = describe(begun, clock, result, files=assembled.files, extents=assembled.extents, sizes=sizing.result())
     publish(run, assembled.folder, made)
     return made
 
@@ -41,6 +43,7 @@ def describe(
     *,
     files: Sequence[StoredFile] = (),
     extents: Mapping[Place, Extent] | None = None,
+    sizes: Sequence[RegistrySize] = (),
 ) -> Manifest:
     """Return the manifest of a run; without ``extents``, of one that makes no snapshot."""
     header = begun.run.header
@@ -54,4 +57,12 @@ def describe(
         taken_over=taken_over(result, header.taken_from) if header.taken_from and extents else None,
         run_id=header.run_id,
     )
-    return manifest(result, account=header.account, run=described, files=files, extents=extents, level=begun.level)
+    return manifest(
+        result,
+        account=header.account,
+        run=described,
+        files=files,
+        extents=extents,
+        level=begun.level,
+        sizes=sizes,
+    )

@@ -6,11 +6,14 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from crawler.api.collections import COLLECTIONS
 from crawler.core.model import Verdict
 from crawler.core.patterns import Patterns
 from crawler.core.text import writable
 from crawler.jobs.crawling import crawl, crawl_spec
 from crawler.jobs.ends import INTERRUPTIONS
+from crawler.snapshot.unfinished.batches import family_of
+from crawler.snapshot.unfinished.finished import Finished
 from crawler.snapshot.unfinished.writer import SnapshotWriter
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from crawler.engine.spec import CrawlResult, CrawlSpec
     from crawler.jobs.beginning import Begun
     from crawler.jobs.caller import Caller
+    from crawler.snapshot.unfinished.batches import Family
     from crawler.snapshot.unfinished.run import UnfinishedRun
 
 
@@ -32,7 +36,9 @@ async def crawl_rest(begun: Begun, caller: Caller) -> CrawlResult:
         result = await crawl(
             _rest(begun), writer, settings=begun.settings, found=begun.found, caller=caller, waits_for="the disk"
         )
-        if result.stop not in INTERRUPTIONS:
+        if result.stop in INTERRUPTIONS:
+            await writer.end_batches()
+        else:
             await writer.end_the_rest(result.listed)
     finally:
         writer.close()
@@ -41,8 +47,8 @@ async def crawl_rest(begun: Begun, caller: Caller) -> CrawlResult:
 
 def has_anything(run: UnfinishedRun) -> bool:
     """Whether the run itself has had a record, or an answer that settles what is there."""
-    listed = (part for part in run.parts.values() if part.result.taken_from is None)
-    return any(part.lines or part.result.verdict is not Verdict.FAILED for part in listed)
+    listed = (one for one in run.results if one.taken_from is None)
+    return any(one.records or one.verdict is not Verdict.FAILED for one in listed)
 
 
 def of_all_sessions(begun: Begun, result: CrawlResult) -> CrawlResult:
@@ -52,15 +58,18 @@ def of_all_sessions(begun: Begun, result: CrawlResult) -> CrawlResult:
     """
     run, excluded = begun.run, Patterns(begun.settings.exclude)
     since = _Since(run, {one.place for one in result.listed})
-    results = [part.result for part in run.parts.values()]
+    for family in list(run.earlier):
+        if since.has_list_of(family):
+            run.break_up(family)
+    results = run.results
     kept = [
         one for one in results if one.within and not since.lacks(one) and not excluded.match(one.region, one.within[0])
     ]
     return replace(
         result,
-        registries=[one for one in kept if len(one.within) == 1],
+        registries=[one for one in kept if one.depth == 1],
         discoveries=[one for one in results if not one.within],
-        deeper=[one for one in kept if len(one.within) > 1],
+        deeper=[one for one in kept if one.depth > 1],
     )
 
 
@@ -77,13 +86,18 @@ class _Since:
     def __init__(self, run: UnfinishedRun, listed: set[Place]) -> None:
         self._run = run
         self._listed = listed
+        self._families = {family_of(place) for place in listed if place[2]}
         self._names: dict[Place, set[str] | None] = {}
+
+    def has_list_of(self, family: Family) -> bool:
+        """Whether this session read a list that names lists of a family, so that some may be gone."""
+        above = COLLECTIONS[family[0]].lineage[1:-1]
+        return any((one.name, *family[1:]) in self._families for one in above)
 
     def lacks(self, one: ListingResult) -> bool:
         """Whether something that a list is within was listed earlier, and is not there any more."""
-        places = [
-            (collection.name, one.region, one.within[:depth]) for depth, collection in enumerate(one.collection.lineage)
-        ]
+        above = zip(one.collection.lineage, range(len(one.within) + 1), strict=False)
+        places = [(collection.name, one.region, one.within[:depth]) for collection, depth in above]
         return any(
             place not in self._listed and parent in self._listed and self._is_unnamed(parent, place[2][-1])
             for parent, place in pairwise(places)
@@ -99,9 +113,8 @@ class _Since:
 
 def _rest(begun: Begun) -> CrawlSpec:
     """Return the crawl of what is not finished yet."""
-    parts = begun.run.parts.items()
     return replace(
         crawl_spec(begun.settings, begun.found.account, None, level=begun.level),
-        finished={place for place, part in parts if part.result.verdict.is_settled},
+        finished=Finished(begun.run),
         names_of=begun.run.names_of,
     )

@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         verdict: None of what is unfinished or damaged.
         registries: that were listed, whatever became of it; those that were found where none were.
-        tags: None where the snapshot has none.
+        images: None where only registries were listed. Likewise ``tags``, where they were not.
         bytes: of the data files, as they are stored.
     """
 
@@ -107,7 +107,7 @@ def _filled(bare: Entry, made: Manifest) -> Entry:
         started=made.run.started,
         verdict=made.verdict,
         registries=len(made.registries) or sum(one.registries for one in made.regions),
-        images=made.totals.images,
+        images=made.totals.images if made.has_images else None,
         tags=getattr(made.totals, "tags", None),
         bytes=made.totals.bytes,
     )
@@ -117,11 +117,11 @@ def _unfinished(folder: Path, damages: list[str]) -> Iterator[Entry]:
     """Yield the runs that can be taken up, or are under way, with what they have finished."""
     for path in unfinished_runs(folder):
         try:
-            header, (parts, _) = read_header(path), read_journal(path)
+            header, parts = read_header(path), [entry.part for entry in read_journal(path)]
         except NcrawlError as error:
             damages.append(str(error))
             continue
-        listed = [part for part in parts if len(part.result.within) == 1]
+        listed = [part for part in parts if part.result.depth == 1]
         yield Entry(
             id=path.name.removeprefix(PREFIX),
             started=iso(header.started_ms),

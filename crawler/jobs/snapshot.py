@@ -124,7 +124,7 @@ async def _go_through(begun: Begun, caller: Caller) -> SnapshotResult:
 def _leave(begun: Begun, observe: Observer) -> None:
     """Keep what an interruption left, if it is worth taking up: then nothing older is any more."""
     run = begun.run
-    if run.parts:
+    if run.parts or run.batches:
         remove_superseded(run.path.parent, newest=run.path)
         observe(RunLeft(run.path))
     else:
@@ -156,7 +156,17 @@ def _tell(begun: Begun, result: CrawlResult, made: Manifest, *, caller: Caller, 
     regions = tuple(region.code for region in begun.settings.region)
     taken, seconds = made.run.taken_over, time.monotonic() - caller.began_s
     code = code_of(result.stop, is_complete=made.verdict == "complete")
-    ended = RunEnded(result, lambda: made, regions, begun.level, taken, path=path, seconds=seconds, exit_code=code)
+    ended = RunEnded(
+        result,
+        lambda: made,
+        regions,
+        begun.level,
+        taken,
+        sizes=made.registry_sizes,
+        path=path,
+        seconds=seconds,
+        exit_code=code,
+    )
     caller.observe(ended)
 
 

@@ -6,7 +6,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
-from crawler.api.collections import REGISTRIES
+from crawler.api.collections import REGISTRIES, TAGS
 from crawler.api.records import lines
 from crawler.core.errors import UsageError
 from crawler.core.text import iso, writable
@@ -15,6 +15,7 @@ from crawler.jobs.ends import INTERRUPTIONS, exit_code
 from crawler.jobs.events import OutputKept, RunEnded, RunNamed
 from crawler.jobs.expectations import tell_of_patterns
 from crawler.jobs.naming import named_roots
+from crawler.jobs.sizes import Sizing
 from crawler.jobs.summary import is_complete, manifest, run_id
 from crawler.output.files import check_place, is_standard_output, write_file
 from crawler.output.sinks import open_sink
@@ -38,17 +39,22 @@ _SUMMARY_PATIENCE_S = 1.0
 class LineOutput:
     """Writes each fresh record of one level as one line."""
 
-    def __init__(self, sink: Sink, level: Collection) -> None:
+    def __init__(self, sink: Sink, level: Collection, sizing: Sizing | None = None) -> None:
         self._sink = sink
         self._level = level
+        self._sizing = sizing
 
     async def take(self, task: ListingTask, names: list[str], records: list[bytes]) -> None:
         """Write the records of a task."""
+        if self._sizing is not None:
+            self._sizing.take(task, records)
         if task.collection is self._level:
             await self._sink.write(lines(task.prefix, records), len(names))
 
-    async def end(self, task: ListingTask, result: ListingResult) -> None:
-        """Nothing: a line does not wait for its listing's verdict."""
+    async def end(self, task: ListingTask, result: ListingResult) -> None:  # noqa: ARG002 - nobody waits for a verdict
+        """Take in that a list is over; a line does not wait for its listing's verdict."""
+        if self._sizing is not None:
+            self._sizing.end(task)
 
     async def flush(self) -> None:
         """Pass collected lines on."""
@@ -69,7 +75,9 @@ async def stream(settings: Settings, caller: Caller, level: Collection) -> Crawl
     started_ms = int(time.time() * 1000)
     caller.observe(RunNamed(run_id(started_ms)))
     spec = crawl_spec(settings, found.account, roots, level=level)
-    result, file = await _crawl_to_sink(spec, settings=settings, found=found, caller=caller)
+    sizing = Sizing(spec.account) if level is TAGS else None
+    result, file = await _crawl_to_sink(spec, sizing, settings=settings, found=found, caller=caller)
+    sizes = sizing.result() if sizing else ()
 
     @cache
     def described() -> Manifest:
@@ -79,14 +87,15 @@ async def stream(settings: Settings, caller: Caller, level: Collection) -> Crawl
             finished=iso(time.time() * 1000),
             options=options_of(settings),
         )
-        return manifest(result, account=spec.account, run=run, files=[file], level=level)
+        return manifest(result, account=spec.account, run=run, files=[file], level=level, sizes=sizes)
 
     if level is not REGISTRIES:
         tell_of_patterns(settings, result, caller.observe)
     regions = tuple(region.code for region in spec.regions)
     seconds = time.monotonic() - caller.began_s
+    code = exit_code(result)
     caller.observe(
-        RunEnded(result, described, regions, level, output=file, seconds=seconds, exit_code=exit_code(result))
+        RunEnded(result, described, regions, level, output=file, sizes=sizes, seconds=seconds, exit_code=code)
     )
     if settings.summary is not None:
         patience_s = summary_patience_s(result.stop, caller.left_s(settings))
@@ -102,11 +111,11 @@ def _check_summary(settings: Settings) -> None:
 
 
 async def _crawl_to_sink(
-    spec: CrawlSpec, *, settings: Settings, found: FoundKeys, caller: Caller
+    spec: CrawlSpec, sizing: Sizing | None, *, settings: Settings, found: FoundKeys, caller: Caller
 ) -> tuple[CrawlResult, StoredFile]:
     hashed, until_s = settings.summary is not None, caller.ends_s(settings)
     async with open_sink(settings.output, hashed=hashed, until_s=until_s) as sink:
-        output = LineOutput(sink, spec.level)
+        output = LineOutput(sink, spec.level, sizing)
         result = await crawl(spec, output, settings=settings, found=found, caller=caller)
         if _replaces_output(result, sink):
             # The end waits for a slow reader as long as the lines did.

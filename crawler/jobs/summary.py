@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from crawler.api.collections import IMAGES
+from crawler.api.collections import IMAGES, TAGS
 from crawler.core.model import Verdict
 from crawler.core.text import iso
 from crawler.core.version import __version__
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from crawler.core.collection import Collection
     from crawler.core.model import ListingResult, Place
     from crawler.engine.spec import CrawlResult
-    from crawler.snapshot.manifest import Extent, Gap, Manifest, Run, StoredFile
+    from crawler.snapshot.manifest import Extent, Gap, Manifest, RegistrySize, Run, StoredFile
 
 
 def run_id(started_ms: int) -> str:
@@ -48,6 +48,7 @@ def manifest(
     files: Sequence[StoredFile],
     extents: Mapping[Place, Extent] | None = None,
     level: Collection = IMAGES,
+    sizes: Sequence[RegistrySize] = (),
 ) -> Manifest:
     """Return the object that ``--summary`` writes and that a snapshot's manifest is.
 
@@ -58,10 +59,13 @@ def manifest(
         files: what was written.
         extents: a snapshot's: where each registry stands in each file, and each region in that of the registries.
         level: how deep the crawl went.
+        sizes: what the tags of each registry come to.
     """
     deeper = level.lineage[2:]
     records = registry_records(result, account, deeper, extents)
-    gaps: dict[str, Any] = {gaps_key(one): tuple(_gaps(result, account, one)) for one in deeper}
+    more: dict[str, Any] = {gaps_key(one): tuple(_gaps(result, account, one)) for one in deeper}
+    if TAGS in deeper:
+        more["sizes"] = tuple(sizes)
     return kinds_of(deeper).manifest_type(
         tool=Tool(name="ncrawl", version=__version__),
         run=run,
@@ -82,7 +86,7 @@ def manifest(
             if one.verdict.is_gap and result.expected_gaps.match(one.region, one.registry)
         ),
         observed=_observed(result),
-        **gaps,
+        **more,
     )
 
 

@@ -160,6 +160,25 @@ class RegionRecord(msgspec.Struct, frozen=True, kw_only=True):
     taken_from: str | None = None
 
 
+class RegistrySize(msgspec.Struct, frozen=True, kw_only=True):
+    """What the tags of a registry come to, as far as they were listed.
+
+    Attributes:
+        tags: how many there are.
+        digests: distinct images that they name; None if that could not be found out. Likewise ``bytes_at_most``.
+        bytes_at_most: the sum of their sizes: layers that images share are stored once, and counted for each.
+        unsized: images that have no size, which are not in the sum.
+    """
+
+    account: str
+    region: str
+    registry: str
+    tags: Natural
+    digests: Natural | None
+    bytes_at_most: Natural | None
+    unsized: Natural
+
+
 class ExcludedRegistry(msgspec.Struct, frozen=True, kw_only=True):
     """A registry that was found and, because of --exclude, not listed; ``pattern`` is the one that stands for it."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from crawler.api.collections import COLLECTIONS, IMAGES, REGISTRIES
+from crawler.api.collections import COLLECTIONS, IMAGES, REGISTRIES, TAGS
 from crawler.core.errors import NcrawlError, UsageError
 from crawler.output.files import mode_of
 from crawler.snapshot.entries import (
@@ -21,6 +21,7 @@ from crawler.snapshot.entries import (
     Extent,
     RegionRecord,
     RegistryRecord,
+    RegistrySize,
     Run,
     StoredFile,
     TakenOver,
@@ -43,6 +44,7 @@ __all__ = [
     "ManifestError",
     "RegionRecord",
     "RegistryRecord",
+    "RegistrySize",
     "Run",
     "StoredFile",
     "TakenOver",
@@ -124,6 +126,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         """Return the lists of a deeper level that are not whole: our own fields, ``verdict`` and ``reason``."""
         return tuple(getattr(self, gaps_key(collection), ()))
 
+    @property
+    def registry_sizes(self) -> tuple[RegistrySize, ...]:
+        """What the tags of each registry come to, where there are tags."""
+        return tuple(getattr(self, "sizes", ()))
+
     def stored_file(self, collection: Collection) -> StoredFile | None:
         """Return the record of the file that holds a collection, however it is compressed."""
         names = [collection.file + suffix for suffix in SUFFIXES]
@@ -158,6 +165,8 @@ def kinds_of(deeper: tuple[Collection, ...]) -> Kinds:
     region: Any = msgspec.defstruct("RegionTotals", lines, bases=(RegionTotals,), **how)
     totals: Any = msgspec.defstruct("Totals", [*lines, ("regions", dict[str, region], {})], bases=(Totals,), **how)
     gaps: list[Any] = [(gaps_key(one), tuple[Gap, ...], ()) for one in deeper]
+    if TAGS in deeper:
+        gaps.append(("sizes", tuple[RegistrySize, ...], ()))
     fields = [("totals", totals), ("registries", tuple[registry, ...]), *gaps]
     manifest: Any = msgspec.defstruct("Manifest", fields, bases=(Manifest,), **how)
     return Kinds(manifest, registry, totals, region)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cli.test_cli import ALL, PACE
+from support.log_lines import unstamped
 from support.program import Done, Program
 from support.raw_server import RawServer, answer, refusal
 from support.tree import DENIED, NOT_FOUND, Tree, tree
@@ -82,7 +83,7 @@ async def test_all_tags_of_an_emulated_account(program: Program, emulator: Emula
     )
     lines = [json.loads(line) for line in done.lines]
     assert Counter((line["region"], line["registry"], line["image"], line["name"]) for line in lines) == there
-    assert all(len(line) <= 80 for line in done.err.splitlines())
+    assert all(len(line) <= 80 for line in unstamped(done.err).splitlines())
     assert f" {there.total():,} " in done.err
 
 

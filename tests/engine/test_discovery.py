@@ -22,7 +22,7 @@ from support.tree import (
     verdicts_of,
 )
 
-from crawler.api.collections import IMAGES, TAGS
+from crawler.api.collections import IMAGES, REGISTRIES, TAGS
 from crawler.core.errors import GatewayError
 from crawler.core.model import Verdict
 from crawler.emulation import Emulator, EmulatorOptions
@@ -30,13 +30,17 @@ from crawler.engine.crawl import Crawl
 from crawler.engine.spec import Root, StopReason
 from crawler.jobs.summary import is_complete
 from crawler.snapshot.manifest import read
+from crawler.snapshot.unfinished.finished import Finished
+from crawler.snapshot.unfinished.writer import SnapshotWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from crawler.core.model import ListingResult
+    from crawler.core.model import ListingResult, Place
     from crawler.engine.spec import CrawlResult
     from crawler.engine.tasks import ListingTask
+    from crawler.snapshot.unfinished.run import UnfinishedRun
 
 
 class Names:
@@ -79,7 +83,8 @@ async def test_every_list_once() -> None:
     result = await crawl(there, output)
     assert set(verdicts_of(result).values()) == {Verdict.COMPLETE}
     assert set(there.asked.values()) == {1}
-    assert len(there.asked) == 1 + 5 + 5 * 7 == len(result.listed)
+    assert len(there.asked) == 1 + 5 + 5 * 7 == sum(one.lists for one in result.listed)
+    assert len(result.listed) == 1 + 5 + 5, "what is whole and unremarkable is one sum a registry"
     assert sum(len(names) for names in output.held.values()) == 5 + 35 + 105
     assert is_complete(result)
 
@@ -131,9 +136,9 @@ async def test_named_images_and_registries() -> None:
     there = Tree(tree(3, 3, 3, 2))
     roots = [Root(KR, TAGS, ("0", "0-1")), Root(KR, IMAGES, ("1",)), Root(KR, TAGS, ("1", "1-1"))]
     result = await crawl(there, roots=roots)
-    assert verdicts_of(result) == dict.fromkeys(
-        ("kr/1", "kr/0/0-1", "kr/1/1-0", "kr/1/1-1", "kr/1/1-2"), Verdict.COMPLETE
-    )
+    assert verdicts_of(result) == dict.fromkeys(("kr/1", "kr/0/0-1", "kr/1/1-1"), Verdict.COMPLETE)
+    assert {(one.within, one.lists) for one in result.deeper} == {(("0", "0-1"), 1), (("1", "1-1"), 1), (("1",), 2)}
+    assert there.asked.keys() == {("0", "0-1"), ("1",), ("1", "1-0"), ("1", "1-1"), ("1", "1-2")}
     assert set(there.asked.values()) == {1}
 
 
@@ -223,27 +228,41 @@ async def test_a_stopped_run_goes_on_within_a_registry(tmp_path: Path) -> None:
     there = Tree(tree(3, 3, 40, 2), most=1000)
     run = begin_run(tmp_path, "one", TAGS)
 
-    class Stopped(Exception):  # noqa: N818 - no error
-        pass
+    writer, holder = SnapshotWriter(run), list[Crawl]()
 
     def stop(_within: tuple[str, ...]) -> None:
         if there.asked.total() >= 40:
-            raise Stopped
+            holder[0].stop(StopReason.TERMINATED)
 
     there.on_request = stop
-    with pytest.raises(BaseExceptionGroup):
-        await crawl_into(run, there, TAGS)
-    done = set(run.parts)
+    holder.append(Crawl(spec_of(TAGS), there, writer, lambda _event: None))
+    await holder[0].run()
+    await writer.end_batches()
+    writer.close()
+    done = set(finished_lists(run))
     run.close()
-    assert 20 < len(done) < 40
+    assert 20 < len(done) <= 40
     there.on_request, before = lambda _: None, there.asked.copy()
     again = type(run).resume(run.path, now="2026-11-26T03:00:00.000Z")
-    assert set(again.parts) == done
+    assert set(finished_lists(again)) == done
+    assert done <= {within for within in before if Finished(again).__contains__(place_of(within))}
     await crawl_into(again, there, TAGS)
     asked = there.asked - before
-    assert not {within for _, _, within in done} & set(asked)
-    assert len(again.parts) == 1 + 3 + 120
+    assert not done & set(asked)
+    assert len([*finished_lists(again)]) == len({*finished_lists(again)}) == 1 + 3 + 120
     again.close()
+
+
+def place_of(within: tuple[str, ...]) -> Place:
+    """Return the place of a list in the one region that there is."""
+    return (REGISTRIES, IMAGES, TAGS)[len(within)].name, "kr", within
+
+
+def finished_lists(run: UnfinishedRun) -> Iterator[tuple[str, ...]]:
+    """Yield what each list is within that a run has finished, by itself or in a batch."""
+    yield from (within for _, _, within in run.parts)
+    for family in run.batches:
+        yield from run.batches.names_of(family)
 
 
 async def test_what_the_deadline_cut_off_has_its_verdict() -> None:
@@ -258,7 +277,8 @@ async def test_what_the_deadline_cut_off_has_its_verdict() -> None:
     there.on_request = stop
     holder.append(Crawl(spec_of(TAGS, concurrency=1), there, Names(), lambda _event: None))
     result = await holder[0].run()
-    assert len(result.deeper) == len({one.place for one in result.deeper}) >= 10
+    assert len(result.deeper) == len({one.place for one in result.deeper})
+    assert sum(one.lists for one in result.deeper) >= 10
     unbegun = [one for one in result.deeper if (one.reason or "").startswith("not begun")]
     assert len(unbegun) >= 4
     assert not is_complete(result)
@@ -287,19 +307,14 @@ async def test_all_tags_of_an_emulated_account() -> None:
             result = await Crawl(spec, transport, output, lambda _event: None).run()
     assert is_complete(result)
     world = emulator.world
-    for one in result.deeper:
-        names = [tag["name"] for tag in world.tags(one.region, *one.within)]
-        assert sorted(output.held.get(one.within, [])) == sorted(names) or one.within in _shared(result)
-    assert len(result.deeper) == world.image_total()
-    assert sum(one.records for one in result.deeper) == sum(
-        len(world.tags(region, registry, image["name"]))
+    there = Counter(
+        ((registry, image["name"]), tag["name"])
         for region in world.regions
         for registry in world.registry_names(region)
         for image in world.images(region, registry)
+        for tag in world.tags(region, registry, image["name"])
     )
-
-
-def _shared(result: CrawlResult) -> set[tuple[str, ...]]:
-    """Return what is of the same name in two regions."""
-    counts = Counter(one.within for one in result.deeper)
-    return {within for within, count in counts.items() if count > 1}
+    of_tags = {within: names for within, names in output.held.items() if len(within) == 2}
+    assert Counter((within, name) for within, names in of_tags.items() for name in names) == there
+    assert sum(one.lists for one in result.deeper) == world.image_total()
+    assert sum(one.records for one in result.deeper) == there.total()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from support.log_lines import unstamped
 from support.night import CODES, Night, a_night_here, checked, data_of, path_of
 from support.snapshot_maker import unpack
 
@@ -19,7 +21,7 @@ from crawler.core.model import Verdict
 from crawler.emulation import EmulatorOptions
 from crawler.emulation.faults import REFUSALS
 from crawler.emulation.wire import Answer
-from crawler.snapshot.manifest import read
+from crawler.snapshot.manifest import load, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +89,7 @@ def test_a_snapshot_of_tags_holds_every_tag_in_order(
     assert made.totals.tags == sum(one.tags for one in made.registries) == number  # type: ignore[attr-defined]
     assert made.gaps_of(TAGS) == ()
     assert made.run.options["level"] == "tags"
-    told = capsys.readouterr().err
+    told = unstamped(capsys.readouterr().err)
     assert f"complete, 90 images, {number:,} tags; latest points to it" in told
     assert all(len(line) <= 80 for line in told.splitlines() if line.startswith(("region", *CODES, "total")))
     assert run(["verify", str(night.newest())]) == 0
@@ -114,6 +116,31 @@ def test_a_snapshot_of_registries_asks_for_nothing_else(night: Night, capsys: py
     assert f"complete, {4 * len(CODES)} registries; latest points to it" in capsys.readouterr().err
     assert run(["diff", str(night.newest()), str(night.newest())]) == 2
     assert "has no images to compare: it is a snapshot of --level registries" in capsys.readouterr().err
+
+
+def test_what_a_snapshot_of_registries_does_not_know_is_not_zero(
+    night: Night, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A list of snapshots, a plan and a report say nothing of images; later reports do not count it as a night."""
+    assert night.snapshot("--level", "registries") == 0
+    capfd.readouterr()
+    assert run(["snapshots", "--json", str(night.folder)]) == 0
+    assert json.loads(capfd.readouterr().out)["images"] is None
+    assert run(["plan", "--json", "--from", str(night.folder)]) == 3
+    assert json.loads(capfd.readouterr().out)["regions"]["kr"]["images"] is None
+    page = night.home / "report.html"
+    assert run(["report", str(night.folder), "-o", str(page)]) == 2
+    assert "has no images to report: it is a snapshot of --level registries" in capfd.readouterr().err
+    assert night.snapshot() == 0
+    assert run(["report", str(night.folder), "-o", str(page)]) == 0
+    assert "nothing to compare yet" in page.read_text()
+
+
+def test_a_plan_of_an_image_is_refused(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a sentence, whatever the level is."""
+    region, registry, image = images_of(night)[0]
+    assert run(["plan", *TAG_LEVEL, f"{region}/{registry}/{image}"]) == 2
+    assert "names an image: `ncrawl tags` lists what is in one" in capsys.readouterr().err
 
 
 def test_an_unknown_level_is_refused(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,8 +257,12 @@ def finished_tags(night: Night) -> set[tuple[str, str, str]]:
     """Return the images whose tags the unfinished run has, by its journal."""
     (path,) = night.folder.glob(".ncrawl-2*")
     lines = [json.loads(line[9:]) for line in (path / "journal").read_bytes().splitlines()]
-    results = [line["result"] for line in lines]
-    return {(one["region"], *one["within"]) for one in results if one["collection"] == "tags"}
+    return {
+        (line["result"]["region"], line["result"]["within"][0], *below)
+        for line in lines
+        for below, _, _ in line.get("lists", ())
+        if line["result"]["collection"] == "tags"
+    }
 
 
 def test_a_run_is_not_taken_up_at_another_level(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
@@ -242,3 +273,36 @@ def test_a_run_is_not_taken_up_at_another_level(night: Night, capsys: pytest.Cap
     night.account.on_request = None
     assert night.snapshot("--resume", "--level", "images") == 2
     assert "--level was tags and is images" in capsys.readouterr().err
+
+
+# ── sizes ──
+
+
+def test_sizes_are_the_same_in_a_snapshot_and_in_a_summary(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the emulator's own books; the registries that store most are told, within 80 columns."""
+    assert night.snapshot(*TAG_LEVEL, "--compress", "zstd") == 0
+    told = unstamped(capsys.readouterr().err)
+    summary = night.home / "summary.json"
+    assert run(["tags", "-o", str(night.home / "tags.ndjson"), "--summary", str(summary)]) == 0
+    found = {(one.region, one.registry): one for one in read(night.newest()).registry_sizes}
+    of_summary = load(summary.read_bytes()).registry_sizes
+    assert {place: found[place] for place in found} == {
+        (one.region, one.registry): one for one in of_summary if one.tags
+    }
+    world, largest = night.account.world, dict[tuple[str, str], dict[str, int]]()
+    for place in images_of(night):
+        held = largest.setdefault(place[:2], {})
+        held |= {one["digest"]: one["size"] for tag in world.tags(*place) for one in tag["images"]}
+    books = {place: (len(held), sum(held.values())) for place, held in largest.items() if held}
+    assert {place: (one.digests, one.bytes_at_most) for place, one in found.items()} == books
+    total = sum(size for _, size in books.values())
+    assert re.search(rf"^total +[\d,]+ +[\d,]+ +{total:,}$", told, re.MULTILINE)
+    table = told[told.index("bytes at most") :].splitlines()
+    assert max(map(len, table[1:12])) <= 80
+
+
+def test_a_snapshot_without_tags_says_nothing_of_sizes(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither in its manifest nor to people."""
+    assert night.snapshot() == 0
+    assert "sizes" not in json.loads((night.newest() / "manifest.json").read_bytes())
+    assert "bytes at most" not in capsys.readouterr().err

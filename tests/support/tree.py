@@ -18,6 +18,7 @@ from crawler.engine.crawl import Crawl
 from crawler.engine.spec import CrawlResult, CrawlSpec
 from crawler.jobs.summary import manifest
 from crawler.snapshot.manifest import Run
+from crawler.snapshot.unfinished.finished import Finished
 from crawler.snapshot.unfinished.journal import Header
 from crawler.snapshot.unfinished.publishing import assemble, publish
 from crawler.snapshot.unfinished.run import UnfinishedRun
@@ -158,8 +159,7 @@ def begin_run(folder: Path, name: str, level: Collection, compress: str = "none"
 async def crawl_into(run: UnfinishedRun, fetcher: Any, level: Collection, **changes: Any) -> CrawlResult:
     """Crawl what a run has not finished, and leave it as the nightly job does; return how all of it ended."""
     writer = SnapshotWriter(run)
-    finished = {place for place, part in run.parts.items() if part.result.verdict.is_settled}
-    spec = spec_of(level, finished=finished, names_of=run.names_of, **changes)
+    spec = spec_of(level, finished=Finished(run), names_of=run.names_of, **changes)
     async with asyncio.timeout(40):
         result = await Crawl(spec, fetcher, writer, lambda _event: None).run()
     await writer.end_the_rest(result.listed)
@@ -169,13 +169,12 @@ async def crawl_into(run: UnfinishedRun, fetcher: Any, level: Collection, **chan
 
 def published(run: UnfinishedRun, result: CrawlResult, level: Collection) -> Path:
     """Publish a run's parts as a snapshot, and return its folder."""
-    parts = list(run.parts.values())
-    results = [part.result for part in parts]
-    assembled = assemble(run, parts, level)
+    results = run.results
+    assembled = assemble(run, results, level)
     whole = CrawlResult(
-        registries=[one for one in results if len(one.within) == 1],
+        registries=[one for one in results if one.depth == 1],
         discoveries=[one for one in results if not one.within],
-        deeper=[one for one in results if len(one.within) > 1],
+        deeper=[one for one in results if one.depth > 1],
         stop=result.stop,
         stop_reason=result.stop_reason,
         rate_per_s=result.rate_per_s,

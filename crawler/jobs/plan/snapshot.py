@@ -74,14 +74,16 @@ class _Account:
         return RegionFacts(
             registries=len(listed) if top is None or self._named is not None else top.registries,
             top=Held(top.registries) if top and self._named is None else None,
-            images=(*(Held(one.images, one.count) for one in listed), *[Held(1)] * unseen),
+            images=(*(Held(one.images, one.count) for one in listed), *[Held(1)] * unseen)
+            if self._made.has_images
+            else None,
             unknown=unseen,
             top_sizes=sizes,
             image_sizes=sizes,
             top_extra=self._refused(region) if self._named is None else 0,
             image_extra=sum(not one.pages and one.verdict is not Verdict.GONE for one in wanted),
             registry_bytes=self._registry_bytes(region),
-            image_bytes=_bytes(wanted, IMAGES),
+            image_bytes=_bytes(wanted, IMAGES) if self._made.has_images else None,
             tag_bytes=_bytes(wanted, TAGS) if TAGS in self._made.deeper else None,
             tags=sum(one.lines_of(TAGS) for one in wanted) if TAGS in self._made.deeper else None,
         )

@@ -63,14 +63,15 @@ def registries_of(manifest: Manifest) -> int:
 
 
 def history(earlier: Iterable[Path], manifest: Manifest) -> History:
-    """Return a point for each snapshot of ``earlier`` that can be read, and for the one of ``manifest``.
+    """Return a point for each snapshot of ``earlier`` that can be read and has images, and for that of ``manifest``.
 
     One manifest is in memory at a time.
     """
     nights, problems = list[Night](), list[str]()
     for folder in earlier:
         try:
-            nights.append(night_of(read(folder)))
+            if (made := read(folder)).has_images:
+                nights.append(night_of(made))
         except (NcrawlError, ValueError) as error:
             problems.append(str(error))
     return History([*nights, night_of(manifest)], problems)

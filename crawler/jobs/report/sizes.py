@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from itertools import groupby
-from math import ceil, inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from crawler.api.collections import TAGS
 from crawler.jobs.report.choosing import stored_file
+from crawler.jobs.sizes import Tally
 from crawler.snapshot.reading.chunks import (
     DamagedError,
     UnreadableError,
@@ -77,31 +77,9 @@ def _place(tag: _Tag) -> Place:
 
 
 def _size(tags: Iterable[_Tag]) -> Size:
-    found: dict[str, int] = {}
-    number = anonymous = unsized = 0
-    for number, tag in enumerate(tags, 1):  # noqa: B007 - the last one is their number
-        for digest, size in _images(tag.images):
-            if size is None:
-                unsized += 1
-            elif digest is None:
-                anonymous += size
-            else:
-                found[digest] = max(size, found.get(digest, 0))
-    return Size(number, sum(found.values()) + anonymous, unsized)
-
-
-def _images(images: object) -> Iterator[tuple[str | None, int | None]]:
-    """Yield digest and size of each image of a tag: every field of it may be missing, null or of another type."""
-    for image in images if isinstance(images, list) else ():
-        if isinstance(image, dict):
-            digest, size = image.get("digest"), image.get("size")
-            yield digest if isinstance(digest, str) else None, _size_of(size)
-
-
-def _size_of(size: object) -> int | None:
-    if isinstance(size, bool) or not isinstance(size, (int, float)) or not 0 <= size < inf:
-        return None
-    return ceil(size)
+    tally = Tally()
+    tally.add(tag.images for tag in tags)
+    return Size(tally.tags, tally.result()[1], tally.unsized)
 
 
 def _tags(path: Path, stored: StoredFile) -> Iterator[_Tag]:

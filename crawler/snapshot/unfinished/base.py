@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from crawler.snapshot import manifest as manifests
 from crawler.snapshot.manifest import RegistryRecord
 from crawler.snapshot.reading.chunks import UnreadableError, read_lumps, whole_lines
 from crawler.snapshot.reading.records import key_type, parse_keys
+from crawler.snapshot.unfinished.batches import MOST_BYTES, MOST_LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -71,13 +72,35 @@ def seed(run: UnfinishedRun, source: Source, regions: Names[str]) -> None:
     if manifest.run.options.get("zone", zone) != zone:
         raise UsageError(f"{snapshot} is of zone {manifest.run.options['zone']}, this run of {zone}")
     level = COLLECTIONS[run.header.options.get("level", IMAGES.name)]
+    deeper = _deeper_lists(run, source, level)
     for record in manifest.registries if level is not REGISTRIES else ():
         if record.region in regions and _is_enough(source.manifest, record, run):
             _copy_list(run, source, record)
-            for collection in manifest.deeper:
-                if collection in level.lineage:
-                    _copy_deeper(run, source, record, collection)
+            for one in deeper:
+                _copy_deeper(run, source, record, one)
     _copy_registries(run, source, regions)
+    run.note_earlier()
+
+
+class _Deeper(NamedTuple):
+    """What can be copied of a deeper level: lists that are not ``lacking``, by region and what they are within."""
+
+    collection: Collection
+    lacking: set[tuple[str | None, ...]]
+    verdict: Verdict
+
+
+def _deeper_lists(run: UnfinishedRun, source: Source, level: Collection) -> list[_Deeper]:
+    """Return what can be copied of each deeper level: a manifest does not say which lists were looked at only once."""
+    looked_once = source.manifest.run.options.get("verify") == VerifyMode.NEVER
+    if looked_once and run.header.options["verify"] != VerifyMode.NEVER:
+        return []
+    verdict = Verdict.UNVERIFIED if looked_once else Verdict.COMPLETE
+    return [
+        _Deeper(one, {tuple(gap[name] for name in one.fields[1:]) for gap in source.manifest.gaps_of(one)}, verdict)
+        for one in source.manifest.deeper
+        if one in level.lineage
+    ]
 
 
 def _is_enough(manifest: Manifest, record: RegistryRecord | RegionRecord, run: UnfinishedRun) -> bool:
@@ -92,18 +115,38 @@ def _copy_list(run: UnfinishedRun, source: Source, record: RegistryRecord) -> No
         run.adopt(_result_of_registry(record, source.manifest), lumps(), record.images)
 
 
-def _copy_deeper(run: UnfinishedRun, source: Source, record: RegistryRecord, collection: Collection) -> None:
-    """Copy the lists of a deeper level that were whole, one by one: those that are named by a list that is copied."""
-    lumps = _lumps_of(source, record, collection)
+def _copy_deeper(run: UnfinishedRun, source: Source, record: RegistryRecord, deeper: _Deeper) -> None:
+    """Copy the lists of a deeper level that were whole: those that are named by a list that is copied."""
+    lumps = _lumps_of(source, record, deeper.collection)
     if lumps is None:
         return
-    lacking = {tuple(gap[name] for name in collection.within) for gap in source.manifest.gaps_of(collection)}
-    stored = _Lists(_lines_within(lumps(), source.path, collection))
-    for within in _lists_of(run, record, collection):
-        lines = stored.of(within)
-        if within not in lacking:
-            result = _result_of_list(record, source.manifest, collection, within, len(lines))
-            run.adopt(result, [b"".join(lines)], len(lines))
+    stored = _Lists(_lines_within(lumps(), source.path, deeper.collection))
+    lists = (
+        (within[1:], stored.of(within))
+        for within in _lists_of(run, record, deeper.collection)
+        if (record.region, *within) not in deeper.lacking
+    )
+    for some in _batched(lists):
+        lines = sum(len(one) for _, one in some)
+        result = _result_of_lists(record, source.manifest, deeper, lists=len(some), lines=lines)
+        run.adopt_batch(result, ((name, [b"".join(one)], len(one)) for name, one in some))
+
+
+_Some: TypeAlias = "list[tuple[tuple[str, ...], list[bytes]]]"
+
+
+def _batched(lists: Iterator[tuple[tuple[str, ...], list[bytes]]]) -> Iterator[_Some]:
+    """Yield lists, each its name and its lines, so many at a time as are worth a line of the journal."""
+    some: _Some = []
+    size = 0
+    for one in lists:
+        some.append(one)
+        size += sum(map(len, one[1]))
+        if len(some) >= MOST_LISTS or size >= MOST_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _lumps_of(source: Source, record: RegistryRecord, collection: Collection) -> Callable[[], Iterator[bytes]] | None:
@@ -209,12 +252,13 @@ def _result_of_registry(record: RegistryRecord, manifest: Manifest) -> ListingRe
     )
 
 
-def _result_of_list(
-    record: RegistryRecord, manifest: Manifest, collection: Collection, within: tuple[str, ...], lines: int
+def _result_of_lists(
+    record: RegistryRecord, manifest: Manifest, deeper: _Deeper, *, lists: int, lines: int
 ) -> ListingResult:
-    """Return how a list that was no gap ended: a manifest does not say whether it drifted."""
-    taken = _taken(manifest, collection, record.region, within, times=(record.started, record.finished))
-    return replace(taken, verdict=record.own_verdict, records=lines)
+    """Return how lists that were no gaps ended: a manifest does not say which of them drifted."""
+    times = (record.started, record.finished)
+    taken = _taken(manifest, deeper.collection, record.region, (record.registry,), times=times)
+    return replace(taken, verdict=deeper.verdict, records=lines, lists=lists)
 
 
 def _result_of_region(record: RegionRecord, manifest: Manifest) -> ListingResult:

@@ -12,7 +12,7 @@ import os
 import stat
 import zlib
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -67,14 +67,35 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     checksum: str = ""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished listing and where its lines are: in ``parts``, compressed; ``sha256`` is of the plain lines."""
+class ListPart(msgspec.Struct, frozen=True, array_like=True):
+    """One list of a batch: the name that it has within its registry's, and its share of bytes and lines."""
+
+    within: tuple[str, ...]
+    length: int
+    lines: int
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A finished listing and where its lines are: in ``parts``, compressed; ``sha256`` is of the plain lines.
+
+    Attributes:
+        lists: of a batch, whose result is a sum: its lists, in the order of their bytes.
+    """
 
     result: ListingResult
     offset: int
     length: int
     sha256: str
     lines: int
+    lists: tuple[ListPart, ...] = ()
+
+
+class Entry(NamedTuple):
+    """A line of the journal: what it tells of but for a batch's lists, where it begins, and how long it is."""
+
+    part: Part
+    at: int
+    size: int
 
 
 def sealed(header: Header) -> bytes:
@@ -127,15 +148,15 @@ def _collection(_type: type, name: str) -> Collection:
 _part = msgspec.json.Decoder(Part, dec_hook=_collection)
 
 
-def read_journal(run: Path) -> tuple[list[Part], int]:
-    """Return the parts in the journal of the run in a folder, and how many of its bytes are whole lines.
+def read_journal(run: Path) -> list[Entry]:
+    """Return what the journal of the run in a folder tells of, as far as its lines are whole.
 
     Raises:
         UnusableRunError: a whole line is damaged.
         OutputError: the disk fails.
     """
-    entries: list[Part] = []
-    size = 0
+    entries: list[Entry] = []
+    at = 0
     data = _read(run / JOURNAL) if os.path.lexists(run / JOURNAL) else b""
     for line in data.split(b"\n")[:-1]:
         body = line[9:]
@@ -143,11 +164,12 @@ def read_journal(run: Path) -> tuple[list[Part], int]:
         if line[:9] != b"%08x " % zlib.crc32(body):
             raise UnusableRunError(run, f"line {number} of its journal does not match its checksum")
         try:
-            entries.append(read_part(body))
+            part = read_part(body)
         except ValueError as error:
             raise UnusableRunError(run, f"line {number} of its journal is damaged: {error}") from None
-        size += len(line) + 1
-    return entries, size
+        entries.append(Entry(msgspec.structs.replace(part, lists=()), at, len(line) + 1))
+        at += len(line) + 1
+    return entries
 
 
 def check_files(run: Path) -> None:

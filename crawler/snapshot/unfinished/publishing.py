@@ -5,24 +5,30 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
+from functools import partial
 from itertools import chain, groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.output.compression import compressor
 from crawler.output.files import remove_tree, sync_folder, write_all, writing
 from crawler.snapshot.manifest import MANIFEST, Extent, StoredFile, dump, read
+from crawler.snapshot.reading.chunks import whole_lines
+from crawler.snapshot.unfinished.batches import Stretch, family_of
 from crawler.snapshot.unfinished.run import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from crawler.core.collection import Collection
-    from crawler.core.model import Place
+    from crawler.core.model import ListingResult, Place
     from crawler.snapshot.manifest import Manifest
-    from crawler.snapshot.unfinished.journal import Part
+    from crawler.snapshot.unfinished.batches import Family
     from crawler.snapshot.unfinished.run import UnfinishedRun
+
+    Look = Callable[[str, str, str, bytes], object]
 
 
 class Assembled(NamedTuple):
@@ -40,13 +46,20 @@ class Assembled(NamedTuple):
     extents: dict[Place, Extent]
 
 
-def assemble(run: UnfinishedRun, parts: Iterable[Part], level: Collection = IMAGES) -> Assembled:
+def _look_away(_collection: str, _region: str, _registry: str, _lines: bytes) -> None:
+    pass
+
+
+def assemble(
+    run: UnfinishedRun, results: Iterable[ListingResult], level: Collection = IMAGES, *, look: Look = _look_away
+) -> Assembled:
     """Write the data files of a snapshot into a folder inside the run's; synced.
 
     Args:
-        run: that has the parts.
-        parts: what is to be in them, in any order.
+        run: that has finished them.
+        results: of what is to be in them, in any order: lists, and sums of lists.
         level: the deepest that there is a file of.
+        look: is shown what is below images, as whole lines of a registry.
 
     Raises:
         OutputError: they cannot be written.
@@ -56,16 +69,16 @@ def assemble(run: UnfinishedRun, parts: Iterable[Part], level: Collection = IMAG
     remove_tree(folder)  # an earlier try to publish may have been cut short
     with writing(folder):
         folder.mkdir()
-    by_collection: defaultdict[Collection, list[Part]] = defaultdict(list)
-    for part in sorted(parts, key=lambda part: (part.result.region, part.result.within)):
-        by_collection[part.result.collection].append(part)
+    by_collection: defaultdict[Collection, list[ListingResult]] = defaultdict(list)
+    for result in sorted(results, key=attrgetter("region", "within")):
+        by_collection[result.collection].append(result)
     top, *below = level.lineage
     files: list[StoredFile] = []
     extents: dict[Place, Extent] = {}
     for collection in (*below[:1], top, *below[1:]):
         path, listed = folder / f"{collection.file}{run.suffix}", by_collection[collection]
-        lay_out = _as_they_are if collection in (REGISTRIES, IMAGES) else _framed
-        files.append(_store(path, lay_out(run, listed, extents), lines=sum(part.lines for part in listed)))
+        lay_out = _as_they_are if collection in (REGISTRIES, IMAGES) else partial(_framed, look=look)
+        files.append(_store(path, lay_out(run, listed, extents), lines=sum(one.records for one in listed)))
     return Assembled(folder, files, extents)
 
 
@@ -100,23 +113,26 @@ def _store(path: Path, lumps: Iterable[bytes], *, lines: int) -> StoredFile:
     return StoredFile(name=path.name, bytes=size, sha256=sha256, lines=lines)
 
 
-def _as_they_are(run: UnfinishedRun, parts: list[Part], extents: dict[Place, Extent]) -> Iterator[bytes]:
+def _as_they_are(run: UnfinishedRun, listed: list[ListingResult], extents: dict[Place, Extent]) -> Iterator[bytes]:
     """Yield the bytes of a file in which each list has its own part, and enter where that stands."""
-    offset = 0
+    offset, parts = 0, [run.parts[one.place] for one in listed]
     for part in parts:
         extents[part.result.place] = Extent(offset=offset, length=part.length, sha256=part.sha256)
         offset += part.length
-    return run.stored(parts)
+    return run.files.stored(parts)
 
 
-def _framed(run: UnfinishedRun, parts: list[Part], extents: dict[Place, Extent]) -> Iterator[bytes]:
+def _framed(
+    run: UnfinishedRun, listed: list[ListingResult], extents: dict[Place, Extent], *, look: Look
+) -> Iterator[bytes]:
     """Yield the bytes of a file in which all lists of a registry are one frame, and enter where that stands."""
     offset = 0
-    for (collection, region, registry), listed in groupby(parts, key=_registry_of):
+    for (collection, region, registry), results in groupby(listed, key=lambda one: family_of(one.place)):
         sha256, compress, length = hashlib.sha256(), compressor(run.suffix), 0
-        some = [part for part in listed if part.lines]
-        for lump in chain.from_iterable(map(run.read_part, some)):
+        some = _stretches(run, results)
+        for lump in whole_lines(run.read_part(*some), run.path):
             sha256.update(lump)
+            look(collection, region, registry, lump)
             yield (packed := compress.compress(lump))
             length += len(packed)
         if some:
@@ -126,8 +142,18 @@ def _framed(run: UnfinishedRun, parts: list[Part], extents: dict[Place, Extent])
         offset += length
 
 
-def _registry_of(part: Part) -> tuple[str, str, str]:
-    return part.result.collection.name, part.result.region, part.result.within[0]
+def _stretches(run: UnfinishedRun, results: Iterable[ListingResult]) -> list[Stretch]:
+    """Return where the lines of a registry's lists are, in the order of the file."""
+    found: list[Stretch] = []
+    families: set[Family] = set()
+    for one in results:
+        if one.is_sum:
+            families.add(family_of(one.place))
+        elif (part := run.parts[one.place]).lines:
+            found.append(Stretch(one.within, part.offset, part.length))
+    for family in families:
+        found += run.batches.stretches_of(family)
+    return sorted(found)
 
 
 def _write_synced(path: Path, lumps: Iterable[bytes]) -> tuple[str, int]:

@@ -23,8 +23,9 @@ from crawler.core.errors import OutputError
 from crawler.core.model import Verdict
 from crawler.emulation import EmulatorOptions
 from crawler.snapshot.folder.remains import remove_remains
+from crawler.snapshot.unfinished.files import SYNC_EVERY_S
 from crawler.snapshot.unfinished.journal import Header, UnusableRunError
-from crawler.snapshot.unfinished.run import SYNC_EVERY_S, UnfinishedRun
+from crawler.snapshot.unfinished.run import UnfinishedRun
 from crawler.snapshot.unfinished.runs import remove_superseded, set_aside, unfinished_runs
 from crawler.snapshot.unfinished.spool import Spool
 from crawler.snapshot.verifying.verify import verify
@@ -260,26 +261,26 @@ def test_a_header_that_reads_well_but_was_changed_is_refused(stopped: Unfinished
 def test_what_is_finished_is_synced_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts and journal, not for each of 10,000 registries, and not at all where nothing is new."""
     now_s = 1000.0
-    monkeypatch.setattr("crawler.snapshot.unfinished.run.time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr("crawler.snapshot.unfinished.files.time", SimpleNamespace(monotonic=lambda: now_s))
     run = UnfinishedRun.begin(tmp_path, header())
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
     commit(run, "r", "ab")
-    anyio.run(run.sync)
+    anyio.run(run.files.sync)
     assert synced == []
     now_s += SYNC_EVERY_S
-    anyio.run(run.sync)
-    assert synced == run._fds
+    anyio.run(run.files.sync)
+    assert synced == run.files._fds
     commit(run, "s", "c")
-    anyio.run(run.sync)
-    assert synced == run._fds
+    anyio.run(run.files.sync)
+    assert synced == run.files._fds
     now_s += SYNC_EVERY_S
-    anyio.run(run.sync)
-    anyio.run(run.sync)
-    assert synced == 2 * run._fds
+    anyio.run(run.files.sync)
+    anyio.run(run.files.sync)
+    assert synced == 2 * run.files._fds
     now_s += SYNC_EVERY_S
-    anyio.run(run.sync)
-    assert synced == 2 * run._fds
+    anyio.run(run.files.sync)
+    assert synced == 2 * run.files._fds
     run.close()
 
 
@@ -311,12 +312,12 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path, which: int
     """Others may have waited for their turn: a line after a torn one would spoil the journal."""
     run = UnfinishedRun.begin(tmp_path, header())
     commit(run, "one", "ab")
-    files = list(run._fds)
-    run._fds[which] = os.open("/dev/full", os.O_RDWR)
+    files = list(run.files._fds)
+    run.files._fds[which] = os.open("/dev/full", os.O_RDWR)
     with pytest.raises(OutputError, match="No space left"):
         commit(run, "two", "c")
-    os.close(run._fds[which])
-    run._fds = files
+    os.close(run.files._fds[which])
+    run.files._fds = files
     before = tree_of(run.path)
     with pytest.raises(OutputError, match="No space left"):
         commit(run, "three", "d")
@@ -352,16 +353,16 @@ def test_small_parts_are_read_together_and_large_ones_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every byte once, in the order that was asked for, and no lump larger than two."""
-    monkeypatch.setattr("crawler.snapshot.unfinished.run.LUMP_BYTES", 40)
+    monkeypatch.setattr("crawler.snapshot.unfinished.files.LUMP_BYTES", 40)
     run = UnfinishedRun.begin(tmp_path, header())
     for registry, names in (("a", "ab"), ("b", ""), ("c", "c"), ("d", "defghijk"), ("e", "l")):
         commit(run, registry, names)
     whole = (run.path / "parts").read_bytes()
     parts = list(run.parts.values())
-    assert [len(lump) for lump in run.stored(parts)] == [79, 40, 37]
+    assert [len(lump) for lump in run.files.stored(parts)] == [79, 40, 37]
     for asked in (parts, parts[::-1], *([part] for part in parts)):
         expected = b"".join(whole[part.offset : part.offset + part.length] for part in asked)
-        assert b"".join(run.stored(asked)) == expected
+        assert b"".join(run.files.stored(asked)) == expected
     run.close()
 
 

@@ -179,7 +179,7 @@ async def record(folder: Path, registries: Sequence[list[str]], pages: Sequence[
             await writer.end(tasks[page.registry], result_of(page.registry, len(registries[page.registry])))
     await writer.flush()
     writer.close()
-    assembled = assemble(run, run.parts.values())
+    assembled = assemble(run, run.results)
     run.close()
     return (assembled.folder / "images.ndjson").read_bytes()
 
@@ -244,7 +244,7 @@ def test_a_listing_that_ends_lets_others_go_on(tmp_path: Path) -> None:
             told.append("others went on")
         parts = list(run.parts.values())
         assert [part.lines for part in parts] == [6000, 0]
-        assert parts[1].offset == parts[0].length == len(b"".join(run.stored([parts[0]])))
+        assert parts[1].offset == parts[0].length == len(b"".join(run.files.stored([parts[0]])))
         assert msgspec.json.decode(next(run.read_part(parts[0])).splitlines()[0])["name"] == "000000"
         run.close()
         return told

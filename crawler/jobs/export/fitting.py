@@ -121,11 +121,15 @@ def _fit_records(value: bytes, columns: Mapping[str, Column]) -> tuple[bytes, bo
     return b"[%b]" % b",".join(cells), are_exact
 
 
+_ESCAPED = b'\\":'
+"""A quotation mark in a text, or a name that ends with a backslash: counting does not tell which."""
+
+
 def _fields(record: bytes) -> tuple[Iterable[tuple[str, bytes]], Collection[str]]:
     """Return name and text of each field, and the names that come twice, as their fields then do."""
     fields = {name: bytes(value) for name, value in parse_fields(record).items()}
     within = sum(_names(value) for value in fields.values() if value[0] in b"{[")
-    if _names(record) == len(fields) + within:
+    if _ESCAPED not in record and _names(record) == len(fields) + within:
         return fields.items(), ()
     every = [(name, bytes(value)) for name, value in scan_fields(record.decode())]
     counts = Counter(name for name, _ in every)
@@ -134,4 +138,4 @@ def _fields(record: bytes) -> tuple[Iterable[tuple[str, bytes]], Collection[str]
 
 def _names(text: bytes) -> int:
     """Count the names of fields; too few where blanks stand behind them."""
-    return text.count(b'":') - text.count(b'\\":')
+    return text.count(b'":')

@@ -48,8 +48,6 @@ def choose(path: Path) -> Chosen:
     folder = path if mode_of(path / MANIFEST) else _newest(path)
     snapshot = open_side(folder)
     assert isinstance(snapshot, Snapshot)
-    if not snapshot.levels:
-        raise UsageError(f"{folder} has no images to report: it is a snapshot of --level registries")
     beside = Path(os.path.realpath(folder)).parent
     return Chosen(snapshot, _before(beside, snapshot), _latest(beside))
 

@@ -168,7 +168,7 @@ def _lists_of(run: UnfinishedRun, record: RegistryRecord, collection: Collection
     assert collection.parent is not None
     for above in _lists_of(run, record, collection.parent):
         place = (collection.parent.name, record.region, above)
-        for name in run.names_of(place) if place in run.parts else ():
+        for name in run.names_of(place):
             yield (*above, name)
 
 

@@ -119,16 +119,21 @@ class Batches:
 
     def names_of(self, family: Family) -> set[tuple[str, ...]]:
         """Return what the finished lists of a family are within."""
-        registry = family[2]
-        return {(registry, *one.within) for part in self._parts(family) for one in part.lists}
+        return {one.within for one in self._lists(family)}
 
     def stretches_of(self, family: Family) -> Iterator[Stretch]:
         """Yield where the lines of each list of a family are, as far as it has any."""
+        return (one for one in self._lists(family) if one.length)
+
+    def find(self, place: Place) -> Stretch | None:
+        """Return where the lines of a list are; None if it is in no batch. O(lists of its family)."""
+        return next((one for one in self._lists(family_of(place)) if one.within == place[2]), None)
+
+    def _lists(self, family: Family) -> Iterator[Stretch]:
         for part in self._parts(family):
             offset = part.offset
             for one in part.lists:
-                if one.length:
-                    yield Stretch((family[2], *one.within), offset, one.length)
+                yield Stretch((family[2], *one.within), offset, one.length)
                 offset += one.length
 
     def _parts(self, family: Family) -> Iterator[Part]:

@@ -27,7 +27,7 @@ from crawler.core.errors import OutputError
 from crawler.output.files import replace_file, sync_folder, writing
 from crawler.snapshot.reading.chunks import UnreadableError, whole_lines
 from crawler.snapshot.reading.records import key_type, parse_keys
-from crawler.snapshot.unfinished.batches import Batches, each_alone, family_of
+from crawler.snapshot.unfinished.batches import Batches, each_alone
 from crawler.snapshot.unfinished.files import RunFiles
 from crawler.snapshot.unfinished.journal import (
     HEADER,
@@ -182,10 +182,11 @@ class UnfinishedRun:
         return self.files.read(parts)
 
     def names_of(self, place: Place) -> list[str]:
-        """Return the names that a finished list holds."""
-        if place not in self.parts:
-            self.break_up(family_of(place))
-        kind, lumps = key_type(COLLECTIONS[place[0]]), self.read_part(self.parts[place])
+        """Return the names that a finished list holds; none of a list that is not finished."""
+        found = self.parts.get(place) or (self.batches.find(place) if place[2] else None)
+        if found is None:
+            return []
+        kind, lumps = key_type(COLLECTIONS[place[0]]), self.read_part(found)
         return [key.name for lump in whole_lines(lumps, self.path / PARTS) for key in parse_keys(lump, kind)]
 
     def close(self) -> None:

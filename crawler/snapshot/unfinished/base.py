@@ -9,7 +9,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import msgspec
 from msgspec.structs import replace
 
 from crawler.api.collections import COLLECTIONS, IMAGES, REGISTRIES
@@ -18,6 +17,7 @@ from crawler.core.model import ListingResult, Verdict, VerifyMode
 from crawler.snapshot import manifest as manifests
 from crawler.snapshot.manifest import RegistryRecord
 from crawler.snapshot.reading.chunks import UnreadableError, read_lumps, whole_lines
+from crawler.snapshot.reading.lists import Lists, lines_within
 from crawler.snapshot.reading.records import key_type, parse_keys
 from crawler.snapshot.unfinished.batches import MOST_BYTES, MOST_LISTS
 
@@ -120,7 +120,7 @@ def _copy_deeper(run: UnfinishedRun, source: Source, record: RegistryRecord, dee
     lumps = _lumps_of(source, record, deeper.collection)
     if lumps is None:
         return
-    stored = _Lists(_lines_within(lumps(), source.path, deeper.collection))
+    stored = Lists(lines_within(lumps(), source.path, deeper.collection))
     lists = (
         (within[1:], stored.of(within))
         for within in _lists_of(run, record, deeper.collection)
@@ -170,34 +170,6 @@ def _lists_of(run: UnfinishedRun, record: RegistryRecord, collection: Collection
         place = (collection.parent.name, record.region, above)
         for name in run.names_of(place):
             yield (*above, name)
-
-
-def _lines_within(
-    lumps: Iterable[bytes], path: Path, collection: Collection
-) -> Iterator[tuple[tuple[str, ...], bytes]]:
-    """Yield each line with what its list is within, from the registry down."""
-    for lump in whole_lines(lumps, path):
-        keys = parse_keys(lump, key_type(collection))
-        for key, line in zip(keys, lump.splitlines(keepends=True), strict=True):
-            yield msgspec.structs.astuple(key)[2:-1], line
-
-
-class _Lists:
-    """The lists that a registry's lines are of, taken in order."""
-
-    def __init__(self, lines: Iterable[tuple[tuple[str, ...], bytes]]) -> None:
-        self._groups = groupby(lines, key=itemgetter(0))
-        self._next = next(self._groups, None)
-
-    def of(self, within: tuple[str, ...]) -> list[bytes]:
-        """Return the lines of a list; what comes before it is of none that was asked for."""
-        while self._next is not None and self._next[0] < within:
-            self._next = next(self._groups, None)
-        if self._next is None or self._next[0] != within:
-            return []
-        lines = [line for _, line in self._next[1]]
-        self._next = next(self._groups, None)
-        return lines
 
 
 def _copy_registries(run: UnfinishedRun, source: Source, regions: Names[str]) -> None:

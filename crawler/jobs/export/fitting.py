@@ -16,8 +16,7 @@ import msgspec
 
 from crawler.api.surrogates import has_halves
 from crawler.jobs.export.tables import ABSENT, EXTRA, Kind
-from crawler.jobs.line_keys import key_type
-from crawler.snapshot.reading.records import BadLineError, encode_text, parse_fields, parse_key, scan_fields
+from crawler.snapshot.reading.records import BadLineError, encode_text, key_of, parse_fields, parse_key, scan_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -73,7 +72,7 @@ def fitted(line: bytes, table: Table) -> bytes:
     Raises:
         ValueError: it is no record of that table.
     """
-    parse_key(line, key_type(table.key))
+    parse_key(line, key_of(table.key))
     row = _fit_fields(line, table.columns)
     extra = encode_text((b"{%b}" % b",".join(row.extra)).decode()) if row.extra else _NULL
     absent = encode_text((b"[%b]" % b",".join(row.absent)).decode()) if row.absent else _NULL

@@ -14,17 +14,16 @@ import msgspec
 from crawler.api.collections import REGISTRIES
 from crawler.core.errors import NcrawlError, UsageError
 from crawler.jobs.history.parts import Part, Sought
-from crawler.jobs.line_keys import key_type
 from crawler.snapshot.comparing.opening import open_side
 from crawler.snapshot.frames import Frame
-from crawler.snapshot.reading.records import parse_key
+from crawler.snapshot.reading.records import key_type, parse_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from crawler.jobs.history.wanted import Wanted
     from crawler.snapshot.comparing.sides import Place, Side
-    from crawler.snapshot.manifest import Manifest, StoredFile
+    from crawler.snapshot.manifest import Manifest
 
 
 class Sight(NamedTuple):
@@ -49,7 +48,7 @@ class Observer:
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._kind = key_type(wanted.collection.key)
+        self._kind = key_type(wanted.collection)
         self._last: tuple[str | None, bytes | None] = (None, None)
         self.regions: set[str] = set()
 
@@ -103,7 +102,7 @@ class Observer:
     def _why_unknown(self, side: Side, place: Place) -> str | None:
         """Return why it cannot be known that what is not there was not there; None if it can."""
         assert side.manifest
-        if _stored(side.manifest, self._wanted) is None:
+        if side.manifest.stored_file(self._wanted.collection) is None:
             return f"the snapshot has no {self._wanted.collection.name}"
         if self._wanted.collection is REGISTRIES:
             return None if side.knows_all_of(place[1]) else _of_region(side.manifest, place[1])
@@ -116,7 +115,7 @@ class Observer:
 
 def _part(folder: Path, manifest: Manifest, wanted: Wanted, place: Place) -> Part | None:
     """Return where to look for it; None if the snapshot has nothing there."""
-    stored = _stored(manifest, wanted)
+    stored = manifest.stored_file(wanted.collection)
     if stored is None:
         return None
     whole = Part(folder / stored.name, stored, stored.sha256)
@@ -127,10 +126,6 @@ def _part(folder: Path, manifest: Manifest, wanted: Wanted, place: Place) -> Par
         return None
     frame = Frame.of(record, wanted.collection)
     return whole._replace(frame=frame, sha256=frame.sha256) if frame.length else None
-
-
-def _stored(manifest: Manifest, wanted: Wanted) -> StoredFile | None:
-    return next((file for file in manifest.files if file.name.partition(".")[0] == wanted.collection.name), None)
 
 
 def _of_region(manifest: Manifest, region: str) -> str:

@@ -6,7 +6,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from crawler.core.errors import OutputError, UsageError
 from crawler.output.files import mode_of
@@ -15,10 +15,6 @@ from crawler.snapshot.comparing.sides import Snapshot
 from crawler.snapshot.folder.latest import LATEST, followed, target_of
 from crawler.snapshot.folder.retention import snapshot_names
 from crawler.snapshot.manifest import MANIFEST
-
-if TYPE_CHECKING:
-    from crawler.api.collections import Collection
-    from crawler.snapshot.manifest import Manifest, StoredFile
 
 
 class Chosen(NamedTuple):
@@ -50,11 +46,6 @@ def choose(path: Path) -> Chosen:
     assert isinstance(snapshot, Snapshot)
     beside = Path(os.path.realpath(folder)).parent
     return Chosen(snapshot, _before(beside, snapshot), _latest(beside))
-
-
-def stored_file(manifest: Manifest, collection: Collection) -> StoredFile | None:
-    """Return the record of the data file of a collection, however it is compressed; None if there is none."""
-    return next((file for file in manifest.files if file.name.partition(".")[0] == collection.name), None)
 
 
 def _newest(folder: Path) -> Path:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from crawler.api.collections import REGISTRIES
 from crawler.core.errors import NcrawlError
-from crawler.jobs.report.choosing import stored_file
 from crawler.snapshot.manifest import read
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def night_of(manifest: Manifest) -> Night:
 
 def registries_of(manifest: Manifest) -> int:
     """Return how many registries there are, those that were found and not listed among them."""
-    stored = stored_file(manifest, REGISTRIES)
+    stored = manifest.stored_file(REGISTRIES)
     return len(manifest.registries) if stored is None else stored.lines
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from crawler.api.collections import IMAGES
-from crawler.jobs.report.choosing import stored_file
 from crawler.snapshot.manifest import ManifestError
 from crawler.snapshot.reading.records import parse_fields
 from crawler.snapshot.reading.witness import Witness
@@ -109,7 +108,7 @@ def holdings(snapshot: Snapshot, now_ms: int, *, most_listed: int = MOST_LISTED)
     found = Holdings()
     manifest = snapshot.manifest
     assert manifest
-    if stored_file(manifest, IMAGES) is not None or any(record.images for record in manifest.registries):
+    if manifest.stored_file(IMAGES) is not None or any(record.images for record in manifest.registries):
         found.listed = heapq.nsmallest(most_listed, _images(snapshot, found, now_ms))
     return found
 

@@ -5,7 +5,6 @@ Layers are shared, and what no tag names is seen by nobody, so this is neither e
 
 from __future__ import annotations
 
-import hashlib
 import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,17 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from crawler.api.collections import TAGS
-from crawler.jobs.report.choosing import stored_file
+from crawler.jobs.proving import proved_blocks
 from crawler.jobs.sizes import Tally
-from crawler.snapshot.reading.chunks import (
-    DamagedError,
-    UnreadableError,
-    lump_bytes,
-    open_regular,
-    stored_lumps,
-    unpacked,
-    whole_lines,
-)
+from crawler.snapshot.reading.chunks import DamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,14 +52,13 @@ def sizes(snapshot: Snapshot) -> dict[Place, Size] | None:
     """Read all tags of a snapshot once; None if it has none. Memory follows the digests of the largest registry.
 
     Raises:
-        DamagedError: the file is not what the manifest says.
-        UnreadableError: it cannot be read.
+        DamagedError: the file is not what the manifest says, or cannot be read.
     """
     assert snapshot.manifest
-    stored = stored_file(snapshot.manifest, TAGS)
+    stored = snapshot.manifest.stored_file(TAGS)
     if stored is None:
         return None
-    tags = _tags(snapshot.path / stored.name, stored)
+    tags = _tags(snapshot.path, stored)
     return {place: _size(of_registry) for place, of_registry in groupby(tags, _place)}
 
 
@@ -82,24 +72,9 @@ def _size(tags: Iterable[_Tag]) -> Size:
     return Size(tally.tags, tally.result()[1], tally.unsized)
 
 
-def _tags(path: Path, stored: StoredFile) -> Iterator[_Tag]:
-    digest, lines = hashlib.sha256(), 0
-    try:
-        with open_regular(path) as file:
-            lumps = _hashed(stored_lumps(file, None, lump_bytes(path)), digest)
-            for lump in whole_lines(unpacked(lumps, path), path):
-                lines += lump.count(b"\n")
-                yield from _decoded(lump, path)
-    except OSError as error:
-        raise UnreadableError(path, f"cannot be read: {error.strerror}") from error
-    if lines != stored.lines or digest.hexdigest() != stored.sha256:
-        raise DamagedError(path, "does not have the lines or the SHA-256 of its manifest")
-
-
-def _hashed(lumps: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
-    for lump in lumps:
-        digest.update(lump)
-        yield lump
+def _tags(folder: Path, stored: StoredFile) -> Iterator[_Tag]:
+    for block in proved_blocks(folder, stored, lambda _: None):
+        yield from _decoded(block, folder / stored.name)
 
 
 def _decoded(lump: bytes, path: Path) -> list[_Tag]:

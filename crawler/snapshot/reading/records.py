@@ -59,7 +59,13 @@ class Key(msgspec.Struct, frozen=True, order=True, gc=False):
 @cache
 def key_type(collection: Collection) -> type[Key]:
     """Return the kind of key that the lines of a collection have."""
-    fields = [(name, str) for name in collection.key]
+    return key_of(collection.key)
+
+
+@cache
+def key_of(names: tuple[str, ...]) -> type[Key]:
+    """Return the kind of key that consists of texts by these names."""
+    fields = [(name, str) for name in names]
     kind = msgspec.defstruct("Key", fields, bases=(Key,), frozen=True, order=True, gc=False)
     assert issubclass(kind, Key)
     return kind

@@ -75,7 +75,7 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
 
 def test_lines_that_are_no_tags(tmp_path: Path) -> None:
     """What was written so is no tag all the same."""
-    snapshot = make_night(tmp_path, {A: [record("x")]}, tags={A: []})
+    snapshot = make_night(tmp_path, {A: [record("x")]}, tags={A: [tag("x", "1")]})
     data = b'{"account":"default"}\n'
     (snapshot / "tags.ndjson").write_bytes(data)
     reseal(snapshot, lambda manifest: manifest)

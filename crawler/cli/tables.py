@@ -45,23 +45,26 @@ def tables(
     verdicts = [one for one in Verdict if one is Verdict.COMPLETE or any(r.verdict is one for r in result.registries)]
     below = level.lineage[1:]
     head = ("region", "registries", *verdicts, *(one.name for one in below), *_COSTS)
-    rows = [
-        (region, _numbers(region, result, verdicts, below), _seconds(region, result))
-        for region in regions
-        if region in asked
-    ]
-    if len(rows) > 1:
-        sums = [sum(column) for column in zip(*(numbers for _, numbers, _ in rows), strict=True)]
-        rows.append(("total", sums, _seconds(None, result)))
-    table = [head, *((place, *(f"{number:,}" for number in numbers), took) for place, numbers, took in rows)]
-    if not below:
-        table = [row[:2] + row[-len(_COSTS) :] for row in table]
+    rows = _rows([region for region in regions if region in asked], result, verdicts, below)
+    table = [row if below else row[:2] + row[-len(_COSTS) :] for row in (head, *rows)]
     text = fitted(table)
     if taken is not None:
         text.append(f"taken over from {taken.snapshot}: {taken.registries:,} registries, {taken.images:,} images")
     if output is not None:
         text.append(_told_output(output))
     return "\n".join([*text, *_incomplete(result)])
+
+
+def _rows(
+    regions: list[str], result: CrawlResult, verdicts: list[Verdict], below: tuple[Collection, ...]
+) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each region, and their sums, if there are several."""
+    rows = [(region, _numbers(region, result, verdicts, below), _seconds(region, result)) for region in regions]
+    if len(rows) > 1:
+        sums = [sum(column) for column in zip(*(numbers for _, numbers, _ in rows), strict=True)]
+        rows.append(("total", sums, _seconds(None, result)))
+    for place, numbers, took in rows:
+        yield place, *(f"{number:,}" for number in numbers), took
 
 
 def _of_this_run(result: CrawlResult) -> CrawlResult:

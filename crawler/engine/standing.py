@@ -93,15 +93,11 @@ def standing(
     """
     tasks = [task for queue in queues for task in queue.tasks]
     looks = [task for task in tasks if task.named is None]
-    waiting = Counter["Collection"]()
-    for queue in queues:
-        waiting += queue.waiting.counts
+    waiting = sum((queue.waiting.counts for queue in queues), Counter["Collection"]())
     left, listed = waiting + Counter(task.collection for task in looks) + verdicts.undecided, verdicts.listed
     amounts = [Amount(above.name, listed[one], listed[one] + left[one]) for above, one in pairwise(level.lineage)]
     is_discovered = not left[level.lineage[0]]
-    pages = Counter(verdicts.pages)
-    for task in looks:
-        pages[task.collection] += task.listing.pages
+    pages = _pages(verdicts, looks)
     estimate = _Estimate(verdicts, pages, found)
     return Standing(
         amounts=(*amounts, Amount(level.name, found[level])),
@@ -111,6 +107,14 @@ def standing(
         held=tuple(_held(queues, now_s)),
         proving=_proving(tasks),
     )
+
+
+def _pages(verdicts: Verdicts, looks: Iterable[ListingTask]) -> Counter[Collection]:
+    """Return how many pages of each kind of list came."""
+    pages = Counter(verdicts.pages)
+    for task in looks:
+        pages[task.collection] += task.listing.pages
+    return pages
 
 
 class _Estimate(NamedTuple):

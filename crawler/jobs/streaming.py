@@ -81,19 +81,13 @@ async def stream(settings: Settings, caller: Caller, level: Collection) -> Crawl
 
     @cache
     def described() -> Manifest:
-        run = Run(
-            id=run_id(started_ms),
-            started=iso(started_ms),
-            finished=iso(time.time() * 1000),
-            options=options_of(settings),
-        )
+        run = _run_of(settings, started_ms)
         return manifest(result, account=spec.account, run=run, files=[file], level=level, sizes=sizes)
 
     if level is not REGISTRIES:
         tell_of_patterns(settings, result, caller.observe)
     regions = tuple(region.code for region in spec.regions)
-    seconds = time.monotonic() - caller.began_s
-    code = exit_code(result)
+    seconds, code = time.monotonic() - caller.began_s, exit_code(result)
     caller.observe(
         RunEnded(result, described, regions, level, output=file, sizes=sizes, seconds=seconds, exit_code=code)
     )
@@ -101,6 +95,12 @@ async def stream(settings: Settings, caller: Caller, level: Collection) -> Crawl
         patience_s = summary_patience_s(result.stop, caller.left_s(settings))
         write_file(settings.summary, dump(described()), patience_s=patience_s)
     return result
+
+
+def _run_of(settings: Settings, started_ms: int) -> Run:
+    """Return when and how a run went that ends now."""
+    started, finished = iso(started_ms), iso(time.time() * 1000)
+    return Run(id=run_id(started_ms), started=started, finished=finished, options=options_of(settings))
 
 
 def _check_summary(settings: Settings) -> None:

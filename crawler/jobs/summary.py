@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from crawler.core.collection import Collection
     from crawler.core.model import ListingResult, Place
     from crawler.engine.spec import CrawlResult
-    from crawler.snapshot.manifest import Extent, Gap, Manifest, RegistrySize, Run, StoredFile
+    from crawler.snapshot.manifest import Extent, Gap, Manifest, RegistryRecord, RegistrySize, Run, StoredFile
 
 
 def run_id(started_ms: int) -> str:
@@ -74,20 +74,24 @@ def manifest(
         files=tuple(files),
         registries=tuple(records),
         regions=tuple(_region_record(one) for one in sorted(result.discoveries, key=attrgetter("region"))),
-        excluded=tuple(
-            ExcludedRegistry(account=account, region=region, registry=registry, pattern=pattern)
-            for (region, registry), pattern in sorted(result.excluded.items())
-        ),
-        expected_gaps=tuple(
-            ExpectedGap(
-                account=account, region=one.region, registry=one.registry, verdict=one.verdict, reason=one.reason
-            )
-            for one in records
-            if one.verdict.is_gap and result.expected_gaps.match(one.region, one.registry)
-        ),
+        excluded=tuple(_excluded(result, account)),
+        expected_gaps=tuple(_expected_gaps(result, records)),
         observed=_observed(result),
         **more,
     )
+
+
+def _excluded(result: CrawlResult, account: str) -> Iterator[ExcludedRegistry]:
+    for (region, registry), pattern in sorted(result.excluded.items()):
+        yield ExcludedRegistry(account=account, region=region, registry=registry, pattern=pattern)
+
+
+def _expected_gaps(result: CrawlResult, records: Iterable[RegistryRecord]) -> Iterator[ExpectedGap]:
+    for one in records:
+        if one.verdict.is_gap and result.expected_gaps.match(one.region, one.registry):
+            yield ExpectedGap(
+                account=one.account, region=one.region, registry=one.registry, verdict=one.verdict, reason=one.reason
+            )
 
 
 def _gaps(result: CrawlResult, account: str, collection: Collection) -> Iterator[Gap]:

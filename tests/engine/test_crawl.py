@@ -892,7 +892,9 @@ class Patient:
         return answer_in_turn
 
     async def serve(self) -> None:
-        """Give turns until cancelled."""
+        """Give turns until cancelled; first connections take the time that they take."""
+        while len(self._waiting) < len(REGIONS):
+            await asyncio.sleep(0)
         while True:
             known = -1
             while known != len(self._waiting) or not known:

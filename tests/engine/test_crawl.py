@@ -878,12 +878,15 @@ class Patient:
         self.emulator = emulator
         self.in_flight: list[int] = []
         self._waiting: list[asyncio.Event] = []
+        self._begun = asyncio.Event()  # every region has asked
 
     def choose(self, request: Request) -> Callable[[asyncio.StreamWriter], Awaitable[None]]:
         """Hold a request until its turn comes."""
         decided = self.emulator.answer(wire.Request("GET", request.target, request.headers))
         turn = asyncio.Event()
         self._waiting.append(turn)
+        if len(self._waiting) == len(REGIONS):
+            self._begun.set()
 
         async def answer_in_turn(writer: asyncio.StreamWriter) -> None:
             await turn.wait()
@@ -893,8 +896,7 @@ class Patient:
 
     async def serve(self) -> None:
         """Give turns until cancelled; first connections take the time that they take."""
-        while len(self._waiting) < len(REGIONS):
-            await asyncio.sleep(0)
+        await self._begun.wait()
         while True:
             known = -1
             while known != len(self._waiting) or not known:

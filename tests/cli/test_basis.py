@@ -8,33 +8,16 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from support.lists import result_of
 
-from crawler.api.collections import IMAGES
 from crawler.cli.basis import tell_basis, tell_page_sizes
-from crawler.core.model import ListingResult, Verdict
 from crawler.core.secret import KeyPair, Secret
 from crawler.engine.spec import CrawlResult
 from crawler.settings.credentials import Credentials, FoundKeys
 from crawler.settings.table import Settings
 
 KEYS = KeyPair(Secret("SENTINEL-access"), Secret("SENTINEL-secret"), "the environment")
-LISTED = ListingResult(
-    region="kr",
-    collection=IMAGES,
-    within=("team-a",),
-    verdict=Verdict.COMPLETE,
-    reason=None,
-    records=3,
-    count=3,
-    pages=2,
-    passes=1,
-    page_size=300,
-    requests=2,
-    retries=0,
-    throttled=0,
-    started_ms=0,
-    finished_ms=0,
-)
+LISTED = result_of("team-a", 3, pages=2, page_size=300, requests=2)
 
 
 @pytest.fixture

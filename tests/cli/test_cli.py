@@ -25,35 +25,20 @@ from support.raw_server import RawServer, answer, page, refusal
 
 from crawler.cli import COMMANDS, run
 from crawler.core.version import __version__
-from crawler.emulation import Emulator, EmulatorOptions
 from crawler.emulation.options import REGIONS
 from crawler.snapshot.manifest import load
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
     from support.raw_server import Request
 
+    from crawler.emulation import Emulator
     from crawler.emulation.world import World
 
 PACE = ["--rate", "unlimited"]
 ALL = tuple(region.code for region in REGIONS)
-
-
-@pytest.fixture
-async def emulator(request: pytest.FixtureRequest) -> AsyncIterator[Emulator]:
-    """An emulator with the options that the test is marked with."""
-    marker = request.node.get_closest_marker("world")
-    options = {"registries": 6, "images": 400} | (marker.kwargs if marker else {})
-    async with Emulator(EmulatorOptions(**options)) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def program(tmp_path: Path, emulator: Emulator) -> Program:
-    """The program, to be run against that emulator in an empty home."""
-    return Program(tmp_path, emulator)
 
 
 def lines_of(world: World, account: str = "default") -> list[bytes]:
@@ -391,7 +376,7 @@ async def test_deadline_tells_the_cause(tmp_path: Path) -> None:
     """What went wrong last in a region that never answered stands in the log, below the table, and in each reason."""
     async with RawServer(refusal(503, "500", "Endpoint Error")) as server:
         program = Program(tmp_path, None, server.url)
-        done = await program("images", "--deadline", "2s", "--region", "kr", "a", "b", "--summary", "run.json")
+        done = await program("images", "--deadline", "4s", "--region", "kr", "a", "b", "--summary", "run.json")
     cause = "503/500 Endpoint Error"
     assert done.code == 3
     assert f"stopping: the deadline came; last in kr: {cause}" in done.err

@@ -21,31 +21,16 @@ from support.log_lines import unstamped
 from support.program import COMMAND, Program
 from support.streams import KINDS, drained, read_all, stream, unread
 
-from crawler.emulation import Emulator, EmulatorOptions
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from crawler.emulation import Emulator
 
 UNTRACED = pytest.mark.no_cover  # many processes, by ways that are traced elsewhere
 LONGEST_S = 60
 """Only a test that hangs takes so long."""
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
-
-
-@pytest.fixture
-async def emulator(request: pytest.FixtureRequest) -> AsyncIterator[Emulator]:
-    """An emulator with the options that the test is marked with."""
-    marker = request.node.get_closest_marker("world")
-    options = {"registries": 6, "images": 400} | (marker.kwargs if marker else {})
-    async with Emulator(EmulatorOptions(**options)) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def program(tmp_path: Path, emulator: Emulator) -> Program:
-    """The program, to be run against that emulator in an empty home."""
-    return Program(tmp_path, emulator)
 
 
 async def until_stuck(ours: int) -> None:

@@ -12,14 +12,15 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
+from support.lists import result_of
 from support.raw_server import RawServer, answer
 from support.snapshot_maker import make_snapshot
 
-from crawler.api.collections import IMAGES, REGISTRIES
+from crawler.api.collections import REGISTRIES
 from crawler.cli.logs import configure_logging
 from crawler.cli.reporting import MOST_LINES, LastLines, Report, reported
 from crawler.core.errors import LockedError, OutputError
-from crawler.core.model import ListingResult, Verdict
+from crawler.core.model import Verdict
 from crawler.core.secret import KeyPair, Secret
 from crawler.engine.spec import CrawlResult
 from crawler.jobs.ping import body_of
@@ -34,23 +35,7 @@ if TYPE_CHECKING:
 
 SECRET = "SENTINEL-secret-9b7c3e"
 KEYS = FoundKeys(Credentials(KeyPair(Secret("SENTINEL-access-5d1f9a"), Secret(SECRET), "a test")), account="team")
-LISTED = ListingResult(
-    region="kr",
-    collection=IMAGES,
-    within=("team-a",),
-    verdict=Verdict.COMPLETE,
-    reason=None,
-    records=3,
-    count=3,
-    pages=1,
-    passes=1,
-    page_size=300,
-    requests=2,
-    retries=0,
-    throttled=0,
-    started_ms=0,
-    finished_ms=0,
-)
+LISTED = result_of("team-a", 3, page_size=300, requests=2)
 RUN = Run(id="x", started="2026-01-01T00:00:00.000Z", finished="2026-01-01T00:00:10.000Z")
 LIST = replace(LISTED, collection=REGISTRIES, within=())
 LOST = replace(LISTED, within=("b",), verdict=Verdict.FAILED, reason=f"500 {SECRET}", records=0)

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
+from support.lists import result_of
 
-from crawler.api.collections import IMAGES, REGISTRIES
+from crawler.api.collections import REGISTRIES
 from crawler.core.errors import OutputError
 from crawler.core.model import ListingResult, Verdict
 from crawler.core.patterns import Patterns
@@ -33,17 +34,10 @@ ALERT_RULES = Path(__file__).parents[2] / "config/ncrawl-alerts.yaml"
 OF_ACCOUNT, OF_REGION = '{account="a"}', '{account="a",region="kr"}'
 OF_VERDICT = '{account="a",region="kr",verdict="denied"}'
 NOW_S = 1_800_000_000.0
-GOOD = ListingResult(
-    region="kr",
-    collection=IMAGES,
-    within=("team-a",),
-    verdict=Verdict.COMPLETE,
-    reason=None,
-    records=1200,
-    count=1200,
+GOOD = result_of(
+    "team-a",
+    1200,
     pages=12,
-    passes=1,
-    page_size=100,
     requests=14,
     retries=2,
     throttled=1,

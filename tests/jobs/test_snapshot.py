@@ -499,7 +499,7 @@ def test_sigterm_while_a_deadline_is_published(night: Night) -> None:
     assert night.snapshot() == 0
     undisturbed = data_of(night.newest())
     night.account.silent = (path_of("sgn"),)
-    stopped = night.start("--deadline", "3s", program=(SIGNALLED, "os.mkdir", "/snapshot"))
+    stopped = night.start("--deadline", "5s", program=(SIGNALLED, "os.mkdir", "/snapshot"))
     output, _ = stopped.communicate()
     assert (stopped.returncode, len(night.names())) == (143, 1), output
     night.account.silent = ()

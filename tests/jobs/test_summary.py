@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from msgspec.structs import asdict, replace
-from support.lists import place_of
+from support.lists import place_of, result_of
 
-from crawler.api.collections import IMAGES, REGISTRIES
+from crawler.api.collections import REGISTRIES
 from crawler.cli.tables import MOST_REGISTRIES_SHOWN, missing_lines, tables
 from crawler.core.model import ListingResult, Verdict
 from crawler.core.patterns import Patterns
@@ -18,17 +18,10 @@ from crawler.engine.spec import CrawlResult, StopReason
 from crawler.jobs.summary import is_complete, manifest, run_id
 from crawler.snapshot.manifest import Extent, Run, StoredFile, dump, load
 
-GOOD = ListingResult(
-    region="kr",
-    collection=IMAGES,
-    within=("team-a",),
-    verdict=Verdict.COMPLETE,
-    reason=None,
-    records=1200,
-    count=1200,
+GOOD = result_of(
+    "team-a",
+    1200,
     pages=12,
-    passes=1,
-    page_size=100,
     requests=14,
     retries=2,
     throttled=1,

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
+from crawler.api.signing import ACCESS_KEY_HEADER
 from crawler.core.errors import UsageError
+from crawler.emulation.accounts import Accounts
 from crawler.emulation.apis import region_of
 from crawler.emulation.gateway import Gateway
 from crawler.emulation.ledger import Statistics
@@ -30,7 +32,7 @@ _TURNS_TO_ACCEPT = 4  # of the event loop: a server that closes meanwhile loses 
 
 
 class Emulator:
-    """Serves the API of an emulated account on loopback for as long as its context lasts.
+    """Serves the API of an emulated account, or of many, on loopback for as long as its context lasts.
 
         async with Emulator(EmulatorOptions(registries=3, images=50)) as emulator:
             print(emulator.url, emulator.access_key, emulator.secret_key)
@@ -41,8 +43,9 @@ class Emulator:
 
     Attributes:
         options: as given.
-        world: what the account holds now: the oracle.
-        gateway: which registries are denied, gone or loop.
+        world: what the account, or the first of them, holds now: the oracle.
+        gateway: which of its registries are denied, gone or loop.
+        accounts: all of them, and how they are crawled.
         statistics: what arrived and what became of it.
         urls: region to the origin of its gateway, which is one for all in version 2; set on entering.
     """
@@ -54,6 +57,7 @@ class Emulator:
         self.world = World(self.options.seed, self.options.registries, self.options.images, sort=self.options.sort)
         self.statistics = statistics or Statistics()
         self.gateway = Gateway(self.options, self.world, self.statistics)
+        self.accounts = Accounts(self.options, self.statistics, self.gateway)
         self._connections: dict[Connection, asyncio.Future[None]] = {}
         self._date = (0, "")
 
@@ -133,7 +137,8 @@ class Emulator:
 
     def answer(self, request: Request) -> Answer:
         """Have the gateway decide the answer to a request."""
-        return self.gateway.answer(request, now_ms=round(self._now_s() * 1000), now_s=time.monotonic())
+        gateway = self.accounts.asked_by(request.headers.get(ACCESS_KEY_HEADER, ""))
+        return gateway.answer(request, now_ms=round(self._now_s() * 1000), now_s=time.monotonic())
 
     def left(self, status: int | None) -> None:
         """Note the end of a request."""

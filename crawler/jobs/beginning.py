@@ -52,6 +52,12 @@ class Order:
     now: datetime
     run_id: str | None = None
 
+    @property
+    def source(self) -> Path | None:
+        """The snapshot that --retry-failed names: a path, or a name in the folder."""
+        name = self.settings.retry_failed
+        return followed(Path(name) if mode_of(Path(name)) else self.folder / name) if name else None
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -122,7 +128,7 @@ async def _take_up(path: Path, header: Header, order: Order, *, caller: Caller) 
 async def _begin(order: Order, caller: Caller) -> Begun:
     folder, settings = order.folder, order.settings
     found = await caller.keys(settings)
-    source = read_source(_snapshot_path(folder, settings.retry_failed)) if settings.retry_failed else None
+    source = read_source(order.source) if order.source else None
     if source is not None and source.manifest.run.options.get("api", "v2") != settings.api:
         raise UsageError(
             f"{settings.retry_failed} is of another version of the API: --api {settings.api} cannot mend it"
@@ -144,11 +150,6 @@ async def _begin(order: Order, caller: Caller) -> Begun:
             run.remove()
             raise
     return Begun(settings, found, run)
-
-
-def _snapshot_path(folder: Path, name: str) -> Path:
-    """Return the snapshot that --retry-failed names: a path, or a name in the folder."""
-    return followed(Path(name) if mode_of(Path(name)) else folder / name)
 
 
 async def _identity(found: FoundKeys, now: datetime) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 import zstandard
+from support.commands import options_of
 from support.shell import BIN, Shell
 
 from crawler.cli import COMMANDS, cli
@@ -101,9 +102,7 @@ def test_commands_and_options() -> None:
     assert isinstance(cli, click.Group)
     commands = {name: cli.get_command(context, name) for name in COMMANDS}
     assert set(re.findall(r"(?<!/)\bncrawl ([a-z]+)", text)) == set(commands)
-    options = {
-        name: {one for each in command.params for one in each.opts} for name, command in commands.items() if command
-    }
+    options = {name: options_of(command) for name, command in commands.items() if command}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - OF_OTHER_PROGRAMS
     assert named - set().union(*options.values()) - {"--help"} == set()
 

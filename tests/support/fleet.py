@@ -1,0 +1,106 @@
+"""A fleet of emulated accounts: a file of them, a folder for their snapshots, and `ncrawl fleet` run against it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from anyio.from_thread import start_blocking_portal
+from msgspec.structs import replace
+from support.night import Account
+from support.snapshot_maker import image, make_snapshot, reseal
+
+from crawler.emulation import Emulator, EmulatorOptions
+from crawler.snapshot.folder.retention import snapshot_names
+from crawler.snapshot.manifest import Manifest, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RUN = "2026-11-26"
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Accounts, and where everything is."""
+
+    home: Path
+    emulator: Account
+
+    @property
+    def folder(self) -> Path:
+        """Where the snapshots are."""
+        return self.home / "snapshots"
+
+    @property
+    def file(self) -> Path:
+        """The file of accounts."""
+        return self.home / "accounts.toml"
+
+    @property
+    def names(self) -> list[str]:
+        """What the accounts are called."""
+        return self.emulator.accounts.names
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing that leads to any keys."""
+        kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COV")}
+        return kept | {"HOME": str(self.home), "NCLOUD_METADATA_ENDPOINT": "http://127.0.0.1:9"}
+
+    def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+        """Start `ncrawl fleet …`; what it says comes through one pipe."""
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        command = [sys.executable, "-m", "crawler", "fleet", *arguments]
+        return subprocess.Popen(command, cwd=self.home, env=self.environment, text=True, **pipes | more)
+
+    def __call__(self, *arguments: str, timeout_s: float = 60) -> tuple[int, str]:
+        """Run it to its end; return the exit code, and what it said."""
+        with self.start(*arguments) as process:
+            said, _ = process.communicate(timeout=timeout_s)
+        return process.returncode, said
+
+    def task(self, account: str, *more: str, run_id: str = RUN) -> tuple[str, ...]:
+        """Return the arguments of a task."""
+        words = ("task", account, str(self.folder), "--accounts", str(self.file), "--run-id", run_id)
+        return (*words, "--rate", "unlimited", *more)
+
+    def snapshots(self, account: str) -> list[Manifest]:
+        """Return the manifests of an account's snapshots, oldest first."""
+        folder = self.folder / account
+        return [read(folder / name) for name in sorted(snapshot_names(folder))] if folder.exists() else []
+
+
+@contextmanager
+def a_fleet(home: Path, **options: Any) -> Iterator[Fleet]:
+    """Serve accounts, in a thread, and write a file of them."""
+    chosen: dict[str, Any] = {"accounts": 3, "registries": 2, "images": 30, **options}
+    emulator = Account(EmulatorOptions(**chosen))
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(emulator):
+        fleet = Fleet(home, emulator)
+        fleet.folder.mkdir()
+        fleet.file.write_text(emulator.accounts.file(emulator.url))
+        yield fleet
+        assert emulator.accounts.crawls.at_once == {}
+
+
+def images_of(emulator: Emulator, number: int) -> int:
+    """Return how many images an account has, numbered from 1."""
+    return emulator.accounts.gateway(number).world.image_total()
+
+
+def make_account(folder: Path, account: str, *images: str, suffix: str = "", run_id: str = RUN, **more: Any) -> Path:
+    """Write a snapshot of an account with a registry of these images, and an empty one, as a task leaves it."""
+    contents = {(account, "kr", "team"): list(map(image, images)), (account, "sgn", "void"): []}
+    snapshot = make_snapshot(folder / account / "20261123T020000Z", contents, suffix=suffix, **more)
+
+    def change(made: Manifest) -> Manifest:
+        totals = replace(made.totals, bytes=sum(file.bytes for file in made.files))
+        return replace(made, run=replace(made.run, run_id=run_id), totals=totals)
+
+    return reseal(snapshot, change)

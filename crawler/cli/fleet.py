@@ -8,6 +8,7 @@ from crawler.cli.lazy import LazyGroup
 
 SUBCOMMANDS = {
     "task": "Take the snapshot of one account: what an engine runs.",
+    "run": "Take all of them, by workers here or anywhere, and merge.",
     "merge": "Make one snapshot of those of all accounts.",
 }
 
@@ -19,6 +20,7 @@ SUBCOMMANDS = {
     prefix="crawler.cli.fleet_",
     epilog="""\b
 Examples:
+  ncrawl fleet run acc.toml /srv/fleet --compress zstd
   ncrawl fleet task acme /srv/fleet --accounts acc.toml --run-id 2026-11-26
   ncrawl fleet merge /srv/fleet --accounts acc.toml --run-id 2026-11-26
 """,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from crawler.cli.options import crawl_options
+from crawler.settings.options import option_of
 from crawler.settings.table import OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 _OF_OTHERS: Final = (
@@ -22,16 +23,33 @@ TASK_OPTIONS: Final = tuple(name for name in OPTIONS if name not in _OF_OTHERS)
 """Options of a snapshot that make sense for each account of a fleet."""
 
 
-def task_options(function: _Function) -> _Function:
-    """Add what a task can be told."""
-    for add in reversed(
-        (
-            click.option("--retry-failed", is_flag=True, help="Fetch what the snapshots of this run lack."),
-            crawl_options(*TASK_OPTIONS),
-        )
-    ):
-        function = add(function)
-    return function
+NOT_OF_RUNS: Final = ("accounts",)
+"""What a whole run is told otherwise."""
+_OF_THIS_LOG: Final = ("accounts", "summary", "log_format", "heartbeat", "verbose", "quiet")
+"""What is the run's own, and no task's."""
+
+
+def task_options(*without: str) -> Callable[[_Function], _Function]:
+    """Add what a task can be told, some of it left out."""
+    options = crawl_options(*(name for name in TASK_OPTIONS if name not in without))
+    retries = click.option("--retry-failed", is_flag=True, help="Fetch what the snapshots of this run lack.")
+    return lambda function: retries(options(function))
+
+
+def words_of(flags: Mapping[str, Any]) -> list[str]:
+    """Return the options that were given, as words for a task."""
+    words: list[str] = []
+    for name in ("config", *TASK_OPTIONS):
+        value = flags.get(name)
+        if name in _OF_THIS_LOG or value is None:
+            continue
+        option = option_of(name)
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, bool):
+                words.append(option if one else f"--no-{option[2:]}")
+            else:
+                words += (option, str(one))
+    return words
 
 
 def run_id_option(function: _Function) -> _Function:

@@ -31,7 +31,7 @@ Exit codes: 0 complete, 3 something is missing, 2 and 4 no good to try again,
 @click.argument("place", metavar="DIR|URL", shell_complete=complete_folder)
 @run_id_option
 @click.option("--parent", type=int, hidden=True, help="Process that this one is to end with.")
-@task_options
+@task_options()
 def command(account: str, place: str, *, run_id: str, parent: int | None, retry_failed: bool, **flags: Any) -> int:
     """Take the snapshot of ACCOUNT below DIR/ACCOUNT, once for each run.
 

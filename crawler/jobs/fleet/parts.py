@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from crawler.snapshot.folder.names import started
 from crawler.snapshot.manifest import MANIFEST, AccountRecord, Manifest, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from crawler.output.stores.interface import Store
 
@@ -77,25 +78,39 @@ def find_parts(store: Store, run_id: str, expected: Iterable[str] = ()) -> list[
     """
     expected = set(expected)
     names = sorted({*expected, *store.folders()} - {FLEET})
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        found = threads.map(partial(_part, store, run_id=run_id), names)
-        return [part for part in found if part.made or part.account in expected or part.problem is not NOT_THERE]
-
-
-def _part(store: Store, account: str, *, run_id: str) -> Part:
     sought = msgspec.json.encode(run_id)
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        found = zip(names, threads.map(partial(_first, store, sought=sought), names), strict=True)
+        # Decoded in this thread alone: msgspec crashes where several make out a type at once.
+        parts = [_part(account, candidates, run_id) for account, candidates in found]
+    return [part for part in parts if part.made or part.account in expected or part.problem is not NOT_THERE]
+
+
+def _first(store: Store, account: str, *, sought: bytes) -> Iterable[tuple[str, bytes]]:
+    """Return the manifests of an account that may be of the run, newest first; the first of them is read already."""
+    candidates = _candidates(store, account, sought)
+    first = next(candidates, None)
+    return () if first is None else chain([first], candidates)
+
+
+def _candidates(store: Store, account: str, sought: bytes) -> Iterator[tuple[str, bytes]]:
     for name in sorted(filter(started, store.folders(account)), reverse=True):
         stored = store.read(f"{account}/{name}/{MANIFEST}")
-        if stored is None or sought not in stored.data:
-            continue
+        if stored is not None and sought in stored.data:
+            yield name, stored.data
+
+
+def _part(account: str, candidates: Iterable[tuple[str, bytes]], run_id: str) -> Part:
+    for name, data in candidates:
         try:
-            made = load(stored.data)
+            made = load(data)
         except NcrawlError as error:
             return Part(account, problem=f"{name}: {error}")
-        if made.run.run_id == run_id:
-            if strangers := {one.account for one in made.registries} - {account}:
-                return Part(account, problem=f"{name}: is of account {min(strangers)}, in a folder of another name")
-            return Part(account, made, hashlib.sha256(stored.data).hexdigest())
+        if made.run.run_id != run_id:
+            continue
+        if strangers := {one.account for one in made.registries} - {account}:
+            return Part(account, problem=f"{name}: is of account {min(strangers)}, in a folder of another name")
+        return Part(account, made, hashlib.sha256(data).hexdigest())
     return Part(account)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+OWN = ".ncrawl"
+
+
 class Found(NamedTuple):
     """A file that is there: its ``tag`` is another one whenever it was written anew."""
 
@@ -34,15 +37,13 @@ class Stored(NamedTuple):
 class ExistsError(FileExistsError):
     """What was to be made is there already."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(errno.EEXIST, f"{name} is there already")
-
 
 class ChangedError(OSError):
     """What was to be replaced is not what it was, or is gone."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(errno.ESTALE, f"{name} was changed by somebody else")
+
+class DamagedSourceError(OSError):
+    """A local file that does not have the checksum that it should have."""
 
 
 class Store(ABC):
@@ -53,6 +54,10 @@ class Store(ABC):
     """
 
     url: str
+
+    @abstractmethod
+    def below(self, prefix: str) -> Store:
+        """Return the store that a folder of this one is; itself, if ``prefix`` is empty."""
 
     @property
     @abstractmethod
@@ -91,11 +96,14 @@ class Store(ABC):
 
     @abstractmethod
     def files(self, prefix: str = "") -> Iterator[Found]:
-        """Yield every file below a folder, in no order; nothing if there is none."""
+        """Yield every file below a folder, in no order; nothing if there is none, and nothing that `is_own`."""
 
     @abstractmethod
     def children(self, prefix: str = "") -> list[str]:
-        """Return the names of what is right in a folder, those of folders with a slash at their end."""
+        """Return the names of what is right in a folder, those of folders with a slash at their end.
+
+        Nothing that `is_own`.
+        """
 
     def folders(self, prefix: str = "") -> list[str]:
         """Return the names of the folders that are right in a folder."""
@@ -105,8 +113,10 @@ class Store(ABC):
     def create(self, name: str, data: bytes) -> str:
         """Make a small file that is not there yet; return its tag.
 
+        Of two that make it of the same bytes both may be told that they did: what nobody else must have is in them.
+
         Raises:
-            ExistsError: it is there; not told where not `can_create`.
+            ExistsError: it is there; of two at once, not told where not `can_create`.
         """
 
     @abstractmethod
@@ -114,7 +124,7 @@ class Store(ABC):
         """Replace a small file that has a tag still; return the new one.
 
         Raises:
-            ChangedError: it has another, or is gone; not told where not `can_swap`.
+            ChangedError: it has another, or is gone; of two at once, not told where not `can_swap`.
         """
 
     @abstractmethod
@@ -134,11 +144,19 @@ class Store(ABC):
         """Remove a file, if it is there."""
 
 
-class DamagedSourceError(OSError):
-    """A local file that does not have the checksum that it should have."""
+def exists(name: str) -> ExistsError:
+    """Return the error of a file that is there already."""
+    return ExistsError(errno.EEXIST, f"{name} is there already")
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(errno.EBADMSG, f"{path} does not have the SHA-256 of its manifest")
+
+def changed(name: str) -> ChangedError:
+    """Return the error of a file that somebody else was faster to change."""
+    return ChangedError(errno.ESTALE, f"{name} was changed by somebody else")
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is nobody's file: a lock, a run under way, a trial, a file that is being written."""
+    return name.startswith(OWN)
 
 
 def checked_name(name: str) -> str:

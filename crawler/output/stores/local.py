@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from crawler.core.errors import OutputError
 from crawler.output.files import open_own, replace_file, sync_folder, write_all
-from crawler.output.stores.interface import ChangedError, ExistsError, Found, Store, Stored, checked_name
+from crawler.output.stores.interface import OWN, Found, Store, Stored, changed, checked_name, exists, is_own
 from crawler.output.stores.sending import proved_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OWN = ".ncrawl"
-"""What begins so is nobody's file: locks, runs under way, files that are being written."""
 LOCK = f"{OWN}-store.lock"
 
 
@@ -32,6 +30,10 @@ class LocalStore(Store):
     def __init__(self, root: Path) -> None:
         self.url = str(root)
         self._root = root
+
+    def below(self, prefix: str) -> LocalStore:
+        """Return what is in a folder."""
+        return LocalStore(self._path(prefix)) if prefix else self
 
     @cached_property
     def can_create(self) -> bool:
@@ -95,7 +97,7 @@ class LocalStore(Store):
                 return sorted(
                     f"{entry.name}/" if entry.is_dir() else entry.name
                     for entry in found
-                    if not entry.name.startswith(OWN) and not entry.is_symlink()
+                    if not is_own(entry.name) and not entry.is_symlink()
                 )
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -104,7 +106,7 @@ class LocalStore(Store):
         """Look whether it is there, and write it, under the lock."""
         with self._locked():
             if os.path.lexists(self._path(name)):
-                raise ExistsError(name)
+                raise exists(name)
             return self.replace(name, data)
 
     def swap(self, name: str, data: bytes, tag: str) -> str:
@@ -112,7 +114,7 @@ class LocalStore(Store):
         with self._locked():
             found = self.find(name)
             if found is None or found.tag != tag:
-                raise ChangedError(name)
+                raise changed(name)
             return self.replace(name, data)
 
     def replace(self, name: str, data: bytes) -> str:

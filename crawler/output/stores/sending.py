@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,6 @@ def proved_pieces(path: Path, sha256: str, *, size: int = PIECE_BYTES) -> Iterat
                 yield held
             held = piece
     if digest.hexdigest() != sha256:
-        raise DamagedSourceError(path)
+        raise DamagedSourceError(errno.EBADMSG, f"{path} does not have the SHA-256 of its manifest")
     if held:
         yield held

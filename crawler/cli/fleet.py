@@ -10,6 +10,7 @@ SUBCOMMANDS = {
     "task": "Take the snapshot of one account: what an engine runs.",
     "run": "Take all of them, by workers here or anywhere, and merge.",
     "merge": "Make one snapshot of those of all accounts.",
+    "status": "Say where a run stands, by what lies in the folder.",
 }
 
 
@@ -22,6 +23,7 @@ SUBCOMMANDS = {
 Examples:
   ncrawl fleet run acc.toml /srv/fleet --compress zstd
   ncrawl fleet task acme /srv/fleet --accounts acc.toml --run-id 2026-11-26
+  ncrawl fleet status /srv/fleet --accounts acc.toml
   ncrawl fleet merge /srv/fleet --accounts acc.toml --run-id 2026-11-26
 """,
 )

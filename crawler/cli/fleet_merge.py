@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,16 +73,15 @@ def merge_and_tell(place: str, run_id: str, expected: list[str], settings: Setti
     from crawler.cli.working import Working  # noqa: PLC0415 - likewise
     from crawler.core.text import visible  # noqa: PLC0415 - likewise
     from crawler.jobs.fleet.layout import merged_folder, opened  # noqa: PLC0415 - likewise
-    from crawler.jobs.fleet.merge import merge  # noqa: PLC0415 - likewise
+    from crawler.jobs.fleet.merge import merge, merge_far  # noqa: PLC0415 - likewise
+    from crawler.output.stores.opening import is_url  # noqa: PLC0415 - likewise
 
     with Working("merging", is_quiet=settings.quiet) as working:
-        made = merge(
-            Path(place),
-            run_id,
-            opened(place),
-            expected=expected,
-            tell=lambda done, total: working.tell(done, total, "accounts"),
-        )
+        store, tell = opened(place), partial(working.tell, what="accounts")
+        if is_url(place):
+            made = merge_far(store, run_id, expected=expected, tell=tell)
+        else:
+            made = merge(Path(place), run_id, store, expected=expected, tell=tell)
     for line in lacking_lines(made):
         say(settings, line)
     whole = f"{len(made.accounts or ()):,} accounts, {made.totals.images:,} images"

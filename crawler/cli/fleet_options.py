@@ -32,8 +32,31 @@ _OF_THIS_LOG: Final = ("accounts", "summary", "log_format", "heartbeat", "verbos
 def task_options(*without: str) -> Callable[[_Function], _Function]:
     """Add what a task can be told, some of it left out."""
     options = crawl_options(*(name for name in TASK_OPTIONS if name not in without))
-    retries = click.option("--retry-failed", is_flag=True, help="Fetch what the snapshots of this run lack.")
-    return lambda function: retries(options(function))
+    own = (
+        click.option("--retry-failed", is_flag=True, help="Fetch what the snapshots of this run lack."),
+        click.option(
+            "--scratch", metavar="DIR", help="With a URL: where snapshots are until sent.  [default: in /tmp]"
+        ),
+        click.option("--without-lease", is_flag=True, help="With a URL: nobody else crawls these accounts now."),
+    )
+
+    def decorate(function: _Function) -> _Function:
+        function = options(function)
+        for option in reversed(own):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+OWN_OPTIONS: Final = ("retry_failed", "scratch", "without_lease")
+"""What tasks are told besides settings."""
+
+
+def own_words(own: Mapping[str, Any]) -> list[str]:
+    """Return those, as words for a task."""
+    words = [f"--{name.replace('_', '-')}" for name, value in own.items() if value is True]
+    return [*words, *(["--scratch", own["scratch"]] if own["scratch"] else [])]
 
 
 def words_of(flags: Mapping[str, Any]) -> list[str]:

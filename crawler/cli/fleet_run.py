@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crawler.cli.completing import complete_file, complete_folder
-from crawler.cli.fleet_options import NOT_OF_RUNS, task_options, words_of
+from crawler.cli.fleet_options import NOT_OF_RUNS, OWN_OPTIONS, own_words, task_options, words_of
 from crawler.cli.options import GroupedCommand, settings_from
 
 if TYPE_CHECKING:
@@ -66,12 +66,13 @@ def command(place: str, **flags: Any) -> int:
     if scheduler and (workers or flags["share"]):
         raise click.UsageError("--scheduler has workers of its own: drop --workers and --share.")
     run_id = flags.pop("run_id") or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    share, retries = flags.pop("share"), flags.pop("retry_failed")
+    share, own = flags.pop("share"), {name: flags.pop(name) for name in OWN_OPTIONS}
     settings = settings_from(flags, is_of_run=True)
     from crawler.jobs.fleet.engines import Errand  # noqa: PLC0415 - `--help` should not wait for it
-    from crawler.jobs.fleet.layout import checked_run_id, is_url  # noqa: PLC0415 - likewise
+    from crawler.jobs.fleet.layout import checked_run_id  # noqa: PLC0415 - likewise
+    from crawler.output.stores.opening import is_url  # noqa: PLC0415 - likewise
 
-    words = (*words_of(flags), *(["--retry-failed"] if retries else []))
+    words = (*words_of(flags), *own_words(own))
     where = place if is_url(place) else os.path.abspath(place)  # noqa: PTH100 - links stay as they are
     accounts = os.path.abspath(flags["accounts"])  # noqa: PTH100 - likewise
     errand = Errand(where, accounts, checked_run_id(run_id), words)

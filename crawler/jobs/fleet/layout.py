@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from crawler.core.errors import ConfigurationError, UsageError
-from crawler.output.stores.local import LocalStore
+from crawler.output.stores.opening import is_url, store_at
 from crawler.settings.accounts import read_accounts
 from crawler.settings.options import shown
 from crawler.settings.sources import Notes
@@ -49,11 +49,6 @@ def checked_account(name: str | None) -> str:
     return name
 
 
-def is_url(place: str) -> bool:
-    """Whether a place is in an object storage, and no local folder."""
-    return re.match(r"[a-z][a-z0-9+.-]*://", place) is not None
-
-
 def merged_folder(run_id: str) -> str:
     """Return the name of the folder that holds what is of all accounts of a run."""
     return f"{FLEET}/{run_id}"
@@ -79,9 +74,8 @@ def opened(place: str) -> Store:
     """Return what keeps a fleet's files.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: there is no such folder, or the URL cannot be used.
     """
-    folder = Path(place)
-    if not folder.is_dir():
-        raise UsageError(f"{place} is no folder: name the one of the fleet's snapshots")
-    return LocalStore(folder)
+    if not is_url(place) and not Path(place).is_dir():
+        raise UsageError(f"{place} is no folder: make it with `mkdir -p {place}`")
+    return store_at(place)

@@ -40,12 +40,14 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
         run_id: of the fleet's run.
         until: when it ends unless it is renewed, by the owner's clock.
         seconds: how long it is good for after each renewal.
+        number: of the renewal: no two say the same, however still a clock stands.
     """
 
     owner: str | None = None
     run_id: str = ""
     until: str = ""
     seconds: float = GOOD_FOR_S
+    number: int = 0
 
 
 class LeaseLostError(LockedError):
@@ -87,7 +89,7 @@ class SystemClocks:
 class Lease:
     """A lease of one account.
 
-    Mutable state: the file's tag, and when it was renewed.
+    Mutable state: the file's tag, and how often and when it was renewed.
 
     Args:
         store: where it is.
@@ -107,7 +109,11 @@ class Lease:
         self.good_for_s = good_for_s
         self.owner = f"{platform.node()}, process {os.getpid()}, {uuid4().hex[:12]}"
         self._tag = ""
+        self._number = 0
         self._renewed_s = 0.0
+
+    def __str__(self) -> str:
+        return f"{self._store.url}/{self._name}"
 
     def take(self) -> None:
         """Take the lease; one that ran out is watched first for as long as it is good.
@@ -116,7 +122,7 @@ class Lease:
             LockedError: somebody else has it, or was faster.
             OutputError: the storage cannot be used.
         """
-        with writing(f"{self._store.url}/{self._name}"):
+        with writing(str(self)):
             found = self._store.read(self._name)
             if found is not None and not self._is_free(found):
                 found = self._watched(found)
@@ -156,7 +162,7 @@ class Lease:
         return again
 
     def _taken(self, whom: str) -> LockedError:
-        return LockedError(f"{self._name} in {self._store.url} is held by {whom}; wait for it")
+        return LockedError(f"{self} is held by {whom}; wait for it")
 
     @property
     def is_lost(self) -> bool:
@@ -188,12 +194,13 @@ class Lease:
         except ChangedError:
             found = self._store.read(self._name)  # an earlier swap may have been done, and its answer lost
             if found is None or _held(found).owner != self.owner:
-                raise LeaseLostError(f"{self._name} in {self._store.url} was taken by somebody else") from None
+                raise LeaseLostError(f"{self} was taken by somebody else") from None
             return self._store.swap(self._name, data, found.tag)
 
     def _data(self, owner: str | None) -> bytes:
         until = iso((self._clocks.now_s() + self.good_for_s) * 1000)
-        held = Held(owner=owner, run_id=self._run_id, until=until, seconds=self.good_for_s)
+        self._number += 1
+        held = Held(owner=owner, run_id=self._run_id, until=until, seconds=self.good_for_s, number=self._number)
         return msgspec.json.encode(held) + b"\n"
 
 
@@ -207,6 +214,7 @@ class Keeper:
         self._lease = lease
         self._is_closed = threading.Event()
         self._is_lost = threading.Event()
+        self._renewing = threading.Lock()
         self._told: list[Callable[[], object]] = []
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
@@ -218,13 +226,16 @@ class Keeper:
             tell()
 
     def check(self) -> None:
-        """Raise if the lease is lost.
+        """Renew the lease now: what comes next is done by its owner, or not at all.
 
         Raises:
-            LeaseLostError: it is.
+            LeaseLostError: it is lost.
+            OutputError: the storage does not answer.
         """
         if self._is_lost.is_set() or self._lease.is_lost:
             raise LeaseLostError("the lease could not be renewed in time: another task may be at this account")
+        with self._renewing, writing(str(self._lease)):
+            self._lease.renew()
 
     def close(self) -> None:
         """Renew it no more."""
@@ -234,7 +245,8 @@ class Keeper:
     def _keep(self) -> None:
         while not self._is_closed.wait(self._lease.good_for_s / 4):
             try:
-                self._lease.renew()
+                with self._renewing:
+                    self._lease.renew()
             except LeaseLostError:
                 break
             except OSError:

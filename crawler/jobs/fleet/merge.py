@@ -88,6 +88,30 @@ def merge(
     return made
 
 
+def merge_far(
+    store: Store, run_id: str, *, expected: Iterable[str] = (), tell: Tell | None = None, scratch: Path | None = None
+) -> Manifest:
+    """Merge a run's snapshots in a storage into `fleet/RUN` there, by way of a local folder.
+
+    The manifest goes first and comes last: in between there is no merged snapshot.
+
+    Raises:
+        UsageError: there is nothing of this run.
+        OutputError: it cannot be written.
+    """
+    name = merged_folder(checked_run_id(run_id))
+    with tempfile.TemporaryDirectory(prefix="ncrawl-merge-", dir=scratch) as folder:
+        work = Path(folder)
+        made = merge_into(work, store, run_id, expected=expected, tell=tell)
+        with writing(f"{store.url}/{name}"):
+            store.remove(f"{name}/{MANIFEST}")
+            for file in made.files:
+                if not store.holds(f"{name}/{file.name}", file.bytes, file.sha256):
+                    store.put(f"{name}/{file.name}", work / file.name, sha256=file.sha256)
+            store.replace(f"{name}/{MANIFEST}", dump(made))
+    return made
+
+
 def merge_into(
     work: Path, store: Store, run_id: str, *, expected: Iterable[str] = (), tell: Tell | None = None
 ) -> Manifest:

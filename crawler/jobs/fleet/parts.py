@@ -12,6 +12,7 @@ import msgspec
 
 from crawler.core.errors import NcrawlError
 from crawler.jobs.fleet.layout import FLEET
+from crawler.output.files import writing
 from crawler.snapshot.folder.names import started
 from crawler.snapshot.manifest import MANIFEST, AccountRecord, Manifest, load
 
@@ -75,7 +76,15 @@ def find_parts(store: Store, run_id: str, expected: Iterable[str] = ()) -> list[
         store: where the accounts' folders are.
         run_id: of the fleet's run.
         expected: names of accounts.
+
+    Raises:
+        OutputError: the storage cannot be read.
     """
+    with writing(store.url):
+        return _find_parts(store, run_id, expected)
+
+
+def _find_parts(store: Store, run_id: str, expected: Iterable[str]) -> list[Part]:
     expected = set(expected)
     names = sorted({*expected, *store.folders()} - {FLEET})
     sought = msgspec.json.encode(run_id)
@@ -84,6 +93,16 @@ def find_parts(store: Store, run_id: str, expected: Iterable[str] = ()) -> list[
         # Decoded in this thread alone: msgspec crashes where several make out a type at once.
         parts = [_part(account, candidates, run_id) for account, candidates in found]
     return [part for part in parts if part.made or part.account in expected or part.problem is not NOT_THERE]
+
+
+def find_part(store: Store, account: str, run_id: str) -> Part:
+    """Return what there is of one account in a run.
+
+    Raises:
+        OutputError: the storage cannot be read.
+    """
+    with writing(store.url):
+        return _part(account, _candidates(store, account, msgspec.json.encode(run_id)), run_id)
 
 
 def _first(store: Store, account: str, *, sought: bytes) -> Iterable[tuple[str, bytes]]:

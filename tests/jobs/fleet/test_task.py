@@ -13,7 +13,7 @@ from support.fleet import RUN, Fleet, a_fleet, images_of
 from support.night import path_of
 
 from crawler.core.errors import UsageError
-from crawler.jobs.fleet.layout import checked_account, checked_run_id, is_url
+from crawler.jobs.fleet.layout import checked_account, checked_run_id
 from crawler.snapshot.folder.lock import locked
 
 if TYPE_CHECKING:
@@ -121,4 +121,3 @@ def test_names() -> None:
     for nobody in (None, "fleet"):
         with pytest.raises(UsageError):
             checked_account(nobody)
-    assert [is_url(place) for place in ("s3://b/p", "/var/lib", "a:b", "gs://x")] == [True, False, False, True]

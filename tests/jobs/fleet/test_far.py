@@ -90,7 +90,8 @@ def test_a_lease_that_is_lost(fleet: Fleet, storage: ObjectServer) -> None:
             storage.files[lease] = Stored(b'{"owner": "another", "run_id": "x"}', {})
 
     fleet.emulator.on_request = take_it
-    settings = given_settings({"accounts": str(fleet.file), "account": "account-1", "rate": None}, timeout_s=60)
+    chosen = {"accounts": str(fleet.file), "account": "account-1", "rate": None, "compress": "zstd"}
+    settings = given_settings(chosen, timeout_s=60)
     place = FarPlace(URL, fleet.folder, lambda _snapshot, _store: pytest.fail("sent"), good_for_s=1.0)
     caller = Caller(find_keys=providers_chain({"PATH": "/usr/bin:/bin"}))
     with pytest.raises(LeaseLostError):

@@ -28,6 +28,7 @@ COMMANDS = {
     "doctor": "Say what is wrong here: keys, clock, network, permissions.",
     "report": "One HTML file to look at, offline.",
     "history": "Tell what became of one registry, image or tag through all snapshots.",
+    "push": "Copy a snapshot into an object storage: S3, Google's, Azure's.",
     "export": "Write a snapshot as Parquet or CSV: for SQL, data frames, spreadsheets.",
     "fleet": "Many accounts, on one machine or many: task, run, merge, status.",
     "emulator": "Serve the API on loopback: no account needed.",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from crawler.core.errors import UsageError
-from crawler.output.stores.local import LocalStore
 from crawler.output.stores.place import Place
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
-def place_at(text: str, patience: Patience | None = None) -> Path:
+def place_at(text: str | os.PathLike[str], patience: Patience | None = None) -> Path:
     """Return where a URL or a path leads: a local path, or a `Place`, which readers take for one.
 
     Args:
@@ -51,6 +50,9 @@ def place_at(text: str, patience: Patience | None = None) -> Path:
     Raises:
         UsageError: it cannot be used, or what it takes is not installed.
     """
+    if isinstance(text, Place):
+        return text
+    text = os.fspath(text)
     if not is_url(text):
         return Path(text)
     scheme, bucket, name = _parts(text)
@@ -65,8 +67,12 @@ def store_at(text: str | os.PathLike[str], patience: Patience | None = None) -> 
     Raises:
         UsageError: it cannot be used, or what it takes is not installed.
     """
-    place = place_at(os.fspath(text), patience)
-    return place.store.below(place.key) if isinstance(place, Place) else LocalStore(place)
+    place = place_at(text, patience)
+    if isinstance(place, Place):
+        return place.store.below(place.key)
+    from crawler.output.stores.local import LocalStore  # noqa: PLC0415 - whoever only reads needs none
+
+    return LocalStore(place)
 
 
 def _parts(text: str) -> tuple[str, str, str]:

@@ -47,6 +47,9 @@ class Place(_Path):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Place) and str(self) == str(other)
 
+    def __lt__(self, other: Path) -> bool:
+        return str(self) < str(other)
+
     def __hash__(self) -> int:
         return hash(str(self))
 

@@ -17,7 +17,6 @@ from crawler.core.errors import UsageError
 
 if TYPE_CHECKING:
     from crawler.jobs.fleet.task import TaskOrder
-    from crawler.output.stores.interface import Store
 
 
 @click.command(
@@ -73,17 +72,10 @@ def _run(place: str, order: TaskOrder, *, scratch: str | None, has_lease: bool) 
         caller = calling(order.settings, hint=hint)
         if not is_url(place):
             return (await take_account(Path(place), order, caller)).exit_code
-        far = FarPlace(place, scratch_folder(scratch), push, has_lease=has_lease)
+        far = FarPlace(place, scratch_folder(scratch), has_lease=has_lease)
         return (await take_account_far(far, order, caller)).exit_code
 
     return run(take, when_stopped=hint)
-
-
-def push(snapshot: Path, store: Store) -> None:
-    """Send a snapshot."""
-    from crawler.jobs.fleet.sending import send  # noqa: PLC0415 - likewise
-
-    send(snapshot, store, snapshot.parent.name)
 
 
 def scratch_folder(name: str | None) -> Path:

@@ -17,6 +17,7 @@ from crawler.jobs.fleet.layout import opened
 from crawler.jobs.fleet.lease import GOOD_FOR_S, Lease, leased
 from crawler.jobs.fleet.parts import find_part
 from crawler.jobs.fleet.task import take_account
+from crawler.jobs.push.job import outgoing, push
 from crawler.jobs.snapshot_result import result_of, stop_of
 from crawler.output.files import remove_tree, writing
 from crawler.snapshot.folder.latest import LATEST
@@ -46,12 +47,10 @@ class FarPlace:
         scratch: local folder that holds a snapshot until it was sent; a run that was cut off is taken up there.
         has_lease: an account is taken under a lease; if not, whoever calls sees to it that nobody else takes it.
         good_for_s: how long a lease holds others off that nobody renews.
-        push: sends a snapshot into the storage, which is given as well.
     """
 
     url: str
     scratch: Path
-    push: Callable[[Path, Store], object]
     has_lease: bool = True
     good_for_s: float = GOOD_FOR_S
 
@@ -107,7 +106,7 @@ async def _take(
     if result.path is None:
         return result
     local = place.scratch / order.account / result.id
-    await anyio.to_thread.run_sync(place.push, local, store)
+    await anyio.to_thread.run_sync(lambda: push(outgoing(local), store))
     await anyio.to_thread.run_sync(_tidy, local)
     return msgspec.structs.replace(result, path=f"{store.url}/{order.account}/{result.id}")
 

@@ -62,10 +62,13 @@ def test_taken_sent_and_merged(fleet: Fleet, storage: ObjectServer) -> None:
     assert run(["fleet", "merge", URL, "--run-id", RUN, "--accounts", str(fleet.file), "-q"]) == 3
     made = load(storage.files[f"inventory/fleet/{RUN}/manifest.json"].data)
     assert [one.verdict for one in made.accounts or ()] == ["complete", "incomplete", "incomplete"]
+    latest = json.loads(storage.files["inventory/account-1/latest.json"].data)
+    assert latest["snapshot"] == (made.accounts or ())[0].snapshot
     merged = storage.files[f"inventory/fleet/{RUN}/images.ndjson.zst"].data
     folders = [f"inventory/{one.account}/{one.snapshot}" for one in made.accounts or ()]
     assert merged == b"".join(storage.files[f"{folder}/images.ndjson.zst"].data for folder in folders)
     assert run(["fleet", "merge", URL, "--run-id", RUN, "-q"]) == 3
+    assert run(["verify", f"{URL}/fleet/{RUN}", "-q"]) == 0
     assert b"secret-key" not in b"".join(file.data for file in storage.files.values())
 
 
@@ -92,11 +95,12 @@ def test_a_lease_that_is_lost(fleet: Fleet, storage: ObjectServer) -> None:
     fleet.emulator.on_request = take_it
     chosen = {"accounts": str(fleet.file), "account": "account-1", "rate": None, "compress": "zstd"}
     settings = given_settings(chosen, timeout_s=60)
-    place = FarPlace(URL, fleet.folder, lambda _snapshot, _store: pytest.fail("sent"), good_for_s=1.0)
+    place = FarPlace(URL, fleet.folder, good_for_s=1.0)
     caller = Caller(find_keys=providers_chain({"PATH": "/usr/bin:/bin"}))
     with pytest.raises(LeaseLostError):
         asyncio.run(take_account_far(place, TaskOrder(settings, RUN), caller))
     assert b"another" in storage.files[lease].data
+    assert [name for name in storage.files if name.endswith(".zst")] == []
     fleet.emulator.on_request, fleet.emulator.silent = None, ()
     del storage.files[lease]
     assert task(fleet, "account-1") == 3

@@ -196,6 +196,18 @@ async def test_completion(account: Shell) -> None:
     assert "_ncrawl_completion" in await account(f"{command}\ncomplete -p ncrawl")
 
 
+async def test_many_accounts(tmp_path: Path) -> None:
+    """A run of four accounts, its state, and a report of all of them."""
+    async with Emulator(EmulatorOptions(accounts=4, registries=1, images=8)) as emulator:
+        (tmp_path / "accounts.toml").write_text(emulator.accounts.file(emulator.url))
+        (tmp_path / "fleet").mkdir()
+        told = ""
+        for command in commands(blocks()["Many accounts/0"]):
+            told += await Shell(tmp_path)(command.replace("/etc/ncrawl", str(tmp_path)).replace("/srv", str(tmp_path)))
+    assert "run 2026-11-26: 4 accounts: 4 complete; merged: complete" in told
+    assert (tmp_path / "report.html").exists()
+
+
 async def test_look_at_it(account: Shell, tmp_path: Path) -> None:
     """Its commands leave a page, each the same of the only snapshot there is; the picture is there."""
     await account(f"ncrawl snapshot {tmp_path}")

@@ -20,7 +20,7 @@ from crawler.jobs.events import LatestSettled, NothingHad, RunEnded, RunLeft, Ru
 from crawler.jobs.expectations import tell_of_patterns
 from crawler.jobs.made_before import made_as
 from crawler.jobs.publication import describe, publish_run
-from crawler.jobs.push.backlog import push_made
+from crawler.jobs.push.backlog import LEAST_S, push_made
 from crawler.jobs.run_clock import RunClock
 from crawler.jobs.sessions import crawl_rest, has_anything, of_all_sessions
 from crawler.jobs.snapshot_result import result_of, stop_of
@@ -149,8 +149,8 @@ async def _publish(begun: Begun, clock: RunClock, result: CrawlResult, *, caller
     _tell(begun, result, made, caller=caller, path=path)
     await anyio.to_thread.run_sync(partial(_finish, begun, clock, made, caller=caller))
     if (url := begun.settings.push) is not None:
-        left_s = caller.left_s(begun.settings)
-        await push_made(path.parent, url, made.run.id, left_s=left_s, observe=caller.observe)
+        within_s = max(LEAST_S, caller.left_s(begun.settings))
+        await push_made(path.parent, url, made.run.id, within_s=within_s, observe=caller.observe)
     return result_of(made, path, result.stop)
 
 

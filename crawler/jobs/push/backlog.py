@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from crawler.jobs.events import Observer
     from crawler.output.stores.interface import Store
 
-LEAST_S = 30.0
-"""How long a push may take where the run has used up its deadline."""
+LEAST_S = 10.0
+"""How long a push may take where the run has used up its deadline: so much later it may end at most."""
 
 
 def not_there(folder: Path, target: Store) -> list[str]:
@@ -53,12 +53,11 @@ def left_over(folder: Path, target: Store, made: str) -> list[str]:
     return sorted({made, *(name for name in snapshot_names(folder) if name > newest)})
 
 
-async def push_made(folder: Path, url: str, made: str, *, left_s: float, observe: Observer) -> None:
+async def push_made(folder: Path, url: str, made: str, *, within_s: float, observe: Observer) -> None:
     """Push the snapshot just made, and those that earlier runs could not push; what fails warns.
 
-    It neither outlasts the deadline by more than a moment nor changes how the run ends: the next one tries again.
+    How the run ends is not changed: the next one tries again, and goes on where this one was cut off.
     """
-    within_s = max(left_s, LEAST_S)
     work = partial(_push_all, folder, url, made, until_s=time.monotonic() + within_s)
     try:
         with anyio.fail_after(within_s):

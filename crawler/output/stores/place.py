@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import PurePath
 
     from crawler.output.stores.interface import Store
 
@@ -47,7 +48,7 @@ class Place(_Path):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Place) and str(self) == str(other)
 
-    def __lt__(self, other: Path) -> bool:
+    def __lt__(self, other: PurePath) -> bool:
         return str(self) < str(other)
 
     def __hash__(self) -> int:

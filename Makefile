@@ -11,9 +11,9 @@ DOCS := .venv-docs
 RELEASE := .venv-release
 # As an installer leaves it, also where PYTHONDONTWRITEBYTECODE is set.
 COMPILED = $(BIN)/python -m compileall -q crawler
-LONG := tests/faults tests/jobs/test_crash.py tests/release tests/transport/test_wire.py
+LONG := tests/faults tests/jobs/fleet/test_dask.py tests/jobs/test_crash.py tests/release tests/transport/test_wire.py
 
-.PHONY: help demo test test-long test-next check format lock docs dist image audit sbom picture faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
+.PHONY: help demo test test-long test-next check format lock docs dist image audit sbom picture faults wire fuzz proofs soak torture fleet mutants bench bench-quick pacing profile clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in all regions (no keys needed)"
@@ -35,6 +35,7 @@ help:
 	@echo "make proofs  100,000 lists that change while they are listed: what is called whole lacks nothing"
 	@echo "make soak    200,000 pages: memory, file descriptors and tasks stay as they are"
 	@echo "make torture crash a snapshot at every system call, lose power there, and kill it 200 times at random"
+	@echo "make fleet   200 accounts on two workers of Dask; workers, scheduler and tasks are killed, in 20 rounds"
 	@echo "make mutants change the modules that decide in every small way; at least 80 % must fail a test"
 	@echo "make bench   measure ncrawl beside its peers, and write benchmarks/RESULTS.md"
 	@echo "make bench-quick  the same beside the fast peers, in about a minute"
@@ -113,6 +114,9 @@ soak: $(VENV)/dev
 torture: $(VENV)/dev
 	@$(BIN)/python tests/long/torture.py $(ARGS)
 	@$(BIN)/python tests/long/blackout.py
+
+fleet: $(VENV)/dev
+	@$(BIN)/python tests/long/fleet.py $(ARGS)
 
 mutants: $(TOOLS)/installed
 	@$(TOOLS)/bin/python tests/long/mutants.py

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from anyio.from_thread import start_blocking_portal
 from msgspec.structs import replace
@@ -20,7 +22,6 @@ from crawler.snapshot.manifest import Manifest, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 RUN = "2026-11-26"
 
@@ -70,6 +71,10 @@ class Fleet:
         words = ("task", account, str(self.folder), "--accounts", str(self.file), "--run-id", run_id)
         return (*words, "--rate", "unlimited", *more)
 
+    def run(self, *more: str, run_id: str = RUN) -> tuple[str, ...]:
+        """Return the arguments of a whole run."""
+        return ("run", str(self.file), str(self.folder), "--run-id", run_id, "--rate", "unlimited", *more)
+
     def snapshots(self, account: str) -> list[Manifest]:
         """Return the manifests of an account's snapshots, oldest first."""
         folder = self.folder / account
@@ -104,3 +109,53 @@ def make_account(folder: Path, account: str, *images: str, suffix: str = "", run
         return replace(made, run=replace(made.run, run_id=run_id), totals=totals)
 
     return reseal(snapshot, change)
+
+
+class Cluster:
+    """A scheduler of Dask and two workers, as processes of their own."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        self.url = f"tcp://127.0.0.1:{port}"
+        self.log = fleet.home / "dask.log"
+        self._fleet = fleet
+        self._port = port
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start all three."""
+        self._run("scheduler", "--host", "127.0.0.1", "--port", str(self._port), "--no-dashboard", "--no-show")
+        for _ in range(2):
+            self.start_worker()
+
+    def start_worker(self) -> None:
+        """Start another worker."""
+        self._run("worker", self.url, "--nthreads", "2", "--no-nanny", "--no-dashboard", "--death-timeout", "60")
+
+    def _run(self, *words: str) -> None:
+        with self.log.open("ab") as log:
+            self.processes.append(
+                subprocess.Popen(
+                    [str(Path(sys.executable).with_name("dask")), *words],
+                    env=self._fleet.environment | {"TMPDIR": str(self._fleet.home)},
+                    cwd=self._fleet.home,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+            )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Kill them, and wait."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        self.processes = []

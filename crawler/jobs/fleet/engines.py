@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from crawler.core.errors import UsageError
+from crawler.core.errors import NcrawlError, UsageError
 from crawler.jobs.fleet.policy import TaskEnd
 
 if TYPE_CHECKING:
@@ -82,29 +82,56 @@ _PATIENCE_S: Final = 30
 HOW_TO_INSTALL: Final = "pip install 'ncrawl[fleet]'"
 
 
-class DaskEngine:
-    """Has Dask's workers run the tasks.
+class EngineGoneError(NcrawlError):
+    """The engine runs nothing any more."""
 
-    Mutable state: how often each account was sent, for each try is another task to Dask.
+    exit_code = 3
+
+
+class DaskEngine:
+    """Has Dask's workers run the tasks. A scheduler that was started anew is found again, within a minute.
+
+    Mutable state: the client, and how often each account was sent, for each try is another task to Dask.
     """
 
     most = _MOST_SENT
 
-    def __init__(self, client: Any, run_task: RunTask, errand: Errand, *, started: Started) -> None:
-        self._client = client
+    def __init__(self, scheduler: str, run_task: RunTask, errand: Errand, *, started: Started) -> None:
+        self._scheduler = scheduler
         self._run_task = run_task
         self._errand = errand
+        self._started = started
         self._sent: dict[str, int] = {}
         self._topic = f"ncrawl {errand.run_id}"
-        client.subscribe_topic(self._topic, lambda event: started(str(event[1])))
+        self._client = self._connect()
+
+    def _connect(self) -> Any:
+        from distributed import Client  # noqa: PLC0415 - an extra, and takes a second
+
+        client: Any = Client(self._scheduler, timeout=_PATIENCE_S, set_as_default=False)  # type: ignore[no-untyped-call]
+        client.subscribe_topic(self._topic, lambda event: self._started(str(event[1])))
+        return client
 
     def start(self, account: str, ended: Ended) -> None:
-        """Send it to the scheduler."""
+        """Send it to the scheduler.
+
+        Raises:
+            EngineGoneError: there is none any more.
+        """
         number = self._sent[account] = self._sent.get(account, 0) + 1
         key = f"ncrawl {self._errand.run_id} {account} {number}"
-        arguments = (self._run_task, self._topic, self._errand, account)
-        future = self._client.submit(_on_worker, *arguments, key=key, pure=False)
+        arguments = (_on_worker, self._run_task, self._topic, self._errand, account)
+        try:
+            if self._client.status == "closed":
+                self._client = self._connect()
+            future = self._client.submit(*arguments, key=key, pure=False)
+        except Exception as error:
+            raise EngineGoneError(f"the scheduler is gone, and none came within {_PATIENCE_S} s") from error
         future.add_done_callback(partial(_tell_end, account, ended))
+
+    def close(self) -> None:
+        """Let go of the scheduler, which forgets what it has not begun."""
+        self._client.close(timeout=_PATIENCE_S)
 
 
 def _on_worker(run_task: RunTask, topic: str, errand: Errand, account: str) -> TaskEnd:
@@ -120,7 +147,7 @@ def _tell_end(account: str, ended: Ended, future: Any) -> None:
     try:
         end = TaskEnd(*future.result())
     except CancelledError:
-        end = TaskEnd(None, "the engine has forgotten it: its scheduler ended")
+        end = TaskEnd(None, "its scheduler ended", is_forgotten=True)
     except Exception as error:  # noqa: BLE001 - whatever a worker, or the way there, may raise
         end = TaskEnd(None, f"the engine gave it up: {type(error).__name__}")
     ended(account, end)
@@ -134,15 +161,18 @@ def dask_engine(scheduler: str, run_task: RunTask, errand: Errand, *, started: S
         UsageError: Dask is not installed, or no scheduler answers.
     """
     try:
-        from distributed import Client  # noqa: PLC0415 - an extra, and takes a second
+        from dask import config  # noqa: PLC0415 - an extra
+
+        config.set({"logging": {"distributed": "critical"}})  # what there is to say is said here
+        import distributed  # noqa: F401, PLC0415 - likewise
     except ImportError:
         raise UsageError(f"--scheduler needs Dask, which is not installed: {HOW_TO_INSTALL}") from None
     try:
-        client: Any = Client(scheduler, timeout=_PATIENCE_S, set_as_default=False)  # type: ignore[no-untyped-call]
+        engine = DaskEngine(scheduler, run_task, errand, started=started)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"--scheduler {scheduler}: cannot be reached: {told}") from None
     try:
-        yield DaskEngine(client, run_task, errand, started=started)
+        yield engine
     finally:
-        client.close(timeout=_PATIENCE_S)
+        engine.close()

@@ -21,10 +21,17 @@ class TaskEnd(NamedTuple):
     Attributes:
         code: its exit code, negative for a signal; None if whoever ran it is gone.
         said: its last words.
+        is_forgotten: the engine lost its memory: no failure of this task either.
     """
 
     code: int | None
     said: str = ""
+    is_forgotten: bool = False
+
+    @property
+    def is_for_later(self) -> bool:
+        """Whether nothing speaks against trying again for long."""
+        return self.code == LATER or self.is_forgotten
 
 
 class Tries(NamedTuple):
@@ -35,7 +42,7 @@ class Tries(NamedTuple):
 
     def after(self, end: TaskEnd) -> Tries:
         """Return them with another one."""
-        return self._replace(later=self.later + 1) if end.code == LATER else self._replace(failed=self.failed + 1)
+        return self._replace(later=self.later + 1) if end.is_for_later else self._replace(failed=self.failed + 1)
 
 
 def pause_s(end: TaskEnd, tries: Tries) -> float | None:
@@ -47,7 +54,7 @@ def pause_s(end: TaskEnd, tries: Tries) -> float | None:
     """
     if end.code in _FINAL:
         return None
-    number, most = (tries.later, _MOST_LATER) if end.code == LATER else (tries.failed, _MOST_TRIES)
+    number, most = (tries.later, _MOST_LATER) if end.is_for_later else (tries.failed, _MOST_TRIES)
     if number >= most:
         return None
     return float(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(number - 1, 10)))

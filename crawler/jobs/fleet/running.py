@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from crawler.jobs.fleet.engines import EngineGoneError
 from crawler.jobs.fleet.policy import TaskEnd, Tries, pause_s
 
 if TYPE_CHECKING:
@@ -65,10 +66,13 @@ def run_accounts(
     """
     loop = _Loop(engine, standing, tell)
     loop.add(accounts)
-    while loop.goes_on:
-        loop.start_what_is_due()
-        loop.take_ends()
-        look()
+    try:
+        while loop.goes_on:
+            loop.start_what_is_due()
+            loop.take_ends()
+            look()
+    except EngineGoneError as error:
+        loop.give_up(str(error))
 
 
 class _Loop:
@@ -106,6 +110,14 @@ class _Loop:
             self._given.add(account)
             self._standing.again.discard(account)
             self._engine.start(account, lambda account, end: self._ended.put((account, end)))
+
+    def give_up(self, reason: str) -> None:
+        """Let everything end that has not."""
+        for account in sorted({*self._given, *(account for _, _, account in self._waiting)}):
+            self._standing.ends[account] = end = TaskEnd(None, reason)
+            self._tell(account, end, None)
+        self._standing.under_way.clear()
+        self._standing.again.clear()
 
     def take_ends(self) -> None:
         """Take in what has ended; wait a little if nothing has."""

@@ -41,6 +41,9 @@ def test_what_is_for_later() -> None:
         tries = tries.after(TaskEnd(code))
     assert tries == Tries(failed=2, later=2)
     assert pause_s(TaskEnd(1), tries) == 4.0
+    forgotten = TaskEnd(None, is_forgotten=True)
+    assert Tries().after(forgotten) == Tries(later=1)
+    assert pause_s(forgotten, Tries(failed=2, later=1)) == 2.0
 
 
 def test_the_code_of_a_share() -> None:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,18 +12,16 @@ from support.fleet import RUN, Fleet, a_fleet
 
 from crawler.cli.fleet_progress import headline, table_lines
 from crawler.jobs.fleet import running
-from crawler.jobs.fleet.engines import Errand, LocalEngine
+from crawler.jobs.fleet.engines import EngineGoneError, Errand, LocalEngine
 from crawler.jobs.fleet.policy import TaskEnd
 from crawler.jobs.fleet.running import Standing, run_accounts
 from crawler.snapshot.manifest import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from crawler.jobs.fleet.engines import Ended
-
-DASK = str(Path(sys.executable).with_name("dask"))
-SCHEDULER = "tcp://127.0.0.1:{}"
 
 
 @dataclass
@@ -65,6 +58,23 @@ def test_every_account_is_done_with(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine.started == {"crashed": 3, "fine": 1, "hopeless": 3, "later": 3, "other": 1}
     assert (standing.under_way, standing.again) == ({}, set())
     assert len(told) == 11
+
+
+def test_an_engine_that_is_gone() -> None:
+    """Ends what has not ended, each with the reason; what was done stays."""
+
+    class Mortal(Scripted):
+        def start(self, account: str, ended: Ended) -> None:
+            """End one more, and then be gone."""
+            if self.started:
+                raise EngineGoneError("gone")
+            super().start(account, ended)
+
+    standing, told = Standing(3), []
+    tell = lambda account, end, after_s: told.append((account, end.said, after_s))  # noqa: E731 - a line
+    run_accounts(list("abc"), Mortal({"a": [75]}), standing, tell=tell, look=lambda: None)
+    assert [end.code for end in standing.ends.values()] == [None, None, None]
+    assert told[-3:] == [("a", "gone", None), ("b", "gone", None), ("c", "gone", None)]
 
 
 def test_ten_thousand_accounts() -> None:
@@ -107,16 +117,11 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         yield one
 
 
-def run_words(fleet: Fleet, *more: str, run_id: str = RUN) -> tuple[str, ...]:
-    """Return the arguments of a whole run."""
-    return ("run", str(fleet.file), str(fleet.folder), "--run-id", run_id, "--rate", "unlimited", *more)
-
-
 def test_on_one_machine(fleet: Fleet) -> None:
     """All accounts, and the merge; an account without keys costs itself alone, and is said."""
     broken = fleet.file.read_text().replace('"sh", "-c"', '"false"', 1)
     fleet.file.write_text(broken)
-    code, said = fleet(*run_words(fleet, "--workers", "4", "--summary", "s.json"))
+    code, said = fleet(*fleet.run("--workers", "4", "--summary", "s.json"))
     assert code == 3
     assert "account-1: its task ended with 2; given up" in said
     assert "account-1: missing: has no snapshot of this run" in said
@@ -124,7 +129,7 @@ def test_on_one_machine(fleet: Fleet) -> None:
     assert [one.verdict for one in made.accounts or ()] == ["missing", "complete", "complete", "complete"]
     assert (fleet.home / "s.json").exists()
     fleet.file.write_text(fleet.emulator.accounts.file(fleet.emulator.url))
-    shares = [fleet(*run_words(fleet, "--share", f"{number}/2"))[0] for number in range(2)]
+    shares = [fleet(*fleet.run("--share", f"{number}/2"))[0] for number in range(2)]
     assert shares == [0, 0]
     assert fleet("merge", str(fleet.folder), "--run-id", RUN, "--accounts", str(fleet.file))[0] == 0
 
@@ -139,83 +144,7 @@ def test_on_one_machine(fleet: Fleet) -> None:
 )
 def test_what_cannot_be_asked_for(fleet: Fleet, words: list[str], sentence: str) -> None:
     """Exit 2, a sentence, no request."""
-    code, said = fleet(*run_words(fleet), *words)
+    code, said = fleet(*fleet.run(), *words)
     assert code == 2
     assert sentence in said
     assert fleet.emulator.statistics.requests == 0
-
-
-class Cluster:
-    """A scheduler of Dask and two workers, as processes of their own."""
-
-    def __init__(self, fleet: Fleet, port: int) -> None:
-        self.url = SCHEDULER.format(port)
-        self.log = fleet.home / "dask.log"
-        self._fleet = fleet
-        self._port = port
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def start(self) -> None:
-        """Start all three."""
-        self._run("scheduler", "--host", "127.0.0.1", "--port", str(self._port), "--no-dashboard", "--no-show")
-        for _ in range(2):
-            self._run("worker", self.url, "--nthreads", "2", "--no-nanny", "--no-dashboard", "--death-timeout", "60")
-
-    def _run(self, *words: str) -> None:
-        with self.log.open("ab") as log:
-            self.processes.append(
-                subprocess.Popen(
-                    [DASK, *words],
-                    env=self._fleet.environment | {"TMPDIR": str(self._fleet.home)},
-                    cwd=self._fleet.home,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                )
-            )
-
-    def stop(self) -> None:
-        """Kill them, and wait."""
-        for process in self.processes:
-            process.kill()
-            process.wait()
-
-
-@pytest.fixture
-def cluster(fleet: Fleet, unused_port: Callable[[], int]) -> Iterator[Cluster]:
-    one = Cluster(fleet, unused_port())
-    one.start()
-    yield one
-    one.stop()
-
-
-@pytest.fixture
-def unused_port() -> Callable[[], int]:
-    import socket  # noqa: PLC0415 - nothing else needs it
-
-    def find() -> int:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port: int = server.getsockname()[1]
-            return port
-
-    return find
-
-
-def test_on_workers_of_dask_of_which_one_is_killed(fleet: Fleet, cluster: Cluster) -> None:
-    """Its task dies with it and is done by the other; the files are those of an undisturbed run; no key is anywhere."""
-    victims = iter([cluster.processes[1]])
-    fleet.emulator.on_request = lambda number: kill(next(victims, None)) if number == 3 else None
-    code, said = fleet(*run_words(fleet, "--scheduler", cluster.url))
-    assert code == 0, said
-    assert cluster.processes[1].wait(10) == -signal.SIGKILL
-    assert fleet(*run_words(fleet, run_id="undisturbed"))[0] == 0
-    merged, other = (fleet.folder / "fleet" / name for name in (RUN, "undisturbed"))
-    assert (merged / "images.ndjson").read_bytes() == (other / "images.ndjson").read_bytes()
-    everything = [cluster.log, *(path for path in fleet.folder.rglob("*") if path.is_file())]
-    assert [path for path in everything if b"secret-key" in path.read_bytes()] == []
-
-
-def kill(process: subprocess.Popen[bytes] | None) -> None:
-    """Kill a process, if there is one."""
-    if process is not None:
-        os.kill(process.pid, signal.SIGKILL)

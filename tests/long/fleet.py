@@ -122,7 +122,7 @@ def check(fleet: Fleet, cluster: Cluster, run_id: str) -> None:
 def rounds(home: Path, *, accounts: int, how_many: int, seed: int, every_s: float) -> None:
     """Play all rounds, and print what was killed."""
     rng = random.Random(seed)
-    with a_fleet(home, accounts=accounts, registries=1, images=20, latency_ms=20) as fleet, Cluster(fleet) as cluster:
+    with a_fleet(home, accounts=accounts, registries=1, images=40, latency_ms=500) as fleet, Cluster(fleet) as cluster:
         began_s = time.monotonic()
         assert fleet(*fleet.run("--compress", "zstd", run_id=UNDISTURBED), timeout_s=1800)[0] == 0
         say(f"undisturbed, without Dask: {accounts} accounts in {time.monotonic() - began_s:.0f} s")
@@ -138,9 +138,10 @@ def rounds(home: Path, *, accounts: int, how_many: int, seed: int, every_s: floa
 def measure_merge(home: Path, *, accounts: int, megabytes: int) -> None:
     """Merge many accounts whose files come to so many megabytes, and print what it took."""
     folder = home / "many"
-    images = ["x" * 200 + str(number) for number in range(max(1, megabytes * 1_000_000 // accounts // 350))]
+    each = max(1, round(megabytes * 1_000_000 / accounts / 50_000))
+    images = [f"{number}{'x' * 50_000}" for number in range(each)]
     for number in range(accounts):
-        make_account(folder, f"account-{number:05}", *sorted(images))
+        make_account(folder, f"account-{number:05}", *images)
     began_s, cpu_s = time.monotonic(), time.process_time()
     made = merge(folder, RUN, opened(str(folder)))
     took_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s

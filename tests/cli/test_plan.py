@@ -13,14 +13,16 @@ from support.shell import Shell
 from crawler.api.collections import IMAGES, TAGS
 from crawler.cli.plan_table import lines
 from crawler.core.model import VerifyMode
-from crawler.emulation import Emulator, EmulatorOptions
 from crawler.jobs.plan.costs import Held, PageSizes
 from crawler.jobs.plan.estimate import Choice, Limits
 from crawler.jobs.plan.facts import Facts, RegionFacts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from crawler.emulation import Emulator
+
+pytestmark = pytest.mark.world(registries=4, images=700)
 
 KNOWN = RegionFacts(
     registries=2,
@@ -31,13 +33,6 @@ KNOWN = RegionFacts(
     registry_bytes=200,
     image_bytes=450_000,
 )
-
-
-@pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    """An emulated account."""
-    async with Emulator(EmulatorOptions(registries=4, images=700)) as emulator:
-        yield emulator
 
 
 @pytest.fixture

@@ -572,6 +572,17 @@ def interrupt(night: Night, *options: str) -> Path:
     return max(night.folder.glob(".ncrawl-2*"))
 
 
+def interrupt_twice(night: Night) -> tuple[Path, Path]:
+    """Leave two unfinished runs, as if both had been killed; return their folders, the older one first."""
+    first = interrupt(night)
+    kept = tree_of(first)
+    second = interrupt(night)
+    first.mkdir()
+    for name, data in kept.items():
+        (first / name).write_bytes(data)
+    return first, second
+
+
 def let_it_have_begun(run: Path, hours: float) -> None:
     """Change when an unfinished run began, by so many hours before now."""
     header = read_header(run)
@@ -645,12 +656,7 @@ def test_an_unfinished_run_that_is_no_good_costs_no_night(
 
 def test_when_the_newest_is_no_good_the_one_before_is_taken_up(night: Night) -> None:
     """Both were killed, so both are there."""
-    first = interrupt(night)
-    kept = tree_of(first)
-    second = interrupt(night)
-    first.mkdir()
-    for name, data in kept.items():
-        (first / name).write_bytes(data)
+    first, second = interrupt_twice(night)
     (second / "run.json").write_bytes(b"rubbish")
     assert night.snapshot("--resume") == 0
     assert f".ncrawl-{night.newest().name}" == first.name
@@ -756,12 +762,7 @@ def test_without_resume_a_new_run_starts_and_the_remains_go(night: Night) -> Non
 
 def test_the_newest_unfinished_run_is_taken_up(night: Night) -> None:
     """Of two that were killed, the later one; both are gone afterwards."""
-    first = interrupt(night)
-    kept = tree_of(first)
-    second = interrupt(night)
-    first.mkdir()
-    for name, data in kept.items():
-        (first / name).write_bytes(data)
+    _first, second = interrupt_twice(night)
     assert night.snapshot("--resume") == 0
     assert f".ncrawl-{night.newest().name}" == second.name
     assert night.remains() == set()

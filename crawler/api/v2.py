@@ -26,7 +26,7 @@ from crawler.api.records import (
     whole_number,
     without_braces,
 )
-from crawler.api.zones import LARGEST_PAGES
+from crawler.api.zones import VERSIONS
 from crawler.core.errors import PageError
 from crawler.core.model import Page
 
@@ -79,7 +79,7 @@ class Version2:
     """See `Dialect`."""
 
     version: Final = "v2"
-    largest_page: Final = LARGEST_PAGES["v2"]
+    largest_page: Final = VERSIONS["v2"].largest_page
 
     def target(self, request: PageRequest) -> str:
         """Return path and query for a page."""

@@ -926,6 +926,6 @@ async def test_what_a_run_goes_by(program: Program, tmp_path: Path) -> None:
     assert "ncrawl: info: settings: my.toml\n" in done.err
     assert "ncrawl: info: keys: environment (NCLOUD_ACCESS_KEY_ID, " in done.err
     assert "ncrawl: info: gateway: http://127.0.0.1:" in done.err
-    assert ", API v2, zone public, regions kr, sgn, jpn\n" in done.err
+    assert f", API v2, zone public, regions {', '.join(ALL)}\n" in done.err
     assert "ncrawl: info: kr: the gateway gives up to 20 records a page\n" in done.err
     assert re.search(r"^400 lines, [\d,]+ bytes: x\.ndjson$", done.err, re.MULTILINE)

@@ -32,6 +32,7 @@ from crawler.settings.table import OPTIONS, Settings
 
 DOCUMENTED = Path(__file__).parents[2] / "config" / "ncrawl.toml"
 PUBLIC, GOV = ZONES["public"], ZONES["gov"]
+REGIONS = ", ".join(region.code for region in PUBLIC.regions)
 FLAGS = sorted(OPTIONS.keys() - {"registry"})
 PRINTABLE = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*")
 
@@ -329,7 +330,7 @@ def test_variables_of_kubernetes_services_are_ignored(load: Layers, problems: Pr
         ({"region": ("kr", "mars")}, "--region: 'mars' is no region of zone public: give kr, sgn, jpn"),
         ({"region": ("krs",), "zone": "public"}, "'krs' is no region of zone public"),
         ({"registry": ("../x",)}, "REGISTRY: '../x': '..' cannot be a registry's name"),
-        ({"registry": ("a/b/c",)}, "'a/b/c' is not in a region to be crawled: kr, sgn, jpn; an image is named"),
+        ({"registry": ("a/b/c",)}, f"'a/b/c' is not in a region to be crawled: {REGIONS}; an image is named"),
         ({"registry": ("kr/../c",)}, "'..' cannot be"),
         ({"registry": ("kr/b/",)}, "'kr/b/' names no image behind the slash after b"),
         ({"registry": ("kr/",)}, "'' cannot be"),

@@ -171,8 +171,6 @@ class Crawl:
     def _now_ms(self) -> int:
         return int((self._epoch_s + self._loop.time()) * 1000)
 
-    # ── workers ──
-
     async def _work(self) -> None:
         while self._stop is None:
             taken = self._schedule.take(self._loop.time())

@@ -22,12 +22,12 @@ ALL_CODES = tuple(dict.fromkeys(region.code for zone in ZONES.values() for regio
 """The regions of all zones."""
 
 _HOSTS = {
-    urlsplit(origin).hostname: (zone.name, region if version.is_by_region else "", api)
+    (urlsplit(origin).hostname, api): (zone.name, region if version.is_by_region else "")
     for zone in ZONES.values()
     for api, version in VERSIONS.items()
     for region, origin in zone.gateways(api).items()
 }
-"""The provider's hosts: zone, region if it is one region's only, and version of the API."""
+"""The provider's hosts, by version of the API: zone, and region if it is one region's only."""
 
 PROVIDERS = {origin for zone in ZONES.values() for api in VERSIONS for origin in zone.gateways(api).values()}
 """The provider's gateways."""
@@ -64,14 +64,15 @@ def settle_zone(values: dict[str, Any], written: Mapping[str, RawValue], problem
     """Let the zone follow from the gateways; only the provider's hosts get signed requests."""
     for gateway in values.get("gateway", ()):
         place, origin = written["gateway"].place, gateway.origin
-        zone, _, api = _HOSTS.get(origin.host, (None, "", ""))
+        spoken = [api for api in VERSIONS if (origin.host, api) in _HOSTS]
+        zone = _HOSTS[origin.host, spoken[0]][0] if spoken else None
         if zone is None and not origin.is_loopback and not values.get("allow_gateway"):
             problems.append(f"{place}: {origin} is not the provider's: check it, or add --allow-gateway to trust it")
         elif zone is not None and values.setdefault("zone", zone) != zone:
             said = f"{written['zone'].place} says {values['zone']}" if "zone" in written else "another one is not"
             problems.append(f"{place}: {origin} is of zone {zone}, but {said}")
-        elif zone is not None and api != values.get("api", "v2"):
-            problems.append(f"{place}: {origin} speaks {api}: take another, or add --api {api}")
+        elif zone is not None and values.get("api", "v2") not in spoken:
+            problems.append(f"{place}: {origin} speaks {spoken[-1]}: take another, or add --api {spoken[-1]}")
     values.setdefault("zone", "public")
 
 
@@ -130,7 +131,7 @@ def _not_by_region(given: tuple[Gateway, ...], zone: Zone, regions: list[str], *
     if len(given) == 1 and not given[0].region:
         if len(regions) > 1:
             yield f"{given[0]}: with --api {api} each region has a gateway of its own: give {regions[0]}=URL, and so on"
-        elif problem := _of_another(given[0].origin, regions[0]):
+        elif problem := _of_another(given[0].origin, regions[0], api):
             yield problem
         return
     for one in given:
@@ -139,7 +140,7 @@ def _not_by_region(given: tuple[Gateway, ...], zone: Zone, regions: list[str], *
     named = [one.region for one in given]
     if doubled := {one for one in named if named.count(one) > 1 and one}:
         yield f"two gateways for {', '.join(sorted(doubled))}: give one"
-    yield from (problem for one in given if (problem := _of_another(one.origin, one.region)))
+    yield from (problem for one in given if (problem := _of_another(one.origin, one.region, api)))
     origins = [str(one.origin) for one in given]
     if len(set(origins)) < len(origins) and not doubled:
         yield f"two regions have the same gateway: under --api {api} nothing else tells them apart"
@@ -147,7 +148,7 @@ def _not_by_region(given: tuple[Gateway, ...], zone: Zone, regions: list[str], *
         yield f"none for {', '.join(lacking)}: add {lacking[0]}=URL, or leave it out of --region"
 
 
-def _of_another(origin: Origin, region: str) -> str:
+def _of_another(origin: Origin, region: str, api: str) -> str:
     """Return that a gateway is the provider's for another region; empty if it is not."""
-    _, own, _ = _HOSTS.get(origin.host, ("", region, ""))
+    _, own = _HOSTS.get((origin.host, api), ("", region))
     return f"{origin} is of region {own}, not {region}" if own not in ("", region) else ""

@@ -96,7 +96,7 @@ picture: $(VENV)/dev
 	@REPORT_PICTURE=docs/report.png $(BIN)/python -m pytest -q tests/jobs/report/test_page.py -k picture $(ARGS)
 
 faults: $(VENV)/dev
-	@$(BIN)/python -m pytest -q tests/faults $(ARGS)
+	@FAULTS=all $(BIN)/python -m pytest -q tests/faults $(ARGS)
 
 wire: $(VENV)/dev
 	@WIRE_ATTEMPTS=100000 $(BIN)/python -m pytest -q tests/transport/test_wire.py $(ARGS)

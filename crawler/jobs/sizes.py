@@ -202,7 +202,10 @@ class Sizing:
         return tuple(sorted(self._settled, key=lambda one: (one.region, one.registry)))
 
     def _of(self, task: ListingTask) -> _Open:
-        return self._open.setdefault((task.region.code, task.within[0]), _Open())
+        place = task.region.code, task.within[0]
+        if place not in self._open:
+            self._open[place] = _Open()
+        return self._open[place]
 
     def _settle(self, region: str, registry: str) -> None:
         self._settled.append(size_of(self._account, region, registry, self._open.pop((region, registry)).tally))

@@ -100,7 +100,7 @@ recording: $(VENV)/dev
 	@OUTAGE_RECORDING=docs/explanation/outage.txt $(BIN)/python -m pytest -q tests/cli/test_outage.py $(ARGS)
 
 faults: $(VENV)/dev
-	@$(BIN)/python -m pytest -q tests/faults $(ARGS)
+	@FAULTS=all $(BIN)/python -m pytest -q tests/faults $(ARGS)
 
 wire: $(VENV)/dev
 	@WIRE_ATTEMPTS=100000 $(BIN)/python -m pytest -q tests/transport/test_wire.py $(ARGS)

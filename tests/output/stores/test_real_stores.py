@@ -79,9 +79,10 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Return the variables of a SeaweedFS."""
     master, volume, filer, port = _free_ports(4)
     ports = ("-master.port", master, "-volume.port", volume, "-filer.port", filer, "-s3.port", port)
+    none = ("-s3.port.iceberg", "0", "-s3.port.lance", "0")
     small = ("-volume.max", "10", "-master.volumeSizeLimitMB", "64")
     here = ("-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-dir", str(tmp_path_factory.mktemp("weed")))
-    with _running("weed", "server", *here, "-filer", "-s3", *ports, *small, port=port) as environ:
+    with _running("weed", "server", *here, "-filer", "-s3", *ports, *none, *small, port=port) as environ:
         with pytest.MonkeyPatch.context() as patch:
             _await(partial(_opened(environ, patch).replace, "ready", b""))
         yield environ

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import uuid
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
 import pytest
@@ -46,9 +47,8 @@ def _running(*command: str, port: str) -> Iterator[dict[str, str]]:
     if not (_BIN / command[0]).exists():
         pytest.skip(f"not run: there is no {command[0]}")
     environ = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **_KEYS}
-    with subprocess.Popen(
-        [_BIN / command[0], *command[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
+    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([_BIN / command[0], *command[1:]], env=os.environ | _KEYS, **quiet) as server:
         try:
             yield environ
         finally:

@@ -206,7 +206,7 @@ def _greeting(emulator: Emulator, accounts: Path) -> str:
 
 
 def _exports(emulator: Emulator) -> str:
-    version = "" if emulator.options.api == "v2" else f"NCRAWL_API={emulator.options.api} "
+    version = "" if emulator.options.api == _DEFAULTS.api else f"NCRAWL_API={emulator.options.api} "
     return f"""\
 export {version}NCRAWL_GATEWAY={emulator.url}
 export NCLOUD_ACCESS_KEY_ID={emulator.access_key}

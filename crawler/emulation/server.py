@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from crawler.api.signing import ACCESS_KEY_HEADER
+from crawler.api.zones import VERSIONS
 from crawler.core.errors import UsageError
 from crawler.emulation.accounts import Accounts
 from crawler.emulation.apis import region_of
@@ -58,6 +59,7 @@ class Emulator:
         self.statistics = statistics or Statistics()
         self.gateway = Gateway(self.options, self.world, self.statistics)
         self.accounts = Accounts(self.options, self.statistics, self.gateway)
+        self._is_by_region = VERSIONS[self.options.api].is_by_region
         self._connections: dict[Connection, asyncio.Future[None]] = {}
         self._date = (0, "")
 
@@ -77,7 +79,7 @@ class Emulator:
         Raises:
             UsageError: the port cannot be had.
         """
-        doors = self.world.regions if self.options.api == "v3" else ("",)
+        doors = self.world.regions if self._is_by_region else ("",)
         self._servers = []
         try:
             for number, door in enumerate(doors):
@@ -104,9 +106,9 @@ class Emulator:
     @property
     def url(self) -> str:
         """What ``--gateway`` takes: one origin, or for version 3 each region's, separated by commas."""
-        if self.options.api == "v2":
-            return next(iter(self.urls.values()))
-        return ",".join(f"{region}={origin}" for region, origin in self.urls.items())
+        if self._is_by_region:
+            return ",".join(f"{region}={origin}" for region, origin in self.urls.items())
+        return next(iter(self.urls.values()))
 
     async def __aexit__(self, *_error: object) -> None:
         """Reset every connection and wait until all are gone."""

@@ -24,12 +24,11 @@ from crawler.jobs.push.backlog import LEAST_S, push_made
 from crawler.jobs.run_clock import RunClock
 from crawler.jobs.sessions import crawl_rest, has_anything, of_all_sessions
 from crawler.jobs.snapshot_result import result_of, stop_of
-from crawler.jobs.streaming import summary_patience_s
-from crawler.output.files import check_place, write_file
+from crawler.jobs.streaming import write_summary
+from crawler.output.files import check_place
 from crawler.output.stores.opening import store_at
 from crawler.snapshot.folder.abilities import check_folder, find_out
 from crawler.snapshot.folder.lock import locked
-from crawler.snapshot.manifest import dump
 from crawler.snapshot.unfinished.runs import remove_superseded
 
 if TYPE_CHECKING:
@@ -186,9 +185,7 @@ def _tell(begun: Begun, result: CrawlResult, made: Manifest, *, caller: Caller, 
 
 
 def _summarize(settings: Settings, made: Manifest, stop: StopReason | None, *, caller: Caller) -> None:
-    if settings.summary is None:
-        return
     try:
-        write_file(settings.summary, dump(made), patience_s=summary_patience_s(stop, caller.left_s(settings)))
+        write_summary(settings, lambda: made, stop, caller=caller)
     except OutputError as error:
         caller.observe(Warned(f"{error}; the manifest says the same"))

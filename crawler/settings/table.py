@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from crawler.api.collections import COLLECTIONS, IMAGES
-from crawler.api.zones import LARGEST_PAGES, ZONES
+from crawler.api.zones import VERSIONS, ZONES
 from crawler.core.model import VerifyMode
 from crawler.core.patterns import parse_pattern
 from crawler.settings.gateways import origins_of, parse_gateway
@@ -87,9 +87,9 @@ class Settings:
     )
     zone: str = _option(
         "public",
-        Option(one_of(*ZONES), "Installation of the provider.", "as the gateway says, else public", "public|gov|fin"),
+        Option(one_of(*ZONES), "Installation of the provider.", "as the gateway says, else public", "|".join(ZONES)),
     )
-    api: str = _option("v2", Option(one_of(*LARGEST_PAGES), "Version of the provider's API.", "v2", "v2|v3"))
+    api: str = _option("v2", Option(one_of(*VERSIONS), "Version of the provider's API.", "v2", "|".join(VERSIONS)))
     gateway: tuple[str, ...] = _option(
         (ZONES["public"].gateway,),
         Option(

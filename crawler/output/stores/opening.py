@@ -146,6 +146,6 @@ def is_loopback(endpoint: str) -> bool:
         is_here = ipaddress.ip_address(host).is_loopback
     except ValueError:
         is_here = host == "localhost"
-    if endpoint.startswith("http:") and not is_here:
+    if endpoint.lower().startswith("http:") and not is_here:
         raise UsageError(f"the endpoint {endpoint} is not safe: https is needed; http is for loopback (127.0.0.1) only")
     return is_here

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -186,6 +187,32 @@ def test_whatever_goes_wrong_latest_names_what_is_whole(
     server.misdeed = lambda _: None
     _pushed(tmp_path / NEW)
     assert _latest(server) == NEW
+
+
+def test_a_connection_that_breaks_in_mid_upload(server: ObjectServer, tmp_path: Path) -> None:
+    """Of a large file, which goes in parts, nothing is there before all is; the next push sends it."""
+    snapshot = make_snapshot(tmp_path / NEW, {PLACE: [image("x", description="y" * 12_000_000)]})
+    server.misdeed = lambda request: "cut" if request.query.get("partNumber") == "2" else None
+    with pytest.raises(OutputError):
+        _pushed(snapshot)
+    assert f"some/prefix/team/{NEW}/images.ndjson" not in server.files
+    assert _latest(server) is None
+    server.misdeed = lambda _: None
+    assert _pushed(snapshot).sent == 2
+    stored = server.files[f"some/prefix/team/{NEW}/images.ndjson"]
+    assert stored.data == (snapshot / "images.ndjson").read_bytes()
+    assert _pushed(snapshot).sent == 0
+
+
+def test_of_many_that_push_at_once_the_newest_is_the_latest(server: ObjectServer, tmp_path: Path) -> None:
+    """Whoever comes first and whoever last: in the end `latest.json` names the newest."""
+    names = [f"20261123T02000{number}Z" for number in range(6)]
+    for name in names:
+        _made(tmp_path, name)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda name: _pushed(tmp_path / name), reversed(names)))
+    assert _latest(server) == names[-1]
+    assert sorted({name.split("/")[3] for name in server.files if name.endswith("manifest.json")}) == names
 
 
 def test_a_bucket_that_is_missing(server: ObjectServer, tmp_path: Path) -> None:

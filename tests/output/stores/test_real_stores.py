@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
 import uuid
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.error import URLError
+from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
 import pytest
@@ -19,11 +20,11 @@ from support.store_conformance import Conformance
 from crawler.output.stores.opening import Patience, store_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from crawler.output.stores.interface import Store
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
 _KEYS = {"AWS_ACCESS_KEY_ID": "ACCESS", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_REGION": "us-east-1"}
 _BIN = Path(sys.executable).parent
 
@@ -46,27 +47,31 @@ def _running(*command: str, port: str) -> Iterator[dict[str, str]]:
     if not (_BIN / command[0]).exists():
         pytest.skip(f"not run: there is no {command[0]}")
     environ = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **_KEYS}
-    with subprocess.Popen(
-        [_BIN / command[0], *command[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
+    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([_BIN / command[0], *command[1:]], env=os.environ | _KEYS, **quiet) as server:
         try:
             yield environ
         finally:
             server.kill()
 
 
-def _ready(store: Store) -> Store:
-    """Wait until a store takes something."""
+def _await(take: Callable[[], object]) -> None:
+    """Wait until a server takes something."""
     until_s = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            store.replace("ready", b"")
+            take()
         except OSError as error:
             if time.monotonic() > until_s:
                 pytest.skip(f"not run: the server did not start: {error}")
             time.sleep(0.2)
         else:
-            return store
+            return
+
+
+def _make_bucket(url: str) -> None:
+    with urlopen(Request(f"{url}/bucket", method="PUT")):
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +79,12 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Return the variables of a SeaweedFS."""
     master, volume, filer, port = _free_ports(4)
     ports = ("-master.port", master, "-volume.port", volume, "-filer.port", filer, "-s3.port", port)
+    none = ("-s3.port.iceberg", "0", "-s3.port.lance", "0")
     small = ("-volume.max", "10", "-master.volumeSizeLimitMB", "64")
     here = ("-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-dir", str(tmp_path_factory.mktemp("weed")))
-    with _running("weed", "server", *here, "-filer", "-s3", *ports, *small, port=port) as environ:
+    with _running("weed", "server", *here, "-filer", "-s3", *ports, *none, *small, port=port) as environ:
+        with pytest.MonkeyPatch.context() as patch:
+            _await(partial(_opened(environ, patch).replace, "ready", b""))
         yield environ
 
 
@@ -85,6 +93,7 @@ def moto() -> Iterator[dict[str, str]]:
     """Return the variables of a moto."""
     [port] = _free_ports(1)
     with _running("moto_server", "-H", "127.0.0.1", "-p", port, port=port) as environ:
+        _await(partial(_make_bucket, environ["AWS_ENDPOINT_URL"]))
         yield environ
 
 
@@ -100,7 +109,6 @@ class TestSeaweedFS(Conformance):
     @pytest.fixture
     def store(self, weed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Store:
         """Open it."""
-        _ready(_opened(weed, monkeypatch))
         return _opened(weed, monkeypatch)
 
     def test_it_can_do_all(self, store: Store) -> None:
@@ -115,23 +123,9 @@ class TestMoto(Conformance):
     @pytest.fixture
     def store(self, moto: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Store:
         """Open it."""
-        _make_bucket(moto["AWS_ENDPOINT_URL"])
-        _ready(_opened(moto, monkeypatch))
         return _opened(moto, monkeypatch)
 
     def test_it_can_do_all(self, store: Store) -> None:
         """Writers are kept apart."""
         assert store.can_create
         assert store.can_swap
-
-
-def _make_bucket(url: str) -> None:
-    """Make the bucket that is tested in, once the server listens."""
-    until_s = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < until_s:
-        try:
-            with urlopen(Request(f"{url}/bucket", method="PUT")):
-                return
-        except URLError:
-            time.sleep(0.2)
-    pytest.skip("not run: moto did not start")

@@ -69,7 +69,7 @@ def command(place: str, *, run_id: str, wait_s: float, **flags: Any) -> int:
 
 def merge_and_tell(place: str, run_id: str, expected: list[str], settings: Settings) -> int:
     """Merge a run, say what came of it, and return the exit code."""
-    from crawler.cli.logs import say  # noqa: PLC0415 - likewise
+    from crawler.cli.logs import log, say  # noqa: PLC0415 - likewise
     from crawler.cli.working import Working  # noqa: PLC0415 - likewise
     from crawler.core.text import visible  # noqa: PLC0415 - likewise
     from crawler.jobs.fleet.layout import merged_folder, opened  # noqa: PLC0415 - likewise
@@ -83,7 +83,10 @@ def merge_and_tell(place: str, run_id: str, expected: list[str], settings: Setti
         else:
             made = merge(Path(place), run_id, store, expected=expected, tell=tell)
     for line in lacking_lines(made):
-        say(settings, line)
+        if settings.quiet:
+            log.error("%s", line)  # as cron mails it
+        else:
+            say(settings, line)
     whole = f"{len(made.accounts or ()):,} accounts, {made.totals.images:,} images"
     say(settings, f"{visible(f'{place}/{merged_folder(run_id)}')}: {made.verdict}, {whole}")
     _summarize(settings, made)

@@ -97,7 +97,7 @@ def _engine_of(scheduler: str | None, errand: Errand, workers: int) -> Any:
 
 def _run(errand: Errand, settings: Settings, *, share: tuple[int, int] | None, engine: Any) -> int:
     from crawler.cli.fleet_merge import merge_and_tell  # noqa: PLC0415 - likewise
-    from crawler.cli.logs import configure_logging, name_run, say  # noqa: PLC0415 - likewise
+    from crawler.cli.logs import configure_logging, log, name_run, say  # noqa: PLC0415 - likewise
     from crawler.core.errors import UsageError  # noqa: PLC0415 - likewise
     from crawler.jobs.fleet.layout import account_names, opened  # noqa: PLC0415 - likewise
     from crawler.jobs.fleet.policy import share_code  # noqa: PLC0415 - likewise
@@ -117,12 +117,13 @@ def _run(errand: Errand, settings: Settings, *, share: tuple[int, int] | None, e
     try:
         return merge_and_tell(errand.place, errand.run_id, names, settings)
     except UsageError as error:  # nobody has a snapshot
-        say(settings, f"ncrawl: error: {error}")
+        log.error("%s", error)
         return 3
 
 
 def _work(accounts: list[str], engine: Engine, standing: Standing, settings: Settings) -> None:
     from crawler.cli.fleet_progress import FleetProgress  # noqa: PLC0415 - likewise
+    from crawler.cli.logs import log  # noqa: PLC0415 - likewise
     from crawler.core.text import visible  # noqa: PLC0415 - likewise
     from crawler.jobs.fleet.running import run_accounts  # noqa: PLC0415 - likewise
 
@@ -134,7 +135,12 @@ def _work(accounts: list[str], engine: Engine, standing: Standing, settings: Set
         ended = "is gone" if end.code is None else f"ended with {end.code}"
         then = "given up" if after_s is None else f"again in {after_s:.0f} s"
         said = visible(end.said.strip().rpartition("\n")[2])
-        progress.say(f"{account}: its task {ended}; {then}{f': {said}' if said else ''}")
+        text = f"{account}: its task {ended}; {then}{f': {said}' if said else ''}"
+        if after_s is None:
+            progress.clear()
+            log.error("%s", text)
+        else:
+            progress.say(text)
 
     try:
         run_accounts(accounts, engine, standing, tell=tell, look=progress.look)

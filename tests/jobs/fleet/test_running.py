@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
+import subprocess
+import sys
+import termios
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -148,3 +154,31 @@ def test_what_cannot_be_asked_for(fleet: Fleet, words: list[str], sentence: str)
     assert code == 2
     assert sentence in said
     assert fleet.emulator.statistics.requests == 0
+
+
+ON_A_TERMINAL = """
+from crawler.cli.fleet_progress import FleetProgress
+from crawler.jobs.fleet.running import Standing
+from crawler.settings.table import Settings
+standing = Standing(2)
+progress = FleetProgress(standing, Settings())
+standing.started("account-1")
+progress.look()
+progress.say("something")
+progress.look()
+progress.clear()
+"""
+
+
+def test_a_table_on_a_terminal() -> None:
+    """It is taken away before each line, and in the end; no line is wider than the terminal."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
+    environ = {"PATH": os.environ["PATH"], "TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", ON_A_TERMINAL], stderr=theirs, env=environ, check=True)
+    written = os.read(ours, 10_000).decode().replace("\r\n", "\n")
+    os.close(ours)
+    os.close(theirs)
+    table = "0 of 2 accounts: 1 under way,\n  account-1  0 s\n"
+    away = "\x1b[2A\x1b[J"
+    assert written == f"{table}{away}something\n{table}{away}"

@@ -11,7 +11,7 @@ DOCS := .venv-docs
 RELEASE := .venv-release
 # As an installer leaves it, also where PYTHONDONTWRITEBYTECODE is set.
 COMPILED = $(BIN)/python -m compileall -q crawler
-LONG := tests/faults tests/jobs/test_crash.py tests/release tests/transport/test_wire.py
+LONG := tests/faults tests/jobs/test_crash.py tests/output/stores/test_real_stores.py tests/release tests/transport/test_wire.py
 
 .PHONY: help demo test test-long test-next check format lock docs dist image audit sbom picture recording faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
 
@@ -100,7 +100,7 @@ recording: $(VENV)/dev
 	@OUTAGE_RECORDING=docs/explanation/outage.txt $(BIN)/python -m pytest -q tests/cli/test_outage.py $(ARGS)
 
 faults: $(VENV)/dev
-	@$(BIN)/python -m pytest -q tests/faults $(ARGS)
+	@FAULTS=all $(BIN)/python -m pytest -q tests/faults $(ARGS)
 
 wire: $(VENV)/dev
 	@WIRE_ATTEMPTS=100000 $(BIN)/python -m pytest -q tests/transport/test_wire.py $(ARGS)

@@ -11,6 +11,7 @@ import msgspec
 
 from crawler.cli.completing import complete_snapshot
 from crawler.cli.differences import as_text, totals_as_text
+from crawler.cli.places import PLACE
 from crawler.cli.stdout import write_lines
 from crawler.cli.working import Working, quiet_option
 from crawler.core.text import visible
@@ -48,8 +49,8 @@ Exit codes: 0 compared, 1 differences under --exit-code, 2 usage, or what
 
 
 @click.command("diff", epilog=_EPILOG)
-@click.argument("old", type=click.Path(path_type=Path), shell_complete=complete_snapshot)
-@click.argument("new", type=click.Path(path_type=Path), shell_complete=complete_snapshot)
+@click.argument("old", type=PLACE, shell_complete=complete_snapshot)
+@click.argument("new", type=PLACE, shell_complete=complete_snapshot)
 @click.option("--ignore", "ignored", metavar="FIELD", multiple=True, help="Leave a field out. Repeatable.")
 @click.option(
     "--old-summary",

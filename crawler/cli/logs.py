@@ -25,7 +25,6 @@ from crawler.core.events import (
     TryFailed,
     fields_of,
 )
-from crawler.core.model import Verdict
 from crawler.core.text import iso, visible
 from crawler.engine.retry_policy import LONGEST_HOLD_S, SHORTEST_HOLD_S
 from crawler.engine.spec import StopReason
@@ -118,8 +117,9 @@ def name_run(run_id: str) -> None:
 
 def log_event(event: Event) -> None:
     """Log an event of the crawl at the level it deserves."""
-    if isinstance(event, ListingEnded) and event.verdict is Verdict.COMPLETE and not log.isEnabledFor(logging.DEBUG):
-        return  # one a registry: not even worth a sentence
+    is_usual = isinstance(event, ListingEnded) and not event.verdict.is_worth_a_word
+    if is_usual and not log.isEnabledFor(logging.DEBUG):
+        return  # one a list: not even worth a sentence
     level = _level(event)
     if log.isEnabledFor(level):
         fields = {name: visible(value) if isinstance(value, str) else value for name, value in fields_of(event).items()}

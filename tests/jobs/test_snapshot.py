@@ -27,13 +27,14 @@ from crawler.core.model import Verdict
 from crawler.emulation import EmulatorOptions
 from crawler.emulation.faults import REFUSALS
 from crawler.emulation.wire import Answer
-from crawler.jobs.snapshot import accepts
+from crawler.jobs.acceptance import accepts
 from crawler.snapshot.manifest import FORMAT, load, read
 from crawler.snapshot.unfinished.journal import read_header, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from support.night import Key
     from support.snapshot_maker import Place
 
 WORLD = EmulatorOptions(registries=4, images=300)
@@ -385,7 +386,7 @@ def test_kill_9_loses_only_what_was_under_way(night: Night) -> None:
     """The same after SIGKILL, three times over, in processes of their own; the lock dies with its owner."""
     assert night.snapshot("--compress", "zstd") == 0
     undisturbed = data_of(night.newest())
-    done: set[tuple[str, str | None]] = set()
+    done: set[Key] = set()
     for session in range(3):
         night.account.forget()
         started: list[subprocess.Popen[str]] = []

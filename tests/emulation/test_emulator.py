@@ -254,7 +254,7 @@ def test_sort_by_update_is_the_same_images() -> None:
 @given(length=st.integers(0, 200), seed=st.integers())
 def test_shuffled_positions_are_a_permutation(length: int, seed: int) -> None:
     """Every position once."""
-    assert sorted(shuffled_positions(0, length, length, random.Random(seed))) == list(range(length))
+    assert sorted(shuffled_positions(0, length, length, rng=random.Random(seed))) == list(range(length))
 
 
 def test_poisson_has_its_mean() -> None:

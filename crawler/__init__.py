@@ -156,6 +156,7 @@ class SnapshotOptions(ConnectOptions, total=False):
         retry_failed: a snapshot of which only what it lacks is fetched, and the rest is copied.
         keep: how many snapshots to keep.
         keep_days: of how many days.
+        push: URL of an object storage to copy it to; what fails there warns, and is tried again by the next run.
     """
 
     level: Literal["registries", "images", "tags"]
@@ -164,6 +165,7 @@ class SnapshotOptions(ConnectOptions, total=False):
     retry_failed: str
     keep: int
     keep_days: int
+    push: str
 
 
 def connect(**options: Unpack[ConnectOptions]) -> Client:

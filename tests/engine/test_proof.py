@@ -8,7 +8,7 @@ import pytest
 from long.proofs import KINDS, prove
 
 
-@pytest.mark.no_cover  # tracing would make it four times slower, and shows nothing new
+@pytest.mark.long
 def test_what_is_called_whole_lacks_nothing() -> None:
     """2,000 listings: no loss behind a good verdict, nearly all end with one, for about two passes in the median."""
     tally = prove(range(2000))

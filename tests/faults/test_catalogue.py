@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from faults.server import Fault
 
-pytestmark = pytest.mark.no_cover  # tracing would make it twice as slow and shows nothing new: nine hundred runs
+pytestmark = pytest.mark.long
 
 USUAL_ATTEMPTS = 28 * len(REGIONS)
 REPOSITORY = Path(__file__).parents[2]

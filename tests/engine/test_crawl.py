@@ -951,7 +951,7 @@ async def test_rate_of_a_region() -> None:
 
 
 async def test_slow_region_slows_no_other() -> None:
-    """Two regions end while the third, which takes three seconds an answer and holds its share of the slots, is not half."""
+    """Two regions end while the third, which takes 3 s an answer and holds its share of the slots, is not half."""
 
     def watch(crawl: Crawl, event: Event) -> None:
         if isinstance(event, ListingEnded):

@@ -951,7 +951,7 @@ async def test_rate_of_a_region() -> None:
 
 
 async def test_slow_region_slows_no_other() -> None:
-    """Two regions end while the third, which takes 3 s an answer and holds its share of the slots, is not half."""
+    """Two regions end while the third, which takes 2 s an answer and holds its share of the slots, is not half."""
 
     def watch(crawl: Crawl, event: Event) -> None:
         if isinstance(event, ListingEnded):
@@ -960,7 +960,7 @@ async def test_slow_region_slows_no_other() -> None:
                 crawl.stop(StopReason.TERMINATED)
 
     ended = Counter[str]()
-    options = EmulatorOptions(registries=1000, images=2000, latency_ms=60, region_latency_ms={"jpn": 3000})
+    options = EmulatorOptions(registries=1000, images=2000, latency_ms=60, region_latency_ms={"jpn": 2000})
     async with Emulator(options) as emulator:
         keys = (emulator.access_key, emulator.secret_key)
         async with transport_to(emulator.url, keys, timeouts=Timeouts()) as transport:

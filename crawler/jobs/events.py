@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from crawler.core.events import Event
     from crawler.engine.spec import CrawlResult
     from crawler.jobs.progress import Progress
-    from crawler.snapshot.manifest import Manifest, RegistrySize, StoredFile, TakenOver
+    from crawler.snapshot.manifest import Manifest, RegistrySize, Reused, StoredFile, TakenOver
 
 
 class Warned(Struct, frozen=True):
@@ -95,6 +95,7 @@ class RunEnded(Struct, frozen=True):
         regions: codes of those that were crawled.
         level: what was listed.
         taken_over: what was copied from an earlier snapshot.
+        reused: what --reuse came to.
         output: where the lines are that were streamed.
         sizes: what the tags of each registry come to.
         path: of the snapshot that was published.
@@ -107,6 +108,7 @@ class RunEnded(Struct, frozen=True):
     regions: tuple[str, ...]
     level: Collection = IMAGES
     taken_over: TakenOver | None = None
+    reused: Reused | None = None
     output: StoredFile | None = None
     sizes: tuple[RegistrySize, ...] = ()
     path: Path | None = None

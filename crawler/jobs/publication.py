@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from crawler.core.text import iso
 from crawler.jobs.crawling import options_of
+from crawler.jobs.reusing import listed_again_since, reused
 from crawler.jobs.sizes import StoredSizing
 from crawler.jobs.summary import manifest, taken_over
 from crawler.settings.table import SNAPSHOT_OPTIONS
@@ -56,6 +57,8 @@ def describe(
         options=options_of(begun.settings, SNAPSHOT_OPTIONS),
         taken_over=taken_over(result, header.taken_from) if header.taken_from and extents else None,
         run_id=header.run_id,
+        reuse=reused(header, result),
+        tags_listed_since=listed_again_since(header),
     )
     return manifest(
         result,

@@ -8,12 +8,12 @@ import re
 import signal
 from collections import Counter
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import pytest
 from support.log_lines import unstamped
 from support.night import CODES, Night, a_night_here, checked, data_of, path_of
 from support.snapshot_maker import unpack
+from support.tag_level import TAG_LEVEL, asked_for_tags, images_of, path_of_tags, tag_lines
 
 from crawler.api.collections import TAGS
 from crawler.cli import run
@@ -29,40 +29,12 @@ if TYPE_CHECKING:
 
 WORLD = EmulatorOptions(registries=4, images=90)
 DENIED = Answer(401, REFUSALS[210].body)
-TAG_LEVEL = ("--level", "tags")
 
 
 @pytest.fixture
 def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Night]:
     with a_night_here(tmp_path, monkeypatch, WORLD) as night:
         yield night
-
-
-def images_of(night: Night) -> list[tuple[str, str, str]]:
-    """Return region, registry and name of each image there is, sorted."""
-    world = night.account.world
-    return sorted((*place, image["name"]) for place in night.account.registries() for image in world.images(*place))
-
-
-def tag_lines(night: Night) -> bytes:
-    """Return what tags.ndjson has to hold, from the emulator's own books."""
-    lines = [
-        dict(zip(TAGS.fields, ("default", *place), strict=True)) | tag
-        for place in images_of(night)
-        for tag in sorted(night.account.world.tags(*place), key=lambda tag: str(tag["name"]).encode())
-    ]
-    return b"".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for line in lines)
-
-
-def path_of_tags(region: str, registry: str, image: str) -> str:
-    """Return the path of an image's tags."""
-    return f"{path_of(region, registry)}/{quote(image, safe='')}/tags"
-
-
-def asked_for_tags(night: Night) -> set[tuple[str, str, str]]:
-    """Return the images whose tags were asked for since the last `forget`."""
-    asked = night.account.statistics.requests_by_path
-    return {place for place in images_of(night) if asked[path_of_tags(*place)]}
 
 
 def asked_above(night: Night) -> Counter[str]:

@@ -144,6 +144,8 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
         "resume": True,
         "resume_within": "2h",
         "retry_failed": "latest",
+        "reuse": "earlier",
+        "refresh": "2/7",
         "keep": "30",
         "keep_days": "90",
     }
@@ -161,7 +163,7 @@ def test_every_layer_can_set_every_key(load: Layers) -> None:
         (GOV.regions[1], GOV.regions[0]), ("a", "kr/b"), "-",
         ("kr/old-*", "tmp"), ("*/broken",), "o.gz", 0.5, 7.0, 1, 97, VerifyMode.ALWAYS, 5400.0,
         "s.json", "m.prom", "https://hc.example/x?y=1", "json", 30.0, 2, False, "tags", "zstd", "2.5%", True, 7200.0,
-        "latest", 30, 90,
+        "latest", "earlier", "2/7", 30, 90,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -16,10 +17,11 @@ from support.log_lines import unstamped
 from support.night import TOO_LARGE, Night, a_night_here, checked, data_of
 from support.tag_level import TAG_LEVEL, asked_for_tags, images_of, path_of_tags, tag_lines
 
+import crawler
 from crawler.core.model import Verdict
 from crawler.core.text import iso
 from crawler.emulation import EmulatorOptions
-from crawler.snapshot.manifest import MANIFEST, dump, read
+from crawler.snapshot.manifest import MANIFEST, dump, load, read
 from crawler.snapshot.rotation import CLASSES, class_of
 from crawler.snapshot.verifying.verify import verify
 
@@ -126,6 +128,20 @@ def test_only_what_changed_and_a_seventh_is_fetched(night: Night, compress: str)
     assert night.snapshot(*TAG_LEVEL, *packed) == 0
     assert data_of(night.newest()) == data
     assert read(night.newest()).run.reuse is UNSET
+
+
+def test_requests_of_a_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the first level, of what changed (one image in a hundred), and of a seventh of the rest by its hash."""
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=2, images=1_000, max_page_size=1_000)) as night:
+        assert night.snapshot(*TAG_LEVEL) == 0
+        changed = images_of(night)[::100]
+        retag(night, *changed)
+        assert night.snapshot(*REUSE) == 0
+        of_tags, first_level = len(asked_for_tags(night)), 3 + 3 * 2
+        assert sum(night.account.statistics.requests_by_path.values()) == first_level + of_tags
+        assert of_tags <= len(changed) + len(due_today(night)), "a request a list, at a thousand tags a page"
+        assert len(due_today(night)) < 1_000 / 7 + 4 * 11, "four standard deviations"
+        assert data_of(night.newest())["tags.ndjson"] == tag_lines(night)
 
 
 def test_images_that_came_and_went(night: Night) -> None:
@@ -353,6 +369,31 @@ def test_a_clock_that_is_wrong_reuses_nothing(
 
 
 # ── how it is asked for ──
+
+
+def test_from_python(night: Night) -> None:
+    """The same, as arguments; whoever asks for the same run again gets it as it is."""
+    options: crawler.SnapshotOptions = {"gateway": night.account.url, "keys": night.keys, "level": "tags"}
+    first = crawler.take_snapshot(night.folder, **options)
+    options |= {"reuse": "latest", "refresh": "none"}
+    done = crawler.take_snapshot(night.folder, run_id="two", **options)
+    assert done.is_complete
+    assert done.totals.requests < first.totals.requests - IMAGES + 1
+    assert reused(night).reused == IMAGES
+    again = crawler.take_snapshot(night.folder, run_id="two", **options)
+    assert again.path == done.path
+
+
+def test_it_is_told_in_the_table_the_summary_and_json(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """How many lists were reused, and from where."""
+    assert night.snapshot(*TAG_LEVEL) == 0
+    first, summary = night.newest().name, night.home / "summary.json"
+    assert night.snapshot(*NONE, "--summary", str(summary)) == 0
+    assert f"tags of {IMAGES} images reused from {first}; those of 0 refreshed" in unstamped(capsys.readouterr().err)
+    assert load(summary.read_bytes()) == read(night.newest())
+    assert night.snapshot(*NONE, "--log-format", "json") == 0
+    (ended,) = [one for one in map(json.loads, capsys.readouterr().err.splitlines()) if one.get("event") == "RunEnded"]
+    assert ended["reuse"]["reused"] == IMAGES
 
 
 def test_the_first_night_has_nothing_to_reuse(night: Night, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,11 +127,7 @@ async def _begin(order: Order, caller: Caller) -> Begun:
     folder, settings = order.folder, order.settings
     check_reuse(settings)
     found = await caller.keys(settings)
-    source = read_source(_snapshot_path(folder, settings.retry_failed)) if settings.retry_failed else None
-    if source is not None and source.manifest.run.options.get("api", "v2") != settings.api:
-        raise UsageError(
-            f"{settings.retry_failed} is of another version of the API: --api {settings.api} cannot mend it"
-        )
+    source = _to_be_mended(folder, settings)
     header = Header(
         id=new_id(folder, order.now),
         started_ms=int(order.now.timestamp() * 1000),
@@ -150,6 +146,22 @@ async def _begin(order: Order, caller: Caller) -> Begun:
             run.remove()
             raise
     return Begun(settings, found, run)
+
+
+def _to_be_mended(folder: Path, settings: Settings) -> Source | None:
+    """Return the snapshot that --retry-failed names, if any.
+
+    Raises:
+        UsageError: it cannot be mended.
+    """
+    if settings.retry_failed is None:
+        return None
+    source = read_source(_snapshot_path(folder, settings.retry_failed))
+    if source.manifest.run.options.get("api", "v2") != settings.api:
+        raise UsageError(
+            f"{settings.retry_failed} is of another version of the API: --api {settings.api} cannot mend it"
+        )
+    return source
 
 
 def _with_ages(header: Header, order: Order, source: Source | None, observe: Observer) -> Header:

@@ -47,25 +47,29 @@ def describe(
     sizes: Sequence[RegistrySize] = (),
 ) -> Manifest:
     """Return the manifest of a run; without ``extents``, of one that makes no snapshot."""
+    described = _described(begun, clock, result, is_published=bool(extents))
+    return manifest(
+        result,
+        account=begun.run.header.account,
+        run=described,
+        files=files,
+        extents=extents,
+        level=begun.level,
+        sizes=sizes,
+    )
+
+
+def _described(begun: Begun, clock: RunClock, result: CrawlResult, *, is_published: bool) -> Run:
     header = begun.run.header
-    described = Run(
+    return Run(
         id=header.id,
         started=iso(header.started_ms),
         finished=iso(clock.gateways_now_ms()),
         resumed=header.resumed,
         identity=header.identity,
         options=options_of(begun.settings, SNAPSHOT_OPTIONS),
-        taken_over=taken_over(result, header.taken_from) if header.taken_from and extents else None,
+        taken_over=taken_over(result, header.taken_from) if header.taken_from and is_published else None,
         run_id=header.run_id,
         reuse=reused(header, result),
         tags_listed_since=listed_again_since(header),
-    )
-    return manifest(
-        result,
-        account=header.account,
-        run=described,
-        files=files,
-        extents=extents,
-        level=begun.level,
-        sizes=sizes,
     )

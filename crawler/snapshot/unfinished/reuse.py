@@ -6,6 +6,7 @@ that are read all the same a digest each, until they have come.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 MOST_SKEW_S = 3600.0
 """A clock that is wrong by more does not know how old a list is."""
+MOST_AT_ONCE = 3
+"""Registries that are copied at a time: each may take a few MiB for unpacking, and large ones hold up no small one."""
 MOST_DAMAGES_TOLD = 10
 _PAUSE_EVERY = 1_000  # images, which take some milliseconds
 
@@ -63,6 +66,7 @@ class Reuse:
         self._finished = finished
         self._warn = warn
         self._then: dict[Place, bytes] = {}
+        self._turns = asyncio.Semaphore(MOST_AT_ONCE)
         self._damages = 0
         self._has_told_of_clock = False
 
@@ -86,9 +90,10 @@ class Reuse:
         if not self._is_timely(clock_offset_s):
             return
         try:
-            prove = self._earlier.prove  # which a deadline does not wait for: it only reads
-            await anyio.to_thread.run_sync(prove, place[1], place[2][0], abandon_on_cancel=True)
-            await self._copy(place, taken)
+            async with self._turns:
+                prove = self._earlier.prove  # which a deadline does not wait for: it only reads
+                await anyio.to_thread.run_sync(prove, place[1], place[2][0], abandon_on_cancel=True)
+                await self._copy(place, taken)
         except (UnreadableError, BadLineError) as error:
             self._tell_of_damage(place, str(error))
 

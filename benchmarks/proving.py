@@ -42,9 +42,7 @@ def proven(bench: Bench) -> None:
 
 def least_requests(world: World) -> int:
     """Return the fewest requests that prove all that a server holds: one a page, and two passes of longer lists."""
-    few, longer = divmod(world.pages, world.registries)
-    lengths = [(few + (number < longer)) * world.page_size for number in range(world.registries)]
-    pages = [-(-length // (world.cap or world.page_size)) for length in (*lengths, world.registries)]
+    pages = [-(-length // (world.cap or world.page_size)) for length in (*world.lengths, world.registries)]
     return sum(one if one == 1 else 2 * one for one in pages)
 
 

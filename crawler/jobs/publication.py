@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from crawler.engine.spec import CrawlResult
     from crawler.jobs.beginning import Begun
     from crawler.jobs.run_clock import RunClock
-    from crawler.snapshot.manifest import Extent, Manifest, RegistrySize, StoredFile
+    from crawler.snapshot.manifest import Extent, Manifest, RegistrySize, StoredFile, TakenOver
 
 
 def publish_run(begun: Begun, clock: RunClock, result: CrawlResult) -> Manifest:
@@ -47,11 +47,12 @@ def describe(
     sizes: Sequence[RegistrySize] = (),
 ) -> Manifest:
     """Return the manifest of a run; without ``extents``, of one that makes no snapshot."""
-    described = _described(begun, clock, result, is_published=bool(extents))
+    header = begun.run.header
+    taken = taken_over(result, header.taken_from) if header.taken_from and extents else None
     return manifest(
         result,
-        account=begun.run.header.account,
-        run=described,
+        account=header.account,
+        run=_run_of(begun, clock, result, taken=taken),
         files=files,
         extents=extents,
         level=begun.level,
@@ -59,7 +60,8 @@ def describe(
     )
 
 
-def _described(begun: Begun, clock: RunClock, result: CrawlResult, *, is_published: bool) -> Run:
+def _run_of(begun: Begun, clock: RunClock, result: CrawlResult, *, taken: TakenOver | None) -> Run:
+    """Return when and how a run went that ends now."""
     header = begun.run.header
     return Run(
         id=header.id,
@@ -68,7 +70,7 @@ def _described(begun: Begun, clock: RunClock, result: CrawlResult, *, is_publish
         resumed=header.resumed,
         identity=header.identity,
         options=options_of(begun.settings, SNAPSHOT_OPTIONS),
-        taken_over=taken_over(result, header.taken_from) if header.taken_from and is_published else None,
+        taken_over=taken,
         run_id=header.run_id,
         reuse=reused(header, result),
         tags_listed_since=listed_again_since(header),

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.log_lines import unstamped
-from support.night import CODES, Night, a_night_here, checked, data_of, path_of
+from support.night import CODES, Night, a_night_here, checked, data_of, path_of, path_of_tags
 from support.snapshot_maker import unpack
-from support.tag_level import TAG_LEVEL, asked_for_tags, images_of, path_of_tags, tag_lines
+from support.tag_level import TAG_LEVEL, asked_for_tags, images_of, tag_lines
 
 from crawler.api.collections import TAGS
 from crawler.cli import run
@@ -26,6 +26,7 @@ from crawler.snapshot.manifest import load, read
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
 
 WORLD = EmulatorOptions(registries=4, images=90)
 DENIED = Answer(401, REFUSALS[210].body)
@@ -216,25 +217,13 @@ def test_a_killed_run_goes_on_within_a_registry(night: Night) -> None:
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     night.account.on_request = None
-    finished = finished_tags(night)
+    finished = {key for key in night.finished() if len(key) == 3}
     assert finished
     assert night.snapshot("--resume") == 0, "with the level that it had"
     assert not finished & asked_for_tags(night)
     assert asked_for_tags(night) < set(images_of(night))
     assert data_of(night.newest())["tags.ndjson"] == tag_lines(night)
     assert checked(night.newest()).run.resumed
-
-
-def finished_tags(night: Night) -> set[tuple[str, str, str]]:
-    """Return the images whose tags the unfinished run has, by its journal."""
-    (path,) = night.folder.glob(".ncrawl-2*")
-    lines = [json.loads(line[9:]) for line in (path / "journal").read_bytes().splitlines()]
-    return {
-        (line["result"]["region"], line["result"]["within"][0], *below)
-        for line in lines
-        for below, _, _ in line.get("lists", ())
-        if line["result"]["collection"] == "tags"
-    }
 
 
 def test_a_run_is_not_taken_up_at_another_level(night: Night, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
-from urllib.parse import quote
-
-from support.night import path_of
 
 from crawler.api.collections import TAGS
 
 if TYPE_CHECKING:
-    from support.night import Night
+    from support.night import Key, Night
 
 TAG_LEVEL = ("--level", "tags")
 
@@ -32,12 +29,6 @@ def tag_lines(night: Night) -> bytes:
     return b"".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for line in lines)
 
 
-def path_of_tags(region: str, registry: str, image: str) -> str:
-    """Return the path of an image's tags."""
-    return f"{path_of(region, registry)}/{quote(image, safe='')}/tags"
-
-
-def asked_for_tags(night: Night) -> set[tuple[str, str, str]]:
+def asked_for_tags(night: Night) -> set[Key]:
     """Return the images whose tags were asked for since the last `forget`."""
-    asked = night.account.statistics.requests_by_path
-    return {place for place in images_of(night) if asked[path_of_tags(*place)]}
+    return {key for key in night.fetched() if len(key) == 3}

@@ -18,7 +18,7 @@ from crawler.snapshot.unfinished.journal import Header, Reusing
 
 DAY_MS = 86_400_000
 nights = st.lists(
-    st.tuples(st.integers(0, 12), st.sampled_from(["1/7", "3/7", "none", "all", "full", "mend"])), max_size=40
+    st.tuples(st.integers(0, 12), st.sampled_from(["1/7", "3/7", "none", "all", "full", "mend"])), max_size=20
 )
 
 

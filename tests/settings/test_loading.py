@@ -147,6 +147,7 @@ EVERY_KEY: dict[str, tuple[Any, Any]] = {
     "refresh": ("2/7", "2/7"),
     "keep": ("30", 30),
     "keep_days": ("90", 90),
+    "push": ("s3://bucket/prefix", "s3://bucket/prefix"),
 }
 """As it is written, and what comes of it."""
 

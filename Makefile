@@ -14,7 +14,7 @@ COMPILED = $(BIN)/python -m compileall -q crawler
 # What is compiled once is not compiled again by each of the tests' thousand processes.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-long test-next check format lock docs dist image audit sbom picture recording faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
+.PHONY: help demo test test-long test-next check format lock docs dist image audit sbom picture recording faults wire fuzz proofs soak torture fleet mutants bench bench-quick pacing profile clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in all regions (no keys needed)"
@@ -37,6 +37,7 @@ help:
 	@echo "make proofs  100,000 lists that change while they are listed: what is called whole lacks nothing"
 	@echo "make soak    200,000 pages: memory, file descriptors and tasks stay as they are"
 	@echo "make torture crash a snapshot at every system call, lose power there, and kill it 200 times at random"
+	@echo "make fleet   200 accounts on two workers of Dask; workers, scheduler and tasks are killed, in 20 rounds"
 	@echo "make mutants change the modules that decide in every small way; at least 80 % must fail a test"
 	@echo "make bench   measure ncrawl beside its peers, and write benchmarks/RESULTS.md"
 	@echo "make bench-quick  the same beside the fast peers, in about a minute"
@@ -118,6 +119,9 @@ soak: $(VENV)/dev
 torture: $(VENV)/dev
 	@$(BIN)/python tests/long/torture.py $(ARGS)
 	@$(BIN)/python tests/long/blackout.py
+
+fleet: $(VENV)/dev
+	@$(BIN)/python tests/long/fleet.py $(ARGS)
 
 mutants: $(TOOLS)/installed
 	@$(TOOLS)/bin/python tests/long/mutants.py

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 import zstandard
+from support.commands import options_of
 from support.shell import BIN, Shell
 
 from crawler.cli import COMMANDS, cli
@@ -101,9 +102,7 @@ def test_commands_and_options() -> None:
     assert isinstance(cli, click.Group)
     commands = {name: cli.get_command(context, name) for name in COMMANDS}
     assert set(re.findall(r"(?<!/)\bncrawl ([a-z]+)", text)) == set(commands)
-    options = {
-        name: {one for each in command.params for one in each.opts} for name, command in commands.items() if command
-    }
+    options = {name: options_of(command) for name, command in commands.items() if command}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - OF_OTHER_PROGRAMS
     assert named - set().union(*options.values()) - {"--help"} == set()
 
@@ -200,6 +199,19 @@ async def test_completion(account: Shell) -> None:
     """The line defines what completes, in the shell that reads it."""
     (command,) = commands(blocks()["At the shell/0"])
     assert "_ncrawl_completion" in await account(f"{command}\ncomplete -p ncrawl")
+
+
+@pytest.mark.long
+async def test_many_accounts(tmp_path: Path) -> None:
+    """A run of four accounts, its state, and a report of all of them."""
+    async with Emulator(EmulatorOptions(accounts=4, registries=1, images=8)) as emulator:
+        (tmp_path / "accounts.toml").write_text(emulator.accounts.file(emulator.url))
+        (tmp_path / "fleet").mkdir()
+        told = ""
+        for command in commands(blocks()["Many accounts/0"]):
+            told += await Shell(tmp_path)(command.replace("/etc/ncrawl", str(tmp_path)).replace("/srv", str(tmp_path)))
+    assert "run 2026-11-26: 4 accounts: 4 complete; merged: complete" in told
+    assert (tmp_path / "report.html").exists()
 
 
 @pytest.mark.long

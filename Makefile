@@ -11,14 +11,15 @@ DOCS := .venv-docs
 RELEASE := .venv-release
 # As an installer leaves it, also where PYTHONDONTWRITEBYTECODE is set.
 COMPILED = $(BIN)/python -m compileall -q crawler
-LONG := tests/faults tests/jobs/fleet/test_dask.py tests/jobs/test_crash.py tests/output/stores/test_real_stores.py tests/release tests/transport/test_wire.py
+# What is compiled once is not compiled again by each of the tests' thousand processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test test-long test-next check format lock docs dist image audit sbom picture recording faults wire fuzz proofs soak torture fleet mutants bench bench-quick pacing profile clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in all regions (no keys needed)"
-	@echo "make test    set up, then run the tests with branch coverage"
-	@echo "make test-long  the fault catalogue, a crash at every system call, the wire, what is released: what CI runs besides"
+	@echo "make test    set up, then run the tests with branch coverage, but for those that are marked long"
+	@echo "make test-long  those: faults, crashes, a browser, the documentation's blocks, what is released; CI runs both"
 	@echo "make test-next  the tests under Python 3.14 and 3.15 of Debian's unstable suite (as root, with debootstrap)"
 	@echo "make check   format, lint, types, import rules, lock files current"
 	@echo "make format  let the formatter and the linter mend what they can"
@@ -48,10 +49,10 @@ demo: $(VENV)/runtime
 	@$(BIN)/ncrawl demo --output demo.ndjson --summary demo.summary.json
 
 test: $(VENV)/dev
-	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal --cov --cov-report term $(addprefix --ignore ,$(LONG)) $(ARGS)
+	@$(BIN)/python -m pytest -m "not long" --numprocesses 3 --dist worksteal --cov --cov-report term $(ARGS)
 
 test-long: $(VENV)/dev $(DOCS)/installed $(RELEASE)/installed
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(LONG) $(ARGS)
+	@$(BIN)/python -m pytest -m long --numprocesses 3 --dist loadgroup $(ARGS)
 
 test-next:
 	@$(PYTHON) tests/long/next_pythons.py $(ARGS)
@@ -158,7 +159,7 @@ $(VENV)/runtime: requirements/runtime.lock requirements/build.lock pyproject.tom
 	@touch $@
 
 $(VENV)/dev: requirements/dev.lock $(VENV)/runtime
-	@$(PIP) install $(LOCKED) requirements/dev.lock
+	@$(PIP) install --no-compile $(LOCKED) requirements/dev.lock
 	@touch $@
 
 # The environments of `make audit` and its like, of the documentation, of releases, and of the benchmark's peers.

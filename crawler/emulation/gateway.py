@@ -74,7 +74,7 @@ class Gateway:
         self._recent_s: defaultdict[str, deque[float]] = defaultdict(deque)
         self._rng = random.Random(options.seed)  # noqa: S311 - faults and changes, not a secret
         self.api = APIS[options.api](options)
-        self._pages = Pages(options, world, self._rng, self.api)
+        self._pages = Pages(options, world, self._rng, api=self.api)
         self._identity = Answer(
             200, orjson.dumps({"id": options.seed, "loginAlias": "emulator", "userType": options.user_type})
         )

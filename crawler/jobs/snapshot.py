@@ -21,6 +21,7 @@ from crawler.jobs.expectations import tell_of_patterns
 from crawler.jobs.made_before import made_as
 from crawler.jobs.publication import describe, publish_run
 from crawler.jobs.push.backlog import LEAST_S, push_made
+from crawler.jobs.reusing import check_reuse, told_of_differences
 from crawler.jobs.run_clock import RunClock
 from crawler.jobs.sessions import crawl_rest, has_anything, of_all_sessions
 from crawler.jobs.snapshot_result import result_of, stop_of
@@ -58,6 +59,8 @@ def check_order(folder: Path, settings: Settings, observe: Observer) -> None:
         store_at(settings.push)
     if settings.resume and settings.retry_failed:
         raise UsageError("--resume and --retry-failed contradict each other: drop one")
+    if not settings.resume:  # else the options of the run that is taken up count
+        check_reuse(settings)
 
 
 async def snapshot(folder: Path, settings: Settings, caller: Caller, *, run_id: str | None = None) -> SnapshotResult:
@@ -167,19 +170,19 @@ def _finish(begun: Begun, clock: RunClock, made: Manifest, *, caller: Caller) ->
 
 def _tell(begun: Begun, result: CrawlResult, made: Manifest, *, caller: Caller, path: Path | None = None) -> None:
     tell_of_patterns(begun.settings, result, caller.observe)
-    regions = tuple(region.code for region in begun.settings.region)
-    taken, seconds = made.run.taken_over, time.monotonic() - caller.began_s
-    code = code_of(result.stop, is_complete=made.verdict == "complete")
+    if made.run.reuse and (odd := told_of_differences(made.run.reuse)):
+        caller.observe(Warned(odd))
     ended = RunEnded(
         result,
         lambda: made,
-        regions,
+        tuple(region.code for region in begun.settings.region),
         begun.level,
-        taken,
+        made.run.taken_over,
+        reused=made.run.reuse or None,
         sizes=made.registry_sizes,
         path=path,
-        seconds=seconds,
-        exit_code=code,
+        seconds=time.monotonic() - caller.began_s,
+        exit_code=code_of(result.stop, is_complete=made.verdict == "complete"),
     )
     caller.observe(ended)
 

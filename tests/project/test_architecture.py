@@ -23,8 +23,8 @@ def block(heading: str) -> list[str]:
 def test_the_map() -> None:
     """It has every package and module at the top of the program, and no other; they are few."""
     mapped = set(re.findall(r"(\w+(?:/|\.py))(?: |$)", "\n".join(block("## The map")[1:])))
-    there = {f"{one.name}/" if one.is_dir() else one.name for one in PACKAGE.iterdir()}
-    assert mapped == there - {"__pycache__/", "py.typed"}
+    packages = {f"{one.parent.name}/" for one in PACKAGE.glob("*/__init__.py")}
+    assert mapped == packages | {one.name for one in PACKAGE.glob("*.py")}
     assert len(mapped) <= MOST_ENTRIES
 
 

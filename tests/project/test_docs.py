@@ -121,6 +121,7 @@ def test_versions_are_this_one() -> None:
     assert versions == {__version__}
 
 
+@pytest.mark.long
 async def test_the_tutorial(tmp_path: Path) -> None:
     """Its commands run one after the other, from nothing to two snapshots that are the same."""
     text = (DOCS / "tutorial.md").read_text()

@@ -120,7 +120,7 @@ def _gaps(facts: Facts) -> list[Markup]:
     ]
     tags: list[Row] = [
         [
-            "/".join(one[name] or "" for name in TAGS.fields[1:]),
+            "/".join(one[name] or "" for name in TAGS.named_by[1:]),
             verdict_cell(one["verdict"] or ""),
             _reason(one["reason"]),
         ]

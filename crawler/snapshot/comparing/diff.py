@@ -122,7 +122,7 @@ def _level_differences(
     old: Side, new: Side, pairs: Iterable[tuple[Group, Group]], level: Collection, *, ignored: Iterable[str]
 ) -> Iterator[Difference]:
     """Yield what differs of one level, registry by registry: first which of its lists are unknown, then the records."""
-    gaps = {place for place in old.gaps | new.gaps if len(place) == len(level.fields)}
+    gaps = {place for place in old.gaps | new.gaps if len(place) == len(level.named_by)}
     unknown = sorted(gaps)
     for before, after in pairs:
         place = before.place

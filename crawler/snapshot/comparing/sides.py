@@ -221,7 +221,7 @@ def _gaps(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     for collection in manifest.deeper:
         for gap in manifest.gaps_of(collection):
             if not Verdict(gap["verdict"] or "").accounts_for_all:
-                yield tuple(gap[name] or "" for name in collection.fields)
+                yield tuple(gap[name] or "" for name in collection.named_by)
 
 
 def paired(one: Iterator[Group], other: Iterator[Group]) -> Iterator[tuple[Group, Group]]:

@@ -133,7 +133,10 @@ def listed_since(made: Manifest) -> tuple[int, ...] | None:
         times = made.run.tags_listed_since
     else:
         times = (made.run.started,) * CLASSES if made.run.taken_over is None else ()
-    return tuple(map(_milliseconds, times)) if len(times) == CLASSES else None
+    try:
+        return tuple(map(_milliseconds, times)) if len(times) == CLASSES else None
+    except ValueError:  # no times
+        return None
 
 
 def _milliseconds(time: str) -> int:

@@ -159,6 +159,7 @@ class SnapshotOptions(ConnectOptions, total=False):
         refresh: which of those are fetched all the same: ``1/7``, the default, to ``6/7``; ``all``; or ``none``.
         keep: how many snapshots to keep.
         keep_days: of how many days.
+        push: URL of an object storage to copy it to; what fails there warns, and is tried again by the next run.
     """
 
     level: Literal["registries", "images", "tags"]
@@ -169,6 +170,7 @@ class SnapshotOptions(ConnectOptions, total=False):
     refresh: str
     keep: int
     keep_days: int
+    push: str
 
 
 def connect(**options: Unpack[ConnectOptions]) -> Client:

@@ -56,6 +56,12 @@ class Order:
     now: datetime
     run_id: str | None = None
 
+    @property
+    def source(self) -> Path | None:
+        """The snapshot that --retry-failed names."""
+        name = self.settings.retry_failed
+        return _snapshot_path(self.folder, name) if name else None
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -127,7 +133,7 @@ async def _begin(order: Order, caller: Caller) -> Begun:
     folder, settings = order.folder, order.settings
     check_reuse(settings)
     found = await caller.keys(settings)
-    source = _to_be_mended(folder, settings)
+    source = _to_be_mended(order)
     header = Header(
         id=new_id(folder, order.now),
         started_ms=int(order.now.timestamp() * 1000),
@@ -148,15 +154,15 @@ async def _begin(order: Order, caller: Caller) -> Begun:
     return Begun(settings, found, run)
 
 
-def _to_be_mended(folder: Path, settings: Settings) -> Source | None:
+def _to_be_mended(order: Order) -> Source | None:
     """Return the snapshot that --retry-failed names, if any.
 
     Raises:
         UsageError: it cannot be mended.
     """
-    if settings.retry_failed is None:
+    if order.source is None:
         return None
-    source = read_source(_snapshot_path(folder, settings.retry_failed))
+    source, settings = read_source(order.source), order.settings
     if source.manifest.run.options.get("api", "v2") != settings.api:
         raise UsageError(
             f"{settings.retry_failed} is of another version of the API: --api {settings.api} cannot mend it"

@@ -70,8 +70,8 @@ async def snapshot(folder: Path, settings: Settings, caller: Caller, *, run_id: 
         folder: where to; `check_order` has looked at it.
         settings: what was asked for.
         caller: whoever calls.
-        run_id: what the caller calls it: a snapshot that was made under it is returned as it is, and a run of it that
-            was cut off is taken up.
+        run_id: what the caller calls it: a snapshot that was made under it is returned as it is, unless that very one
+            is to be mended; and a run of it that was cut off is taken up.
 
     Raises:
         NcrawlError: it cannot be begun, or cannot be written.
@@ -80,7 +80,7 @@ async def snapshot(folder: Path, settings: Settings, caller: Caller, *, run_id: 
     with locked(folder, started=iso(order.now.timestamp() * 1000)):
         # Which also frees space.
         finish_earlier(folder, lambda made: accepts(settings.accept, made), caller.observe)
-        if run_id is not None and (made := await anyio.to_thread.run_sync(made_as, folder, run_id)) is not None:
+        if run_id is not None and (made := await anyio.to_thread.run_sync(_made, order)) is not None:
             return result_of(made, folder / made.run.id, stop_of(made))
         _find_out(folder, caller.observe)
         begun = await take_up_or_begin(order, caller)
@@ -88,6 +88,13 @@ async def snapshot(folder: Path, settings: Settings, caller: Caller, *, run_id: 
             return await _go_through(begun, caller)
         finally:
             begun.run.close()
+
+
+def _made(order: Order) -> Manifest | None:
+    """Return the newest snapshot of the run that is asked for, unless it is the one to be mended."""
+    assert order.run_id is not None
+    made, source = made_as(order.folder, order.run_id), order.source
+    return None if made is None or (source is not None and source.name == made.run.id) else made
 
 
 def _find_out(folder: Path, observe: Observer) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -174,13 +174,49 @@ class RegionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How the listing of a region's registries ended; ``registries`` is its number of lines in registries.ndjson.
 
     ``taken_from`` is the id of the snapshot that the list is copied from: registries that are newer are not in it.
+    ``account`` is said where there are several, as of a fleet.
     """
 
+    account: str | UnsetType = UNSET
     region: str
     verdict: Verdict
     reason: str | None
     registries: Natural
     taken_from: str | None = None
+
+    @property
+    def owner(self) -> str | None:
+        """Whose region it is; None where there is but one account."""
+        return None if self.account is UNSET else self.account
+
+    @property
+    def label(self) -> str:
+        """The region, and whose it is if that is said."""
+        return self.region if self.owner is None else f"{self.owner}: {self.region}"
+
+
+class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fleet's run has of one account.
+
+    Attributes:
+        account: its name.
+        verdict: of its snapshot; ``missing`` if it has none, or none that could be merged.
+        reason: why it is not complete, for people.
+        snapshot: the snapshot's id; null if there is none. Likewise ``manifest_sha256``, ``started`` and ``finished``.
+        registries: how many it has. Likewise ``images``.
+        gaps: how many registries and lists of registries are not whole.
+    """
+
+    account: str
+    verdict: Literal["complete", "incomplete", "missing"]
+    reason: str | None = None
+    snapshot: str | None = None
+    manifest_sha256: str | None = None
+    started: str | None = None
+    finished: str | None = None
+    registries: Natural = 0
+    images: Natural = 0
+    gaps: Natural = 0
 
 
 class RegistrySize(msgspec.Struct, frozen=True, kw_only=True):

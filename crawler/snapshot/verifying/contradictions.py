@@ -47,7 +47,7 @@ def _contradictions_of_order(manifest: Manifest) -> Iterator[Contradiction]:
     for one, other in pairwise(manifest.registries):
         if one.place >= other.place:  # code points sort as UTF-8 does
             yield Contradiction(other.label, f"is listed after {one.label}: not sorted, or twice")
-    for region, next_region in pairwise(sorted(record.region for record in manifest.regions)):
+    for region, next_region in pairwise(sorted(record.label for record in manifest.regions)):
         if region == next_region:
             yield Contradiction(None, f"lists region {region} twice")
 
@@ -80,6 +80,8 @@ def _contradictions_of_verdict(manifest: Manifest) -> Iterator[Contradiction]:
     records: tuple[RegistryRecord | RegionRecord, ...] = (*manifest.missing, *lists)
     for record in records:
         yield Contradiction(None, f"its verdict is complete, but {record.region} has what is {record.verdict}")
+    for account in manifest.lacking_accounts:
+        yield Contradiction(None, f"its verdict is complete, but account {account.account} is {account.verdict}")
 
 
 def _contradictions_of_exceptions(manifest: Manifest) -> Iterator[Contradiction]:

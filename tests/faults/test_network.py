@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.no_cover  # tracing would make it twice as slow and shows nothing new: thousands of pages
 
-USUAL_ATTEMPTS = 84
+USUAL_ATTEMPTS = 28 * len(REGIONS)
 NOT_ON_THE_WIRE = "counted"
 
 

@@ -151,18 +151,18 @@ def signal_handlers_kept() -> Iterator[None]:
 
 @contextmanager
 def heard(settings: Settings, *more: logging.Handler) -> Iterator[io.StringIO]:
-    """Collect standard error, the program's log in both formats, and whatever else anybody logs."""
+    """Collect standard error, the program's log in both formats, and what else anybody logs, as far as is asked for."""
     ours, everybody = logging.getLogger("ncrawl"), logging.getLogger()
     with redirect_stderr(io.StringIO()) as said:
         formats = []
         for log_format in ("text", "json"):
-            configure_logging(replace(settings, log_format=log_format, verbose=2))
+            configure_logging(replace(settings, log_format=log_format))
             formats += ours.handlers
         ours.handlers = [*formats, *more]
         others = logging.StreamHandler(said)
         everybody.addHandler(others)
         level = everybody.level
-        everybody.setLevel(logging.DEBUG)
+        everybody.setLevel(ours.level)
         try:
             yield said
         finally:

@@ -192,7 +192,7 @@ class World:
     def lines(self, region: str, *within: str) -> list[bytes]:
         """Return the lines that a crawl has to write for a registry's images or an image's tags, to the byte."""
         ours = dict(zip(("account", "region", "registry", "image"), ("default", region, *within), strict=False))
-        start = json.dumps(ours, separators=(",", ":"), ensure_ascii=False).encode()
+        start = json.dumps(ours, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
         return [start[:-1] + b"," + record[1:] for record in self._records(region, within)]
 
     def names(self, region: str, registry: str) -> list[str]:

@@ -112,9 +112,10 @@ def diff(old: Side, new: Side, witness: Witness | None = None) -> Iterator[Diffe
 
 
 def _unknown_regions(old: Side, new: Side) -> Iterator[Difference]:
-    for region in sorted({*(old.regions or ()), *(new.regions or ())}):
-        if not (old.knows_all_of(region) and new.knows_all_of(region)):
-            yield Difference("unknown", None, region, None)
+    lists = {*(old.lists or ()), *(new.lists or ())}
+    for account, region in sorted(lists, key=lambda one: (one[0] or "", one[1])):
+        if not (old.knows_all_of(account, region) and new.knows_all_of(account, region)):
+            yield Difference("unknown", account, region, None)
 
 
 def _level_differences(

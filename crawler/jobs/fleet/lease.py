@@ -10,22 +10,23 @@ from __future__ import annotations
 import os
 import platform
 import threading
-import time
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 import msgspec
 
 from crawler.core.errors import LockedError, UsageError
 from crawler.core.text import iso
+from crawler.jobs.fleet.clocks import SystemClocks
 from crawler.output.files import writing
 from crawler.output.stores.interface import ChangedError, ExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from crawler.jobs.fleet.clocks import Clocks
     from crawler.output.stores.interface import Store, Stored
 
 LEASE: Final = "lease.json"
@@ -52,38 +53,6 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 class LeaseLostError(LockedError):
     """Somebody else may have the account by now."""
-
-
-class Clocks(Protocol):
-    """Time that passes, waiting, and time for people."""
-
-    def monotonic_s(self) -> float:
-        """Return seconds that only grow."""
-        ...
-
-    def now_s(self) -> float:
-        """Return seconds since 1970."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        ...
-
-
-class SystemClocks:
-    """This machine's."""
-
-    def monotonic_s(self) -> float:
-        """Return seconds that only grow."""
-        return time.monotonic()
-
-    def now_s(self) -> float:
-        """Return seconds since 1970."""
-        return time.time()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
 
 
 class Lease:

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from crawler.core.decoding import decoder_of
 from crawler.core.errors import PageError
 
 IDENTITY_TARGET: Final = "/api/v1/caller-identity"
@@ -38,6 +39,6 @@ def decode_identity(body: bytes) -> Identity:
         PageError: it is none.
     """
     try:
-        return msgspec.json.decode(body, type=Identity)
+        return decoder_of(Identity).decode(body)
     except (ValueError, RecursionError) as error:
         raise PageError(f"no caller identity: {error}") from None

@@ -20,6 +20,7 @@ import orjson
 
 from crawler.api import surrogates
 from crawler.api.nesting import MAX_DEPTH, nests_deeper
+from crawler.core.decoding import decoder_of
 from crawler.core.errors import PageError
 from crawler.core.model import Page
 
@@ -173,7 +174,7 @@ def without_braces(records: list[bytes]) -> list[bytes]:
 @lru_cache
 def _plain_list(ours: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     record = plain_record(ours)
-    return msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
+    return decoder_of(list[record])  # type: ignore[valid-type]
 
 
 def page_of(array: bytes, ours: tuple[str, ...], *, count: int | None, following: int | None) -> Page:

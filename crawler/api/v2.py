@@ -27,6 +27,7 @@ from crawler.api.records import (
     without_braces,
 )
 from crawler.api.zones import VERSIONS
+from crawler.core.decoding import decoder_of
 from crawler.core.errors import PageError
 from crawler.core.model import Page
 
@@ -72,7 +73,7 @@ _any_page = msgspec.json.Decoder(_AnyPage)
 def _plain_page(ours: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     record = plain_record(ours)
     results: list[tuple[str, Any]] = [("results", list[record])]  # type: ignore[valid-type]
-    return msgspec.json.Decoder(msgspec.defstruct("PlainPage", results, bases=(_Envelope,), gc=False, kw_only=True))
+    return decoder_of(msgspec.defstruct("PlainPage", results, bases=(_Envelope,), gc=False, kw_only=True))
 
 
 class Version2:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from crawler.api.collections import COLLECTIONS, IMAGES, REGISTRIES, TAGS
+from crawler.core.decoding import decoder_of
 from crawler.core.errors import NcrawlError, UsageError
 from crawler.output.files import mode_of
 from crawler.snapshot.entries import (
@@ -211,7 +212,7 @@ def load(data: bytes) -> Manifest:
         formats = " and ".join(map(str, READABLE))
         raise UsageError(f"{MANIFEST} has format {found}; this ncrawl reads {formats}: take the one that wrote it")
     try:
-        return msgspec.json.decode(data, type=_kinds_of(raw).manifest_type)
+        return decoder_of(_kinds_of(raw).manifest_type).decode(data)
     except ValueError as error:
         raise ManifestError(f"{MANIFEST} is damaged: {error}") from error
 
@@ -220,7 +221,7 @@ def salvage(data: bytes) -> Manifest | None:
     """Decode what may be a damaged manifest, to find out more; None when it cannot be decoded at all."""
     try:
         raw = msgspec.json.decode(data, type=dict[str, Any])
-        return msgspec.json.decode(data, type=_kinds_of(raw).manifest_type)
+        return decoder_of(_kinds_of(raw).manifest_type).decode(data)
     except (ValueError, RecursionError):
         return None
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import msgspec
 
+from crawler.core.decoding import decoder_of
 from crawler.core.errors import LockedError
 from crawler.core.text import iso
 from crawler.output.files import writing
@@ -203,7 +204,7 @@ class Lease:
 def _held(found: Stored) -> Held:
     """Return what a lease says; what cannot be understood is somebody's, until it was watched."""
     try:
-        return msgspec.json.decode(found.data, type=Held)
+        return decoder_of(Held).decode(found.data)
     except (msgspec.MsgspecError, ValueError):
         return Held(owner="somebody who wrote something else")
 

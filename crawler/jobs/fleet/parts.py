@@ -90,7 +90,6 @@ def _find_parts(store: Store, run_id: str, expected: Iterable[str]) -> list[Part
     sought = msgspec.json.encode(run_id)
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         found = zip(names, threads.map(partial(_first, store, sought=sought), names), strict=True)
-        # Decoded in this thread alone: msgspec crashes where several make out a type at once.
         parts = [_part(account, candidates, run_id) for account, candidates in found]
     return [part for part in parts if part.made or part.account in expected or part.problem is not NOT_THERE]
 

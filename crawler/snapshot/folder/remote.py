@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from crawler.core.decoding import decoder_of
 from crawler.output.stores.interface import ChangedError, ExistsError
 from crawler.snapshot.folder.names import started
 from crawler.snapshot.manifest import MANIFEST
@@ -83,7 +84,7 @@ def remove_snapshot(place: Place) -> str | None:
 
 def _decoded(stored: Stored) -> Latest:
     try:
-        latest = msgspec.json.decode(stored.data, type=Latest)
+        latest = decoder_of(Latest).decode(stored.data)
     except ValueError:
         latest = None
     if latest is None or started(latest.snapshot) is None:

@@ -16,6 +16,7 @@ import msgspec
 
 from crawler.api.nesting import MAX_DEPTH, nests_deeper
 from crawler.api.records import line_prefix
+from crawler.core.decoding import decoder_of
 from crawler.snapshot.reading.chunks import UnreadableError, whole_lines
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def parse_key(line: bytes, kind: type[Key]) -> Key:
 
 def _parse_key(line: bytes, text: str, kind: type[Key]) -> Key:
     try:
-        return msgspec.json.decode(line, type=kind)
+        return decoder_of(kind).decode(line)
     except ValueError:
         if not _SURROGATE.search(line):
             raise
@@ -127,7 +128,7 @@ def parse_keys(lump: bytes, kind: type[Key]) -> list[Key]:
         BadLineError: some line is no record.
     """
     try:
-        keys = msgspec.json.Decoder(kind).decode_lines(lump)
+        keys = decoder_of(kind).decode_lines(lump)
         if not lump.isascii():
             lump.decode()
     except (ValueError, RecursionError):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from crawler.api.collections import COLLECTIONS
+from crawler.core.decoding import decoder_of
 from crawler.core.errors import OutputError, UsageError
 from crawler.core.model import ListingResult  # noqa: TC001 - msgspec looks for it
 from crawler.snapshot.manifest import FORMAT
@@ -132,7 +133,7 @@ def read_header(run: Path) -> Header:
     data = _read(run / HEADER)
     try:
         version = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        header = msgspec.json.decode(data, type=Header) if version == FORMAT else None
+        header = decoder_of(Header).decode(data) if version == FORMAT else None
     except (ValueError, RecursionError):
         raise UnusableRunError(run, f"its {HEADER} is damaged") from None
     if header is None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from support.night import a_night_here
-from support.object_server import ObjectServer
 
 from crawler.cli import run
 from crawler.emulation import EmulatorOptions
@@ -14,19 +12,12 @@ from crawler.jobs.doctor.checks import Status
 from crawler.jobs.doctor.storage import of_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    import pytest
+    from support.object_server import ObjectServer
+
 URL = "s3://bucket/prefix"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    """Return a good storage, which the environment knows."""
-    with ObjectServer() as one:
-        for name, value in one.environ.items():
-            monkeypatch.setenv(name, value)
-        yield one
 
 
 def test_a_good_storage(server: ObjectServer) -> None:

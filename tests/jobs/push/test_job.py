@@ -19,7 +19,6 @@ from crawler.output.stores.opening import Patience, place_at, store_at
 from crawler.snapshot.reading.chunks import DamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.object_server import Misdeed, Request
@@ -31,15 +30,6 @@ OLD, NEW = "20261122T020000Z", "20261123T020000Z"
 PLACE = ("team", "kr", "a")
 LATEST = "some/prefix/team/latest.json"
 _IMPATIENT = Patience(connect_s=1, silence_s=0.5, retries=0)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    """Return a good storage, which the environment knows."""
-    with ObjectServer() as one:
-        for name, value in one.environ.items():
-            monkeypatch.setenv(name, value)
-        yield one
 
 
 def _made(folder: Path, name: str = NEW, verdict: Verdict = Verdict.COMPLETE) -> Path:

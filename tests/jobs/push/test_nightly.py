@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 from support.night import ROOT, a_night_here
-from support.object_server import ObjectServer
 from support.snapshot_maker import image, make_nights, make_snapshot
 
 from crawler.cli import run
@@ -27,18 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.night import Night
+    from support.object_server import ObjectServer
 
 URL = "s3://bucket/prefix"
 LATEST = "prefix/default/latest.json"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    """Return a good storage, which the environment knows."""
-    with ObjectServer() as one:
-        for name, value in one.environ.items():
-            monkeypatch.setenv(name, value)
-        yield one
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from crawler.output.stores.opening import place_at, store_at
 from crawler.snapshot.folder.retention import Retention
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.object_server import Request
@@ -30,15 +29,6 @@ if TYPE_CHECKING:
 URL = "s3://bucket/prefix"
 OLD, NEW = "20261122T020000Z", "20261123T020000Z"
 CONTENTS = {("team", "kr", name): [image("x", size=name), image("y")] for name in ("a", "b", "c")}
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    """Return a good storage, which the environment knows."""
-    with ObjectServer() as one:
-        for name, value in one.environ.items():
-            monkeypatch.setenv(name, value)
-        yield one
 
 
 @pytest.fixture(params=["", ".zst"])

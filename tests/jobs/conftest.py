@@ -1,0 +1,20 @@
+"""A storage of objects: what tests of jobs that push, or look at what was pushed, begin with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.object_server import ObjectServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
+    """Return a good storage, which the environment knows."""
+    with ObjectServer() as one:
+        for name, value in one.environ.items():
+            monkeypatch.setenv(name, value)
+        yield one

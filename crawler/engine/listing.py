@@ -111,8 +111,7 @@ class Listing:
         if page.count is not None:
             self._count = page.count
         if number == 1 and len(self._passes) == 1:
-            is_full = page.next is not None and len(page.names) == current.size
-            self.size.given(current.size, refused=self._was_refused, is_full=is_full)
+            self.size.given(current.size, refused=self._was_refused, is_full=_is_full(page, current.size))
         before = current.names
         fresh = self._sift(number, page)
         current.stale = 0 if current.names > before else current.stale + 1
@@ -162,10 +161,8 @@ class Listing:
     def _smaller_than(self, size: int | None, why: FailureKind) -> int | None:
         if size is None:
             return None
-        if why is FailureKind.TOO_LARGE:
-            return size // 2 or None
-        if why is FailureKind.TOO_HEAVY:
-            return self.size.after_failure(size)
+        if why is not FailureKind.BAD_REQUEST:
+            return self.size.after_failure(size) or None
         if len(self._passes) == 1:
             return self.size.after_refusal(size)
         smaller = self._other_page_size()
@@ -282,3 +279,8 @@ class Listing:
             page_size=first.given or first.size,
         )
         self._seen.forget()
+
+
+def _is_full(page: Page, size: int | None) -> bool:
+    """Whether a page holds as much as was asked for, or as the gateway gives: there is more, and it says so."""
+    return page.next is not None and (len(page.names) == size or (page.count or 0) > len(page.names))

@@ -28,24 +28,50 @@ class PageSize:
 
     Attributes:
         is_known: a page of that size was given.
+        is_proved: and one that held as much as the gateway gives.
         limit: what was given after a larger one was refused; None if none was.
+        reduced: what was given after a larger one had failed; None if none had.
     """
 
     def __init__(self, ask: int | None, sibling: PageSize | None = None) -> None:
         self._ask = ask
-        self.is_known = False
+        self.is_known = self.is_proved = False
         self.limit: int | None = None
+        self.reduced: int | None = None
         self._sibling = sibling
 
     @property
     def ask(self) -> int | None:
         """Records a page to ask for; None leaves it to the gateway."""
-        elsewhere = self._limit_elsewhere
-        return elsewhere if elsewhere is not None and elsewhere <= TINY and not self.is_known else self._ask
+        return self._limit_elsewhere if self._is_like_the_others and not self.is_known else self._ask
+
+    @property
+    def is_a_risk(self) -> bool:
+        """Whether a page of so many may still be more than the gateway can do: those so far held less."""
+        return not self.is_proved and self.ask is not None and self.ask > SMALL
+
+    @property
+    def has_failed_elsewhere(self) -> bool:
+        """Whether pages of another kind of list were too much for the gateway."""
+        return self._reduced_elsewhere is not None
+
+    @property
+    def _is_like_the_others(self) -> bool:
+        """Whether the limit of other kinds is taken for this one's: it is tiny, or two kinds have it."""
+        elsewhere, sibling = self._limit_elsewhere, self._sibling
+        if elsewhere is None or sibling is None:
+            return False
+        return elsewhere <= TINY or sibling.limit == sibling._limit_elsewhere  # noqa: SLF001 - one of us
 
     @property
     def _limit_elsewhere(self) -> int | None:
-        return None if self._sibling is None else self._sibling.limit
+        sibling = self._sibling
+        return None if sibling is None else sibling.limit or sibling._limit_elsewhere  # noqa: SLF001 - one of us
+
+    @property
+    def _reduced_elsewhere(self) -> int | None:
+        sibling = self._sibling
+        return None if sibling is None else sibling.reduced or sibling._reduced_elsewhere  # noqa: SLF001 - one of us
 
     def after_refusal(self, refused: int) -> int | None:
         """Return the size to try when ``refused`` was: what another kind of list came to, or the next usual limit."""
@@ -53,8 +79,10 @@ class PageSize:
         return max(smaller, default=next((limit for limit in USUAL_LIMITS if limit < refused), None))
 
     def after_failure(self, failed: int) -> int:
-        """Return the size to try when a page of ``failed`` was more than the gateway can do."""
-        return self.ask if self.ask is not None and self.ask < failed else max(failed // 2, min(failed - 1, SMALL))
+        """Return the size to try when a page of ``failed`` was too much: what others came to, or half; 0 if none is."""
+        smaller = [size for size in (self.ask, self._reduced_elsewhere) if size is not None and size < failed]
+        half = failed // 2
+        return max(smaller, default=half if failed <= SMALL else max(half, SMALL))
 
     def given(self, size: int | None, *, refused: bool = False, is_full: bool = False) -> None:
         """Take in that a first page of ``size`` was given, perhaps after larger ones were refused or had failed.
@@ -64,8 +92,10 @@ class PageSize:
         """
         is_smaller = self.ask is not None and (size is None or size < self.ask)
         if size == self.ask or (is_smaller and (refused or is_full or not self.is_known)):
-            self._ask, self.is_known = size, True
+            self.is_proved = is_full or (self.is_proved and not is_smaller)
             self.limit = size if refused else self.limit
+            self.reduced = size if is_smaller and not refused else self.reduced
+            self._ask, self.is_known = size, True
 
 
 def other_size(taken: Sequence[int], *, known: int) -> int:

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from crawler.core.model import Page
+
 LARGEST = 1000
 """What `auto` asks for at first: version 3 of the API documents it as its limit, version 2 documents none."""
 USUAL_LIMITS = (300, 100, 50, 30, 20, 10)
 """What is asked for after a refusal: limits that gateways have, few enough that to find one costs five requests."""
 SMALL = 100
 """A page of so many that fails is not to blame for its size."""
+USUAL_CLAMPS = frozenset({20, 25, 30, 50, 100, 200, 250, 300, 500})
+"""What gateways may give at most, whatever they are asked for."""
 TINY = 20
 """A limit as small as this is taken to hold for all kinds of lists: to find it has cost enough."""
 
@@ -31,6 +35,7 @@ class PageSize:
         is_proved: and one that held as much as the gateway gives.
         limit: what was given after a larger one was refused; None if none was.
         reduced: what was given after a larger one had failed; None if none had.
+        most: records that a page held at most.
     """
 
     def __init__(self, ask: int | None, sibling: PageSize | None = None) -> None:
@@ -38,6 +43,7 @@ class PageSize:
         self.is_known = self.is_proved = False
         self.limit: int | None = None
         self.reduced: int | None = None
+        self.most = 0
         self._sibling = sibling
 
     @property
@@ -109,3 +115,19 @@ def other_size(taken: Sequence[int], *, known: int) -> int:
     even = ceil(known / (ceil(known / first) + len(taken) - 1)) if known > first else first
     smaller = min(even, smallest - 1)
     return smaller if smaller >= 1 else first + len(taken)
+
+
+def is_full(page: Page, size: int | None) -> bool:
+    """Whether a page holds as much as was asked for, or as the gateway gives: there is more, and it says so."""
+    return page.next is not None and (len(page.names) == size or (page.count or 0) > len(page.names))
+
+
+def may_be_clamped(page: Page, size: int | None, *, most: int) -> bool:
+    """Whether an only page holds less than was asked for, and perhaps as much as the gateway gives of any list.
+
+    One that clamps a page and takes the next one's number from what was asked for says that a list ends there. A count
+    shows it; where there is none, a larger page of another list shows that it does not clamp so.
+    """
+    held = len(page.names)
+    is_clamped = size is not None and most <= held < size and held in USUAL_CLAMPS
+    return is_clamped and page.next is None and page.count is None

@@ -242,7 +242,8 @@ async def test_only_a_list_that_fills_its_last_page_costs_one_request_more(gatew
     found = await cost(images, clamped(100), gateway_of=gateway_of)
     full = sum(count > (100 - 1) * ceil(count / 100) for count in images if count > 100)
     assert full == 17 + 2
-    assert found.total == least(images, 100) + full
+    doubted = 0 if gateway_of.has_counts else 2  # 100 of 1,000 that were asked for may be a page that claims to be all
+    assert found.total == least(images, 100) + full + doubted
 
 
 @pytest.mark.parametrize("limit", [clamped, refused])

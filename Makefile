@@ -11,9 +11,9 @@ DOCS := .venv-docs
 RELEASE := .venv-release
 # As an installer leaves it, also where PYTHONDONTWRITEBYTECODE is set.
 COMPILED = $(BIN)/python -m compileall -q crawler
-LONG := tests/faults tests/jobs/test_crash.py tests/release tests/transport/test_wire.py
+LONG := tests/faults tests/jobs/test_crash.py tests/output/stores/test_real_stores.py tests/release tests/transport/test_wire.py
 
-.PHONY: help demo test test-long test-next check format lock docs dist image audit sbom picture faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
+.PHONY: help demo test test-long test-next check format lock docs dist image audit sbom picture recording faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in all regions (no keys needed)"
@@ -29,6 +29,7 @@ help:
 	@echo "make audit   look the locked packages up for known vulnerabilities, and say how many could be looked up"
 	@echo "make sbom    write sbom.json: a CycloneDX bill of what is installed with ncrawl"
 	@echo "make picture take docs/report.png anew, of the report that the tests look at (in Debian's chromium)"
+	@echo "make recording take docs/explanation/outage.txt anew: a terminal while a region does not answer"
 	@echo "make faults  run the fault catalogue and print its figures"
 	@echo "make wire    100,000 attempts under faults: never above the rate, nothing signed long before it is sent"
 	@echo "make fuzz    1,000,000 fuzzed bodies through decoding and writing"
@@ -95,8 +96,11 @@ sbom: $(RELEASE)/installed
 picture: $(VENV)/dev
 	@REPORT_PICTURE=docs/report.png $(BIN)/python -m pytest -q tests/jobs/report/test_page.py -k picture $(ARGS)
 
+recording: $(VENV)/dev
+	@OUTAGE_RECORDING=docs/explanation/outage.txt $(BIN)/python -m pytest -q tests/cli/test_outage.py $(ARGS)
+
 faults: $(VENV)/dev
-	@$(BIN)/python -m pytest -q tests/faults $(ARGS)
+	@FAULTS=all $(BIN)/python -m pytest -q tests/faults $(ARGS)
 
 wire: $(VENV)/dev
 	@WIRE_ATTEMPTS=100000 $(BIN)/python -m pytest -q tests/transport/test_wire.py $(ARGS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from contestants import NCRAWL_ITSELF
 from measuring import ratios, spread
 
 if TYPE_CHECKING:
@@ -35,8 +34,8 @@ class Bench:
 
 
 def race(runs: Mapping[str, Callable[[], Sample]], rounds: int) -> Race:
-    """Run everybody once a round, each round beginning with the next one; before them, ncrawl once to warm up."""
-    runs[NCRAWL_ITSELF.name]()
+    """Run everybody once a round, each round beginning with the next one; before them ncrawl, the first, to warm up."""
+    next(iter(runs.values()))()
     samples: Race = {name: [] for name in runs}
     for number in range(rounds):
         shift = number % len(runs)
@@ -47,12 +46,16 @@ def race(runs: Mapping[str, Callable[[], Sample]], rounds: int) -> Race:
 
 def cpu_ratio(samples: Race, name: str) -> Spread:
     """Return somebody's CPU a page over ncrawl's, paired by rounds."""
-    return ratios([one.cpu_us for one in samples[name]], [one.cpu_us for one in samples[NCRAWL_ITSELF.name]])
+    return ratios([one.cpu_us for one in samples[name]], [one.cpu_us for one in _of_ncrawl(samples)])
 
 
 def wall_ratio(samples: Race, name: str) -> Spread:
     """Return somebody's wall time a page over ncrawl's, paired by rounds."""
-    return ratios([one.wall_us for one in samples[name]], [one.wall_us for one in samples[NCRAWL_ITSELF.name]])
+    return ratios([one.wall_us for one in samples[name]], [one.wall_us for one in _of_ncrawl(samples)])
+
+
+def _of_ncrawl(samples: Race) -> list[Sample]:
+    return next(iter(samples.values()))
 
 
 def rows(samples: Race) -> list[list[str]]:

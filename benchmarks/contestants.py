@@ -42,18 +42,19 @@ def ncrawl(command: str, server: Server, *options: object, is_proved: bool = Fal
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Somebody who crawls all that a server holds; ``shape`` is how the output is laid out."""
+    """Somebody who crawls all that a server holds, down to a level; ``shape`` is how the output is laid out."""
 
     name: str
     script: str = ""
     options: tuple[str, ...] = ()
     shape: Literal["ours", "spaced", "singer", "dlt"] = "ours"
     is_proved: bool = False
+    level: Literal["images", "tags"] = "images"
 
     def command(self, server: Server, output: Path) -> list[str]:
         """Return the command line."""
         if not self.script:
-            return ncrawl("images", server, "--output", output, *self.options, is_proved=self.is_proved)
+            return ncrawl(self.level, server, "--output", output, *self.options, is_proved=self.is_proved)
         options = ["--page-size", str(server.world.page_size), *self.options]
         return [sys.executable, str(HERE / "peers" / self.script), server.origin, str(output), *options]
 
@@ -67,15 +68,15 @@ class Contestant:
         server.arrivals()
         cost = run(self.command(server, output), environment=server.trust)
         arrivals = server.arrivals()
-        lines = sum(_counts(output, self.shape))
-        if arrivals.unsigned or lines != world.images:
-            raise RuntimeError(f"{self.name}: {arrivals.unsigned} unsigned requests, {lines} of {world.images} records")
+        lines, expected = sum(_counts(output, self.shape)), getattr(world, self.level)
+        if arrivals.unsigned or lines != expected:
+            raise RuntimeError(f"{self.name}: {arrivals.unsigned} unsigned requests, {lines} of {expected} records")
         if self.shape in ("ours", "spaced") and self.name not in server.seen:
             server.seen[self.name] = _digest(output, is_respelt=self.shape == "spaced" or world.content in RESPELT)
             if len(set(server.seen.values())) > 1:
                 raise RuntimeError(f"{self.name} left other records than {next(iter(server.seen))}")
         shutil.rmtree(output) if output.is_dir() else output.unlink()
-        return sample(cost, world.pages, arrivals)
+        return sample(cost, world.pages if self.level == "images" else arrivals.requests, arrivals)
 
 
 def sample(cost: Cost, pages: int, arrivals: Arrivals) -> Sample:
@@ -141,6 +142,10 @@ LIKE_FOR_LIKE = (
     Contestant("aiohttp session.get, tuned, our JSON", "aiohttp_loop.py", ("--ours",)),
     Contestant("pycurl multi, our JSON", "pycurl_multi.py", ("--ours",)),
     Contestant("raw asyncio.Protocol, our JSON", "raw_protocol.py", ("--ours",)),
+)
+TAGS = (
+    Contestant("ncrawl tags", level="tags"),
+    Contestant("aiohttp session.get, tuned, orjson", "aiohttp_loop.py", ("--tags",), level="tags"),
 )
 SLOW_PEERS = (  # and how many pages they can be asked for, what the ratio shall be at least, and the aim
     (Contestant("httpx, 4 in flight, orjson", "httpx_workers.py"), 1260, 6.0, 8.0),

@@ -29,6 +29,16 @@ KEYS = {
 }
 
 
+def name_number(number: int) -> int:
+    """Return the number in the name of an image, so that names come in no order, and none twice in a million."""
+    return number * 7919 % 1_000_003  # a prime
+
+
+def how_many_tags(number: int, most: int) -> int:
+    """Return how many tags the image with this number in its name has: 1 to ``most``, and most images have few."""
+    return 1 + int(most * (number % 1000 / 1000) ** 4)
+
+
 class Cost(NamedTuple):
     """What a process took, from its start to its end."""
 
@@ -106,7 +116,7 @@ class World:
     """What a server holds, and how it answers.
 
     ``pages`` are those of images, in all registries together, each of ``page_size``; larger ones than ``cap``, or than
-    ``page_size`` where there is none, are not given.
+    ``page_size`` where there is none, are not given. Each image has 1 to ``most_tags`` tags.
     """
 
     registries: int = 300
@@ -117,11 +127,27 @@ class World:
     night: int = 0
     tls: Path | None = None
     cap: int | None = None
+    most_tags: int = 1
 
     @property
     def images(self) -> int:
         """How many lines a whole crawl has."""
         return self.pages * self.page_size
+
+    @property
+    def lengths(self) -> list[int]:
+        """How many images each registry has."""
+        few, longer = divmod(self.pages, self.registries)
+        return [(few + (number < longer)) * self.page_size for number in range(self.registries)]
+
+    @property
+    def tags(self) -> int:
+        """How many lines a whole crawl of tags has."""
+        of_one = {
+            length: sum(how_many_tags(name_number(one), self.most_tags) for one in range(length))
+            for length in set(self.lengths)
+        }
+        return sum(of_one[length] for length in self.lengths)
 
     @property
     def options(self) -> list[str]:

@@ -47,10 +47,8 @@ def least_requests(world: World) -> tuple[int, int]:
 
     One a page, and two passes of longer lists; but two passes of k full pages have the same boundaries.
     """
-    few, longer = divmod(world.pages, world.registries)
-    lengths = [(few + (number < longer)) * world.page_size for number in range(world.registries)]
     most = world.cap or world.page_size
-    counts = [(length, -(-length // most)) for length in (*lengths, world.registries)]
+    counts = [(length, -(-length // most)) for length in (*world.lengths, world.registries)]
     full = sum(pages > 1 and length > (most - 1) * pages for length, pages in counts)
     return sum(pages if pages == 1 else 2 * pages for _, pages in counts), full
 

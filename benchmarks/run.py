@@ -16,6 +16,7 @@ import loading
 import proving
 import racing
 import scenarios
+import tagging
 from bench import Bench
 from measuring import CLIENT_CORE, pin
 from report import LOAD, Report
@@ -25,6 +26,7 @@ WHOLE = (
     *(racing.same_outcome, racing.slow_peers, racing.like_for_like, racing.page_sizes, racing.contents, racing.tls),
     *(scenarios.latency, scenarios.one_registry, scenarios.rates, proving.proven, scenarios.outputs, scenarios.memory),
     *(scenarios.many_registries, scenarios.snapshots, scenarios.startup),
+    *(tagging.tags, tagging.tag_latency, tagging.tag_rates, tagging.tag_memory),
     *(loading.exports, loading.histories),
 )
 SCENARIOS = {scenario.__name__.replace("_", "-"): scenario for scenario in WHOLE}

@@ -34,11 +34,11 @@ class Told(NamedTuple):
     verdicts: Counter[str]
 
 
-def tell(bench: Bench, server: Server, *options: object, is_proved: bool = False) -> Told:
+def tell(bench: Bench, server: Server, *options: object, is_proved: bool = False, level: str = "images") -> Told:
     """Crawl once; the time is the crawl's own, from ``started`` to ``finished`` in its summary."""
     summary = bench.folder / "summary.json"
     server.arrivals()
-    run(ncrawl("images", server, "--summary", summary, *options, is_proved=is_proved))
+    run(ncrawl(level, server, "--summary", summary, *options, is_proved=is_proved))
     arrivals, told = server.arrivals(), json.loads(summary.read_bytes())
     assert told["totals"]["images"] == server.world.images
     assert not arrivals.unsigned
@@ -74,12 +74,16 @@ def rates(bench: Bench) -> None:
     """See whether a rate is held, by the clock and in any second at the server."""
     for rate, pages in ((100, 1000), (1000, 6130)):
         with Server(World(pages=pages)) as server:
-            several = [tell(bench, server, "--rate", rate) for _ in range(bench.times(2))]
-        time = spread(one.seconds / (one.requests / rate) for one in several)
-        most = spread(one.arrivals.most_in_a_second / (rate * 1.1) for one in several)
-        bench.report.figure(Figure(f"`--rate {rate}`: time ÷ (requests ÷ rate)", time, 1.01, 1.0, "less"))
-        name = f"`--rate {rate}`: most requests in any second ÷ (rate + burst)"
-        bench.report.figure(Figure(name, most, 1.01, 1.003, "less"))
+            keep_rate(bench, rate, [tell(bench, server, "--rate", rate) for _ in range(bench.times(2))])
+
+
+def keep_rate(bench: Bench, rate: int, several: list[Told], what: str = "") -> None:
+    """Tell how a rate was kept."""
+    time = spread(one.seconds / (one.requests / rate) for one in several)
+    most = spread(one.arrivals.most_in_a_second / (rate * 1.1) for one in several)
+    bench.report.figure(Figure(f"{what}`--rate {rate}`: time ÷ (requests ÷ rate)", time, 1.01, 1.0, "less"))
+    name = f"{what}`--rate {rate}`: most requests in any second ÷ (rate + burst)"
+    bench.report.figure(Figure(name, most, 1.01, 1.003, "less"))
 
 
 def startup(bench: Bench) -> None:
@@ -161,8 +165,8 @@ def _snapshots(bench: Bench, world: World, *, rounds: int) -> None:
         _to_file(bench, server, "images.ndjson")
         for _ in range(rounds):
             costs["images to a file"].append(_to_file(bench, server, "images.ndjson"))
-            costs["snapshot"].append(_snapshot(server, places[0]))
-            costs["snapshot --compress zstd"].append(_snapshot(server, places[1], "--compress", "zstd"))
+            costs["snapshot"].append(take_snapshot(server, places[0]))
+            costs["snapshot --compress zstd"].append(take_snapshot(server, places[1], "--compress", "zstd"))
     ratio = ratios(*([one.cpu_s for one in costs[name]] for name in ("snapshot", "images to a file")))
     peak = spread(one.peak_mb for name in ("snapshot", "snapshot --compress zstd") for one in costs[name])
     if world.registries == 300:
@@ -170,7 +174,7 @@ def _snapshots(bench: Bench, world: World, *, rounds: int) -> None:
             NIGHTS, places, strict=True
         ):  # proved, for of what is not nothing is said to be removed
             with Server(replace(world, night=night)) as server:
-                _snapshot(server, place, is_proved=True)
+                take_snapshot(server, place, is_proved=True)
         old, new = (place / "latest" for place in places)
         costs["verify"] = [run([NCRAWL, "verify", old]) for _ in range(rounds)]
         costs["diff, nothing differs"] = [run([NCRAWL, "diff", old, old]) for _ in range(rounds)]
@@ -184,7 +188,8 @@ def _snapshots(bench: Bench, world: World, *, rounds: int) -> None:
     bench.report.figure(Figure(f"snapshot, {where}: RSS", peak, 400, None, "less", " MB"))
 
 
-def _snapshot(server: Server, place: Path, *options: str, is_proved: bool = False) -> Cost:
+def take_snapshot(server: Server, place: Path, *options: str, is_proved: bool = False) -> Cost:
+    """Take a snapshot into an empty folder."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
     return run(ncrawl("snapshot", server, *options, place, is_proved=is_proved))

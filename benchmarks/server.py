@@ -22,7 +22,7 @@ from collections import deque
 from typing import cast
 
 import uvloop
-from measuring import CONTENTS, KEYS
+from measuring import CONTENTS, KEYS, how_many_tags, name_number
 
 BASE = b"/ncr/api/v2/repositories"
 ACCESS_KEY, SECRET_KEY = KEYS["NCLOUD_ACCESS_KEY_ID"], KEYS["NCLOUD_SECRET_KEY"]
@@ -33,7 +33,7 @@ def image(number: int, content: str, night: int) -> dict[str, object]:
 
     Names come in no order; on another night every tenth image was pulled more often.
     """
-    mixed = number * 7919 % 1_000_003  # a prime: no name twice in a million
+    mixed = name_number(number)
     record: dict[str, object] = {
         "can_edit": True,
         "description": "서울 리전의 결제 서비스 이미지" if content == "hangul" else None,
@@ -53,12 +53,45 @@ def image(number: int, content: str, night: int) -> dict[str, object]:
     return record
 
 
+def tag(number: int) -> dict[str, object]:
+    """Return one tag record: the API's fields in the API's order, every third tag for two platforms."""
+    digest = f"sha256:{number:064x}"
+    platform = {
+        "architecture": "amd64",
+        "created": 1_711_928_488_000,
+        "digest": digest,
+        "features": None,
+        "latest_pulled": None,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "os": "linux",
+        "os_features": None,
+        "os_version": None,
+        "size": 81_920_000 + number,
+        "updated": 1_711_928_488_000,
+        "variant": None,
+    }
+    return {
+        "creator": "builder",
+        "digest": digest,
+        "full_size": platform["size"],
+        "id": number,
+        "image_id": 7,
+        "images": [platform, platform | {"architecture": "arm64"}] if number % 3 == 0 else [platform],
+        "last_updated": 1_711_928_488_000,
+        "last_updater": "builder",
+        "name": f"1.{number}.0",
+        "repository": 1,
+        "v2": True,
+    }
+
+
 class Pages:
-    """All answers, each encoded when it is first asked for; registries of one length share theirs."""
+    """All answers, each encoded when it is first asked for; lists of one length share theirs."""
 
     def __init__(self, chosen: argparse.Namespace) -> None:
         self.names = [f"registry-{number:05d}" for number in range(chosen.registries)]
         self._cap, self._content, self._night = chosen.cap or chosen.page_size, chosen.content, chosen.night
+        self._most_tags = chosen.most_tags
         few, longer = divmod(chosen.pages, chosen.registries)
         lengths = [(few + (number < longer)) * chosen.page_size for number in range(chosen.registries)]
         self._lengths = {BASE + b"/" + name.encode(): length for name, length in zip(self.names, lengths, strict=True)}
@@ -67,6 +100,8 @@ class Pages:
         """Return the whole answer; who asks for pages above the cap gets those that it allows."""
         if path == BASE:
             return self._registries(page, min(page_size, max(self._cap, 100)))
+        if path.endswith(b"/tags"):
+            return self._tags(how_many_tags(int(path[-11:-5]), self._most_tags), page, min(page_size, self._cap))
         return self._images(self._lengths[path], page, min(page_size, self._cap))
 
     @functools.lru_cache(100_000)  # noqa: B019 - there is one
@@ -79,6 +114,11 @@ class Pages:
     def _images(self, length: int, page: int, page_size: int) -> bytes:
         numbers = range((page - 1) * page_size, min(page * page_size, length))
         records = [image(number, self._content, self._night) for number in numbers]
+        return self._encode(records, page, count=length, is_last=page * page_size >= length)
+
+    @functools.lru_cache(100_000)  # noqa: B019 - there is one
+    def _tags(self, length: int, page: int, page_size: int) -> bytes:
+        records = [tag(number) for number in range((page - 1) * page_size, min(page * page_size, length))]
         return self._encode(records, page, count=length, is_last=page * page_size >= length)
 
     def _encode(self, records: list[dict[str, object]], page: int, *, count: int, is_last: bool) -> bytes:
@@ -174,6 +214,7 @@ def ask() -> argparse.Namespace:
     parser.add_argument("--pages", type=int, default=6130, help="of images, in all registries together")
     parser.add_argument("--page-size", type=int, default=100, help="images in each of these pages")
     parser.add_argument("--cap", type=int, help="largest page given, whatever is asked for: --page-size")
+    parser.add_argument("--most-tags", type=int, default=1, help="of an image")
     parser.add_argument("--content", choices=CONTENTS, default="ascii")
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--night", type=int, default=0, help="0 or 1: another night, a tenth of the images differs")

@@ -1,4 +1,4 @@
-"""Tuned aiohttp: `session.get`, uvloop, no cookies, encoded URLs; each worker follows the pages of a registry."""
+"""Tuned aiohttp: `session.get`, uvloop, no cookies, encoded URLs; each worker follows the pages of a list."""
 
 # mypy: ignore-errors
 # It runs in an environment of its own, which the type checker does not see.
@@ -19,7 +19,7 @@ async def main() -> None:
     chosen = ask()
     read = by_ncrawl if chosen.ours else by_orjson
     lump = bytearray()
-    todo: list[str] = []
+    todo: list[tuple[str, str | None]] = []
 
     async def get(session: aiohttp.ClientSession, what: str) -> bytes:
         url = URL(chosen.origin + what, encoded=True)
@@ -29,9 +29,15 @@ async def main() -> None:
 
     async def work(session: aiohttp.ClientSession) -> None:
         while todo:
-            registry, page = todo.pop(), 1
+            (registry, image), page = todo.pop(), 1
             while page:
-                following, lines = read(await get(session, target(registry, page, chosen.page_size)), registry)
+                body = await get(session, target(registry, page, chosen.page_size, image))
+                if chosen.tags and image is None:
+                    following, names = names_of(body)
+                    todo.extend((registry, name) for name in names)
+                    lines = b""
+                else:
+                    following, lines = read(body, registry, image)
                 lump.extend(lines)
                 if len(lump) >= LUMP_BYTES:
                     file.write(lump)
@@ -44,7 +50,7 @@ async def main() -> None:
             page = 1
             while page:
                 following, names = names_of(await get(session, target(None, page, 100)))
-                todo += names
+                todo += ((name, None) for name in names)
                 page = following or 0
             await asyncio.gather(*(work(session) for _ in range(chosen.concurrency)))
         file.write(lump)

@@ -26,7 +26,7 @@ from crawler.api.records import (
     whole_number,
     without_braces,
 )
-from crawler.api.zones import LARGEST_PAGES
+from crawler.api.zones import VERSIONS
 from crawler.core.errors import PageError
 from crawler.core.model import Page
 
@@ -79,7 +79,7 @@ class Version2:
     """See `Dialect`."""
 
     version: Final = "v2"
-    largest_page: Final = LARGEST_PAGES["v2"]
+    largest_page: Final = VERSIONS["v2"].largest_page
 
     def target(self, request: PageRequest) -> str:
         """Return path and query for a page."""
@@ -154,6 +154,9 @@ def _split_flat(body: bytes, count: int) -> list[bytes]:
 
 def _split(body: bytes) -> list[bytes]:
     """Split a page of any records where its grammar says."""
-    if may_repeat(body, _KEYS):
+    records = list(map(bytes, _any_page.decode(body).results))
+    head = body[: body.find(b"{", 1)]
+    is_all = len(head) + sum(map(len, records)) + len(records) + 1 == len(body)  # commas, and what closes the page
+    if may_repeat(head if is_all else body, _KEYS):
         check_once(body, _KEYS)
-    return list(map(bytes, _any_page.decode(body).results))
+    return records

@@ -25,7 +25,7 @@ from crawler.api.records import (
     whole_number,
 )
 from crawler.api.v2 import MEANINGS as OF_THE_GATEWAY
-from crawler.api.zones import LARGEST_PAGES
+from crawler.api.zones import VERSIONS
 from crawler.core.errors import PageError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Version3:
     """See `Dialect`."""
 
     version: Final = "v3"
-    largest_page: Final = LARGEST_PAGES["v3"]
+    largest_page: Final = VERSIONS["v3"].largest_page
 
     def target(self, request: PageRequest) -> str:
         """Return path and query for a page."""

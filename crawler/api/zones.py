@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from crawler.core.errors import InvalidRegistryNameError
 from crawler.core.model import Region
@@ -19,8 +19,24 @@ if TYPE_CHECKING:
 MAX_REGISTRY_NAME = 255
 _REGISTRY_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
-LARGEST_PAGES: Final[Mapping[str, int | None]] = {"v2": None, "v3": 1000}
-"""The versions of the API, and the most records a page that each takes; None where no document says."""
+
+class ApiVersion(NamedTuple):
+    """What a version of the API differs in before anything is asked.
+
+    Attributes:
+        largest_page: the most records a page that it takes; None where no document says.
+        is_by_region: each region has a gateway of its own; else all of a zone stand behind one.
+    """
+
+    largest_page: int | None
+    is_by_region: bool
+
+
+VERSIONS: Final[Mapping[str, ApiVersion]] = {
+    "v2": ApiVersion(None, is_by_region=False),
+    "v3": ApiVersion(1000, is_by_region=True),
+}
+"""Every version of the API that there is, by name; `dialect.py` has what each says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +54,9 @@ class Zone:
 
     def gateways(self, api: str) -> dict[str, str]:
         """Return where each region answers in a version of the API, by its code; none where the zone has no such."""
-        if api == "v2":
-            return {region.code: self.gateway for region in self.regions}
-        return {region.code: region.own_gateway for region in self.regions if region.own_gateway}
+        if VERSIONS[api].is_by_region:
+            return {region.code: region.own_gateway for region in self.regions if region.own_gateway}
+        return {region.code: self.gateway for region in self.regions}
 
 
 ZONES = {

@@ -31,6 +31,7 @@ COMMANDS = {
     "doctor": "Say what is wrong here: keys, clock, network, permissions.",
     "report": "One HTML file to look at, offline.",
     "history": "Tell what became of one registry, image or tag through all snapshots.",
+    "push": "Copy a snapshot into an object storage: S3, Google's, Azure's.",
     "export": "Write a snapshot as Parquet or CSV: for SQL, data frames, spreadsheets.",
     "emulator": "Serve the API on loopback: no account needed.",
     "demo": "Emulator and crawl in one process: what to run first.",

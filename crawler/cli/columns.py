@@ -5,6 +5,8 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from crawler.core.model import Verdict
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,9 +15,9 @@ _GAP = "  "
 _TIED = "\u00a0"
 _LEAST_MISSED = (
     *("throttled", "retries"),
-    *("complete_with_drift", "unverified", "gone", "denied", "incomplete", "failed"),
+    *sorted({*Verdict} - {Verdict.COMPLETE}, key=lambda one: (one.is_gap, not one.is_settled, [*Verdict].index(one))),
 )
-"""Columns that give way, the first one first."""
+"""Columns that give way, the first one first: what is missing last, and of that last what another run may bring."""
 
 
 def fitted(table: Sequence[tuple[str, ...]], most: int = LONGEST_ROW) -> list[str]:

@@ -11,6 +11,7 @@ import msgspec
 
 from crawler.cli.completing import complete_snapshot
 from crawler.cli.differences import as_text, totals_as_text
+from crawler.cli.places import PLACE
 from crawler.cli.stdout import write_lines
 from crawler.cli.working import Working, quiet_option
 from crawler.core.text import visible
@@ -20,10 +21,11 @@ from crawler.snapshot.folder.latest import followed
 from crawler.snapshot.reading.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from crawler.cli.differences import Counts
     from crawler.snapshot.comparing.diff import Difference
+    from crawler.snapshot.comparing.sides import Side
 
 _LONGEST_SENTENCE = 1_000
 _EPILOG = """\b
@@ -47,8 +49,8 @@ Exit codes: 0 compared, 1 differences under --exit-code, 2 usage, or what
 
 
 @click.command("diff", epilog=_EPILOG)
-@click.argument("old", type=click.Path(path_type=Path), shell_complete=complete_snapshot)
-@click.argument("new", type=click.Path(path_type=Path), shell_complete=complete_snapshot)
+@click.argument("old", type=PLACE, shell_complete=complete_snapshot)
+@click.argument("new", type=PLACE, shell_complete=complete_snapshot)
 @click.option("--ignore", "ignored", metavar="FIELD", multiple=True, help="Leave a field out. Repeatable.")
 @click.option(
     "--old-summary",
@@ -87,12 +89,7 @@ def command(
     wrote them. An image is called removed or added only if the other side has all of its registry; else it is
     unknown. What is read is checked against its manifest: what is damaged is named, and unknown.
     """
-    before, after = (
-        open_side(followed(path), summary=trust[f"{side}_summary"], assume_complete=trust["assume_complete"], side=side)
-        for side, path in (("old", old), ("new", new))
-    )
-    for note in relate(before, after):
-        _say(f"note: {note}")
+    before, after = _opened(old, new, trust)
     working = Working("comparing", is_quiet=quiet)
     witness = Witness(ignored, lambda sentence: _say(sentence, working), working.read)
     differences = diff(before, after, witness)
@@ -105,6 +102,16 @@ def command(
     if any(change == "unknown" for _, change in counts) or witness.damages:
         return 3
     return 1 if exit_code and counts else 0
+
+
+def _opened(old: Path, new: Path, trust: Mapping[str, Any]) -> tuple[Side, Side]:
+    before, after = (
+        open_side(followed(path), summary=trust[f"{side}_summary"], assume_complete=trust["assume_complete"], side=side)
+        for side, path in (("old", old), ("new", new))
+    )
+    for note in relate(before, after):
+        _say(f"note: {note}")
+    return before, after
 
 
 def _counted(differences: Iterable[Difference], counts: Counts) -> Iterator[Difference]:

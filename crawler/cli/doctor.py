@@ -29,7 +29,7 @@ _ASKED_WITH = (
         "exclude",
         "expect_gap",
     ),
-    *("rate", "region_rate", "page_size"),
+    *("rate", "region_rate", "page_size", "push"),
 )
 _NARROWEST, _WIDEST = 50, 80
 _INDENT = " " * 9
@@ -54,7 +54,7 @@ def command(folder: str | None, *, as_json: bool, **flags: Any) -> int:
     """Say what is wrong with settings, keys, network, clock, permissions and DIR, and how to mend it.
 
     Asks every region for a page of its registries and one of images, signed and paced as a run would. Takes 15 s at
-    most, whatever hangs. Nothing is written but DIR's lock, and a trial beside it that is removed again.
+    most, whatever hangs. Nothing is written but DIR's lock, and trials in DIR and at --push that are removed again.
     """
     from crawler.cli.hardening import forbid_dumps  # noqa: PLC0415 - `--help` should not wait for it
     from crawler.cli.limits import check_memory  # noqa: PLC0415 - likewise

@@ -193,7 +193,7 @@ _FAULTS: list[click.Parameter] = [
 def _greeting(emulator: Emulator) -> str:
     """Return lines to paste into a shell, comments included."""
     images, registries = emulator.world.image_total(), emulator.options.registries
-    version = "" if emulator.options.api == "v2" else f"NCRAWL_API={emulator.options.api} "
+    version = "" if emulator.options.api == _DEFAULTS.api else f"NCRAWL_API={emulator.options.api} "
     return f"""\
 # {images:,} images; {registries:,} registries in each of {", ".join(emulator.world.regions)}. Stop: Ctrl-C
 export {version}NCRAWL_GATEWAY={emulator.url}

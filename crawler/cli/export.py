@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crawler.cli.places import PLACE
 from crawler.cli.working import Working, quiet_option
 from crawler.core.errors import NcrawlError
 from crawler.core.text import visible
@@ -34,7 +35,7 @@ Exit codes: 0 exported, or there already, 2 usage, or pyarrow is missing,
 
 
 @click.command("export", epilog=_EPILOG)
-@click.argument("snapshot", type=click.Path(path_type=Path))
+@click.argument("snapshot", type=PLACE)
 @click.option("-o", "--output", "out", metavar="OUT", required=True, type=click.Path(path_type=Path), help="Folder.")
 @click.option(
     "--format",

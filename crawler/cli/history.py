@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from crawler.cli.places import PLACE
 from crawler.cli.stdout import write_lines
 from crawler.cli.working import Working, quiet_option
 from crawler.core.text import visible
@@ -15,6 +15,7 @@ from crawler.jobs.history.wanted import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from crawler.jobs.history.changes import Change
 
@@ -37,7 +38,7 @@ Exit codes: 0 told, 2 usage, or no snapshot ever had it,
 
 
 @click.command("history", epilog=_EPILOG)
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR|URL", type=PLACE)
 @click.argument("what")
 @click.option("--tag", metavar="TAG", help="Of an image: what became of this tag.")
 @click.option("--ignore", "ignored", metavar="FIELD", multiple=True, help="Leave a field out. Repeatable.")

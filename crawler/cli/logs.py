@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import click
 import msgspec
@@ -25,7 +25,6 @@ from crawler.core.events import (
     TryFailed,
     fields_of,
 )
-from crawler.core.model import Verdict
 from crawler.core.text import iso, visible
 from crawler.engine.retry_policy import LONGEST_HOLD_S, SHORTEST_HOLD_S
 from crawler.engine.spec import StopReason
@@ -118,12 +117,13 @@ def name_run(run_id: str) -> None:
 
 def log_event(event: Event) -> None:
     """Log an event of the crawl at the level it deserves."""
-    if isinstance(event, ListingEnded) and event.verdict is Verdict.COMPLETE and not log.isEnabledFor(logging.DEBUG):
-        return  # one a registry: not even worth a sentence
-    level, message = _describe(event)
+    is_usual = isinstance(event, ListingEnded) and not event.verdict.is_worth_a_word
+    if is_usual and not log.isEnabledFor(logging.DEBUG):
+        return  # one a list: not even worth a sentence
+    level = _level(event)
     if log.isEnabledFor(level):
         fields = {name: visible(value) if isinstance(value, str) else value for name, value in fields_of(event).items()}
-        log.log(level, "%s", message, extra={"event": {"event": type(event).__name__, **fields}})
+        log.log(level, "%s", _told(event), extra={"event": {"event": type(event).__name__, **fields}})
 
 
 def say(settings: Settings, text: str) -> None:
@@ -189,16 +189,14 @@ def complain(text: str) -> None:
             click.echo(_stamped(told) if has_begun else told, err=True)
 
 
-def _describe(event: Event) -> tuple[int, str]:
-    level = logging.WARNING
+def _told(event: Event) -> str:
+    """Return an event as a sentence."""
     match event:
-        case TryFailed(region, what, within, page, reason, None):
-            level, told = logging.DEBUG, f"{label(what, region, within)}: page {page} is given up: {reason}"
         case TryFailed(region, what, within, page, reason, pause_s):
-            told = f"{label(what, region, within)}: page {page}: {reason}; again in {pause_s:.1f} s"
-            level = logging.INFO
+            told = f"{label(what, region, within)}: page {page}"
+            told += f" is given up: {reason}" if pause_s is None else f": {reason}; again in {pause_s:.1f} s"
         case Throttled(region, reason, rate_per_s):
-            level, told = logging.INFO, f"{region}: {reason}; slowing down to {rate_per_s:.1f} requests a second"
+            told = f"{region}: {reason}; slowing down to {rate_per_s:.1f} requests a second"
         case RegionHeld(region, reason):
             told = f"{region} is held: {reason}; asking every {SHORTEST_HOLD_S:.0f} to {LONGEST_HOLD_S:.0f} s"
             told += " until it answers or the deadline comes"
@@ -209,13 +207,27 @@ def _describe(event: Event) -> tuple[int, str]:
             told += "; signing with the gateway's time"
         case ListingEnded(region, what, within, verdict, reason, records):
             told = f"{label(what, region, within)}: {verdict}, {records} found" + (f": {reason}" if reason else "")
-            level = _level_of_lack(event) if verdict.is_worth_a_word else logging.DEBUG
         case FieldOverridden(region, what, within):
             told = f"{label(what, region, within)} sent {_or(what.fields)} in a record; ours take their place"
         case RunStopped(reason):
             told = f"stopping: {reason}"
-            level = logging.ERROR if reason.startswith(_REFUSALS) else logging.WARNING
-    return level, told
+        case unknown:
+            assert_never(unknown)
+    return told
+
+
+def _level(event: Event) -> int:
+    """Return how much an event matters."""
+    match event:
+        case TryFailed(pause_s=None):
+            return logging.DEBUG
+        case TryFailed() | Throttled():
+            return logging.INFO
+        case ListingEnded(verdict=verdict):
+            return _level_of_lack(event) if verdict.is_worth_a_word else logging.DEBUG
+        case RunStopped(reason) if reason.startswith(_REFUSALS):
+            return logging.ERROR
+    return logging.WARNING
 
 
 def _level_of_lack(event: ListingEnded) -> int:

@@ -37,6 +37,7 @@ HINTED_OPTIONS = (
         "trust_env",
         "summary",
         "metrics_file",
+        "push",
     ),
 )
 """Options that whoever takes a run up has to give again: they lead to keys and files, so a folder must not."""

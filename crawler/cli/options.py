@@ -26,7 +26,7 @@ GROUPS = {
     ),
     "Limits": ("rate", "region_rate", "concurrency", "page_size", "deadline"),
     "Proof": ("verify", "retry_failed", "reuse", "refresh", "accept", "resume", "resume_within"),
-    "Output": ("output", "compress", "summary", "metrics_file", "ping", "keep", "keep_days"),
+    "Output": ("output", "compress", "summary", "metrics_file", "ping", "keep", "keep_days", "push"),
     "Logs": ("log_format", "heartbeat", "verbose", "quiet"),
 }
 """Headings of ``--help``, and the keys below each, in their order."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from crawler.cli.completing import complete_folder
 from crawler.cli.options import GroupedCommand, crawl_options, settings_from
+from crawler.cli.places import PLACE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from crawler.settings.table import Settings
 
 
@@ -27,7 +29,7 @@ Examples:
 Exit codes: 0 removed, or nothing to remove, 2 usage, 3 something could not be
             removed, 74 cannot write, 75 a run holds DIR""",
 )
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path), shell_complete=complete_folder)
+@click.argument("folder", metavar="DIR|URL", type=PLACE, shell_complete=complete_folder)
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only say what would be removed.")
 @crawl_options("keep", "keep_days", "log_format", "quiet")
 def command(folder: Path, *, is_dry: bool, **flags: Any) -> int:
@@ -39,10 +41,12 @@ def command(folder: Path, *, is_dry: bool, **flags: Any) -> int:
     """
     settings = settings_from(flags)
     from crawler.cli.logs import configure_logging  # noqa: PLC0415 - `--help` should not wait for it
+    from crawler.output.stores.place import Place  # noqa: PLC0415 - likewise
     from crawler.snapshot.folder.abilities import check_folder  # noqa: PLC0415 - likewise
 
     configure_logging(settings)
-    check_folder(folder)
+    if not isinstance(folder, Place):
+        check_folder(folder)
     return _prune(folder, settings, is_dry=is_dry)
 
 

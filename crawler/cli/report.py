@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from crawler.cli.places import PLACE
 from crawler.core.errors import UsageError
 from crawler.core.text import visible
 
@@ -24,7 +25,7 @@ Exit codes: 0 written, 2 usage or no snapshot that can be read,
 
 
 @click.command("report", epilog=_EPILOG)
-@click.argument("path", metavar="SNAPSHOT|DIR", type=click.Path(path_type=Path))
+@click.argument("path", metavar="SNAPSHOT|DIR|URL", type=PLACE)
 @click.option("-o", "--output", metavar="PATH", default="-", help="File instead of standard output.  [default: -]")
 def command(path: Path, *, output: str) -> int:
     """Make one HTML file to look at: is it whole, how much is there, what changed, how it grew, what is stale.

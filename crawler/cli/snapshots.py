@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from crawler.cli.completing import complete_folder
+from crawler.cli.places import PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from crawler.jobs.shelf import Entry
 
@@ -29,7 +30,7 @@ Examples:
 Exit codes: 0 listed, 2 no folder, 3 something in it is damaged,
             74 cannot write""",
 )
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path), shell_complete=complete_folder)
+@click.argument("folder", metavar="DIR|URL", type=PLACE, shell_complete=complete_folder)
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON each, oldest first.")
 def command(folder: Path, *, as_json: bool) -> int:
     """List the snapshots below DIR, oldest first, and runs that are not finished.

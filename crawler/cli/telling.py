@@ -22,6 +22,7 @@ from crawler.jobs.events import (
     RunNamed,
     RunTakenUp,
     SnapshotPublished,
+    SnapshotPushed,
     SnapshotRemoved,
     Told,
     Warned,
@@ -60,7 +61,7 @@ def _tell(settings: Settings, hint: str, event: Event | JobEvent) -> None:
             name_run(name)
         case Heartbeat(now):
             tell_standing(settings, now)
-        case Told() | SnapshotPublished() | LatestSettled() | SnapshotRemoved():
+        case Told() | SnapshotPublished() | LatestSettled() | SnapshotRemoved() | SnapshotPushed():
             _say(settings, event)
         case RunEnded():
             _tell_end(settings, event)
@@ -73,7 +74,9 @@ def _tell(settings: Settings, hint: str, event: Event | JobEvent) -> None:
             log_event(event)
 
 
-def _say(settings: Settings, event: Told | SnapshotPublished | LatestSettled | SnapshotRemoved) -> None:
+def _say(
+    settings: Settings, event: Told | SnapshotPublished | LatestSettled | SnapshotRemoved | SnapshotPushed
+) -> None:
     """Tell people how it goes; of a bad night also those who asked for quiet."""
     match event:
         case Told(text):
@@ -87,6 +90,8 @@ def _say(settings: Settings, event: Told | SnapshotPublished | LatestSettled | S
                 log.error("%s is incomplete: %s; its manifest.json says what is missing", place, _lacking(made))
         case SnapshotRemoved(path):
             say(settings, f"removed {visible(str(path))}")
+        case SnapshotPushed(pushed):
+            say(settings, visible(pushed.told, 1_000))
 
 
 def _tell_end(settings: Settings, ended: RunEnded) -> None:

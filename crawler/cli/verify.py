@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from crawler.cli.completing import complete_snapshot
+from crawler.cli.places import PLACE
 from crawler.cli.stdout import write_lines
 from crawler.cli.tables import what_was_had
 from crawler.cli.working import Working, quiet_option
@@ -20,6 +20,7 @@ from crawler.snapshot.verifying.verify import foreign_entries, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from crawler.snapshot.manifest import Manifest
 
@@ -37,7 +38,7 @@ Exit codes: 0 whole, 2 no snapshot, or one of another format, or it cannot be
 
 
 @click.command("verify", epilog=_EPILOG)
-@click.argument("snapshot", type=click.Path(path_type=Path), shell_complete=complete_snapshot)
+@click.argument("snapshot", type=PLACE, shell_complete=complete_snapshot)
 @quiet_option
 def command(snapshot: Path, *, quiet: bool) -> int:
     """Prove a snapshot whole: sizes, SHA-256, counts, order, every line.

@@ -67,11 +67,6 @@ class Collection:
         """The names of the fields that tell one line from all others of an output, in the order of sorting."""
         return (*self.fields, "name")
 
-    def child_towards(self, level: Collection) -> Collection | None:
-        """Return the list that each thing in this one has, on the way down to ``level``; None if that is not below."""
-        below = level.lineage[len(self.lineage) :]
-        return below[0] if below and below[0].parent is self else None
-
 
 def label(collection: Collection, region: str, within: tuple[str, ...]) -> str:
     """Return a list as people see it: ``kr, list of registries``, ``kr/team-a``, ``kr/team-a/app``."""

@@ -164,9 +164,9 @@ class OutputError(NcrawlError):
     def __init__(self, path: str, error: OSError) -> None:
         self.path = path
         self.errno = error.errno
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        self.reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
         hint = ": free some space and run again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        super().__init__(f"cannot write {path}: {reason}{hint}")
+        super().__init__(f"cannot write {path}: {self.reason}{hint}")
 
 
 class ClosedPipeError(OutputError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
+from crawler.api.zones import VERSIONS
 from crawler.core.errors import UsageError
 from crawler.emulation.apis import region_of
 from crawler.emulation.gateway import Gateway
@@ -54,6 +55,7 @@ class Emulator:
         self.world = World(self.options.seed, self.options.registries, self.options.images, sort=self.options.sort)
         self.statistics = statistics or Statistics()
         self.gateway = Gateway(self.options, self.world, self.statistics)
+        self._is_by_region = VERSIONS[self.options.api].is_by_region
         self._connections: dict[Connection, asyncio.Future[None]] = {}
         self._date = (0, "")
 
@@ -73,7 +75,7 @@ class Emulator:
         Raises:
             UsageError: the port cannot be had.
         """
-        doors = self.world.regions if self.options.api == "v3" else ("",)
+        doors = self.world.regions if self._is_by_region else ("",)
         self._servers = []
         try:
             for number, door in enumerate(doors):
@@ -100,9 +102,9 @@ class Emulator:
     @property
     def url(self) -> str:
         """What ``--gateway`` takes: one origin, or for version 3 each region's, separated by commas."""
-        if self.options.api == "v2":
-            return next(iter(self.urls.values()))
-        return ",".join(f"{region}={origin}" for region, origin in self.urls.items())
+        if self._is_by_region:
+            return ",".join(f"{region}={origin}" for region, origin in self.urls.items())
+        return next(iter(self.urls.values()))
 
     async def __aexit__(self, *_error: object) -> None:
         """Reset every connection and wait until all are gone."""

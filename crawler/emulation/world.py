@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+_CODES = tuple(region.code for region in REGIONS)
 _NEWEST_MS = 1_764_547_200_000  # 2025-12-01: fixed, or the same seed would be another world tomorrow
 _SPAN_MS = 3 * 365 * 24 * 3600 * 1000
 _EMPTY_SHARE = 0.15
@@ -168,10 +169,13 @@ class World:
         registries: in each region.
         images: in all regions together; without a registry there are none.
         sort: order of the image lists.
+        regions: codes of those that there are.
     """
 
-    def __init__(self, seed: int, registries: int, images: int, *, sort: Sort = "name") -> None:
-        self.regions = tuple(region.code for region in REGIONS)
+    def __init__(
+        self, seed: int, registries: int, images: int, *, sort: Sort = "name", regions: tuple[str, ...] = _CODES
+    ) -> None:
+        self.regions = regions
         self._seed = seed
         self._sort = sort
         self._created = 0

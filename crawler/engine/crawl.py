@@ -91,6 +91,9 @@ class Crawl:
             self._note_stop(StopReason.DEADLINE, StopReason.DEADLINE.value)
         for queue in self._queues.values():
             self._verdicts.abandon(queue, self._stop, self._stop_reason or "")
+        return self._result()
+
+    def _result(self) -> CrawlResult:
         results = self._verdicts.results
         found, absent = without_wrong_regions([one for one in results if one.within], self._spec)
         return CrawlResult(
@@ -167,8 +170,6 @@ class Crawl:
 
     def _now_ms(self) -> int:
         return int((self._epoch_s + self._loop.time()) * 1000)
-
-    # ── workers ──
 
     async def _work(self) -> None:
         while self._stop is None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crawler.core.events import Event
     from crawler.engine.spec import CrawlResult
     from crawler.jobs.progress import Progress
+    from crawler.jobs.push.job import Pushed
     from crawler.snapshot.manifest import Manifest, RegistrySize, StoredFile, TakenOver
 
 
@@ -141,6 +142,12 @@ class SnapshotRemoved(Struct, frozen=True):
     path: Path
 
 
+class SnapshotPushed(Struct, frozen=True):
+    """A snapshot is in a store as well."""
+
+    pushed: Pushed
+
+
 JobEvent = (
     Warned
     | Noted
@@ -156,6 +163,7 @@ JobEvent = (
     | SnapshotPublished
     | LatestSettled
     | SnapshotRemoved
+    | SnapshotPushed
 )
 
 

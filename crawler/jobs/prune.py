@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from crawler.core.errors import NcrawlError, UsageError
 from crawler.core.text import iso
+from crawler.output.stores.place import Place
 from crawler.snapshot.folder.lock import locked
 from crawler.snapshot.folder.names import CLOCK_TOLERANCE
 from crawler.snapshot.folder.retention import Clock, Removal, Retention, remove_old, snapshot_names
@@ -28,6 +29,8 @@ _NO_CLOCK = "--keep-days removes nothing: no snapshot here was taken by a clock 
 def prune(folder: Path, retention: Retention, *, now: datetime, is_dry: bool = False) -> Iterator[Removal]:
     """Remove the snapshots that no rule keeps, under the folder's lock, and yield what became of each.
 
+    An object storage has no lock, and needs none: what is pushed meanwhile is newer than all that goes.
+
     Never the newest snapshot, the newest complete one, the target of `latest`, and what is no snapshot. If ``is_dry``,
     nothing is removed and nothing locked: what would go is yielded.
 
@@ -38,7 +41,8 @@ def prune(folder: Path, retention: Retention, *, now: datetime, is_dry: bool = F
     """
     if retention == Retention():
         raise UsageError("nothing says what to keep: give --keep N, --keep-days N, or both")
-    with nullcontext() if is_dry else locked(folder, started=iso(now.timestamp() * 1000)):
+    needs_lock = not is_dry and not isinstance(folder, Place)
+    with nullcontext() if not needs_lock else locked(folder, started=iso(now.timestamp() * 1000)):
         names = sorted(snapshot_names(folder))
         if names:
             clock = clock_of_folder(folder, names, now)

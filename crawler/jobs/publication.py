@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crawler.engine.spec import CrawlResult
     from crawler.jobs.beginning import Begun
     from crawler.jobs.run_clock import RunClock
-    from crawler.snapshot.manifest import Extent, Manifest, RegistrySize, StoredFile
+    from crawler.snapshot.manifest import Extent, Manifest, RegistrySize, StoredFile, TakenOver
 
 
 def publish_run(begun: Begun, clock: RunClock, result: CrawlResult) -> Manifest:
@@ -47,22 +47,28 @@ def describe(
 ) -> Manifest:
     """Return the manifest of a run; without ``extents``, of one that makes no snapshot."""
     header = begun.run.header
-    described = Run(
+    taken = taken_over(result, header.taken_from) if header.taken_from and extents else None
+    return manifest(
+        result,
+        account=header.account,
+        run=_run_of(begun, clock, taken),
+        files=files,
+        extents=extents,
+        level=begun.level,
+        sizes=sizes,
+    )
+
+
+def _run_of(begun: Begun, clock: RunClock, taken: TakenOver | None) -> Run:
+    """Return when and how a run went that ends now."""
+    header = begun.run.header
+    return Run(
         id=header.id,
         started=iso(header.started_ms),
         finished=iso(clock.gateways_now_ms()),
         resumed=header.resumed,
         identity=header.identity,
         options=options_of(begun.settings, SNAPSHOT_OPTIONS),
-        taken_over=taken_over(result, header.taken_from) if header.taken_from and extents else None,
+        taken_over=taken,
         run_id=header.run_id,
-    )
-    return manifest(
-        result,
-        account=header.account,
-        run=described,
-        files=files,
-        extents=extents,
-        level=begun.level,
-        sizes=sizes,
     )

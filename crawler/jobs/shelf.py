@@ -10,6 +10,7 @@ import msgspec
 
 from crawler.core.errors import NcrawlError, UsageError
 from crawler.core.text import iso
+from crawler.output.stores.place import Place
 from crawler.snapshot.folder.latest import target_of
 from crawler.snapshot.folder.names import started
 from crawler.snapshot.manifest import MANIFEST, read
@@ -70,16 +71,33 @@ def look_at(folder: Path) -> Shelf:
         UsageError: it is no folder, or cannot be read.
     """
     try:
-        names = sorted(name for name in os.listdir(folder) if started(name) is not None)  # noqa: PTH208 - names do
+        folders = _folders(folder)
+        strangers = [path.name for path in folders if not _has_manifest(path)]
     except OSError as error:
         raise UsageError(f"{folder} cannot be read: {error.strerror}; name a folder of snapshots") from None
     damages: list[str] = []
     latest = _latest(folder, damages)
-    folders = [folder / name for name in names if (folder / name).is_dir() and not (folder / name).is_symlink()]
-    strangers = [path.name for path in folders if not os.path.lexists(path / MANIFEST)]
     entries = [_snapshot(path, latest, damages) for path in folders if path.name not in strangers]
     entries += _unfinished(folder, damages)
     return Shelf(sorted(entries, key=lambda one: (one.id, one.unfinished)), damages, strangers)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders that are named like snapshots.
+
+    Raises:
+        OSError: they cannot be listed.
+    """
+    if isinstance(folder, Place):
+        return [folder / name for name in folder.store.folders(folder.key) if started(name) is not None]
+    named = sorted(name for name in os.listdir(folder) if started(name) is not None)  # noqa: PTH208 - names do
+    return [folder / name for name in named if (folder / name).is_dir() and not (folder / name).is_symlink()]
+
+
+def _has_manifest(path: Path) -> bool:
+    if isinstance(path, Place):
+        return path.store.find((path / MANIFEST).key) is not None
+    return os.path.lexists(path / MANIFEST)
 
 
 def _latest(folder: Path, damages: list[str]) -> str:
@@ -115,7 +133,7 @@ def _filled(bare: Entry, made: Manifest) -> Entry:
 
 def _unfinished(folder: Path, damages: list[str]) -> Iterator[Entry]:
     """Yield the runs that can be taken up, or are under way, with what they have finished."""
-    for path in unfinished_runs(folder):
+    for path in [] if isinstance(folder, Place) else unfinished_runs(folder):
         try:
             header, parts = read_header(path), [entry.part for entry in read_journal(path)]
         except NcrawlError as error:

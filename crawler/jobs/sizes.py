@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import struct
 import tempfile
+from contextlib import suppress
 from heapq import merge
 from itertools import groupby
 from math import ceil, inf
 from operator import itemgetter
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -33,11 +34,22 @@ _READ_PAIRS = 4096
 _LARGEST = 2**63 - 1
 
 
+class Image(msgspec.Struct, gc=False):
+    """An image that a tag names, as documented: all that counts here."""
+
+    digest: str | None = None
+    size: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
 class _Tag(msgspec.Struct, gc=False):
+    images: list[Image] | None = None
+
+
+class _OddTag(msgspec.Struct, gc=False):
     images: Any = None
 
 
-_DECODER = msgspec.json.Decoder(list[_Tag])
+_usual, _odd = msgspec.json.Decoder(list[_Tag]), msgspec.json.Decoder(list[_OddTag])
 
 
 def images_of_lines(lines: bytes) -> list[Any]:
@@ -47,10 +59,10 @@ def images_of_lines(lines: bytes) -> list[Any]:
         ValueError: it holds what is no tag; RecursionError likewise.
     """
     array = b"[%b]" % lines.rstrip(b"\n").replace(b"\n", b",")
-    try:
-        return [tag.images for tag in _DECODER.decode(array)]
-    except (ValueError, RecursionError):
-        return [tag.get("images") for tag in json.loads(array)]  # halves of surrogate pairs
+    for decoder in (_usual, _odd):
+        with suppress(ValueError, RecursionError):
+            return [tag.images for tag in decoder.decode(array)]
+    return [tag.get("images") for tag in json.loads(array)]  # halves of surrogate pairs
 
 
 class Tally:
@@ -78,7 +90,9 @@ class Tally:
         for images in tags:
             self.tags += 1
             for image in images if isinstance(images, list) else ():
-                if isinstance(image, dict):
+                if isinstance(image, Image):
+                    self._add(image.digest, image.size)
+                elif isinstance(image, dict):
                     self._add(image.get("digest"), _size_of(image.get("size")))
 
     def _add(self, digest: object, size: int | None) -> None:
@@ -188,7 +202,10 @@ class Sizing:
         return tuple(sorted(self._settled, key=lambda one: (one.region, one.registry)))
 
     def _of(self, task: ListingTask) -> _Open:
-        return self._open.setdefault((task.region.code, task.within[0]), _Open())
+        place = task.region.code, task.within[0]
+        if place not in self._open:
+            self._open[place] = _Open()
+        return self._open[place]
 
     def _settle(self, region: str, registry: str) -> None:
         self._settled.append(size_of(self._account, region, registry, self._open.pop((region, registry)).tally))

@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from crawler.core.errors import OutputError, UsageError
 from crawler.core.text import iso, visible
+from crawler.jobs.acceptance import accepts
 from crawler.jobs.afterwards import finish_earlier, retain, settle
 from crawler.jobs.beginning import Order, take_up_or_begin
 from crawler.jobs.crawling import check_surroundings
@@ -19,14 +20,15 @@ from crawler.jobs.events import LatestSettled, NothingHad, RunEnded, RunLeft, Ru
 from crawler.jobs.expectations import tell_of_patterns
 from crawler.jobs.made_before import made_as
 from crawler.jobs.publication import describe, publish_run
+from crawler.jobs.push.backlog import LEAST_S, push_made
 from crawler.jobs.run_clock import RunClock
 from crawler.jobs.sessions import crawl_rest, has_anything, of_all_sessions
 from crawler.jobs.snapshot_result import result_of, stop_of
-from crawler.jobs.streaming import summary_patience_s
-from crawler.output.files import check_place, write_file
+from crawler.jobs.streaming import write_summary
+from crawler.output.files import check_place
+from crawler.output.stores.opening import store_at
 from crawler.snapshot.folder.abilities import check_folder, find_out
 from crawler.snapshot.folder.lock import locked
-from crawler.snapshot.manifest import dump
 from crawler.snapshot.unfinished.runs import remove_superseded
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ def check_order(folder: Path, settings: Settings, observe: Observer) -> None:
     check_folder(folder)
     if settings.summary is not None:
         check_place(settings.summary)
+    if settings.push is not None:
+        store_at(settings.push)
     if settings.resume and settings.retry_failed:
         raise UsageError("--resume and --retry-failed contradict each other: drop one")
 
@@ -136,6 +140,9 @@ async def _publish(begun: Begun, clock: RunClock, result: CrawlResult, *, caller
     path = begun.run.path.parent / made.run.id
     _tell(begun, result, made, caller=caller, path=path)
     await anyio.to_thread.run_sync(partial(_finish, begun, clock, made, caller=caller))
+    if (url := begun.settings.push) is not None:
+        within_s = max(LEAST_S, caller.left_s(begun.settings))
+        await push_made(path.parent, url, made.run.id, within_s=within_s, observe=caller.observe)
     return result_of(made, path, result.stop)
 
 
@@ -171,18 +178,7 @@ def _tell(begun: Begun, result: CrawlResult, made: Manifest, *, caller: Caller, 
 
 
 def _summarize(settings: Settings, made: Manifest, stop: StopReason | None, *, caller: Caller) -> None:
-    if settings.summary is None:
-        return
     try:
-        write_file(settings.summary, dump(made), patience_s=summary_patience_s(stop, caller.left_s(settings)))
+        write_summary(settings, lambda: made, stop, caller=caller)
     except OutputError as error:
         caller.observe(Warned(f"{error}; the manifest says the same"))
-
-
-def accepts(policy: str, made: Manifest) -> bool:
-    """Whether `latest` may point to a snapshot: ``complete``, ``partial``, or at most so many registries missing."""
-    if policy == "partial" or made.verdict == "complete":
-        return True
-    if policy == "complete" or not all(region.verdict.is_good for region in made.regions):
-        return False
-    return 100 * len(made.missing) <= float(policy.removesuffix("%")) * len(made.registries)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from crawler.api.collections import IMAGES, REGISTRIES, TAGS
 from crawler.jobs.records import Record
+from crawler.output.stores.opening import place_at
 from crawler.snapshot.comparing.diff import diff
 from crawler.snapshot.comparing.opening import open_side, relate
 from crawler.snapshot.folder.latest import followed
@@ -23,6 +23,7 @@ from crawler.snapshot.verifying.verify import verify
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from crawler.core.collection import Collection
     from crawler.snapshot.comparing.diff import Difference
@@ -39,7 +40,7 @@ class Snapshot:
         print(snapshot.manifest.verdict, [one.name for one in snapshot.images(region="kr", registry="team-a")])
 
     Args:
-        path: its folder, or a `latest`.
+        path: its folder, or a `latest`; also a URL, such as ``s3://bucket/prefix/account/latest``.
 
     Attributes:
         path: the folder.
@@ -51,7 +52,7 @@ class Snapshot:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = followed(Path(path))
+        self.path = followed(place_at(path))
         self.manifest: Manifest = read(self.path)
 
     def registries(self, *, region: str | None = None) -> Iterator[Record]:

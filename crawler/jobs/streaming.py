@@ -22,6 +22,8 @@ from crawler.output.sinks import open_sink
 from crawler.snapshot.manifest import Run, StoredFile, dump
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crawler.core.collection import Collection
     from crawler.core.model import ListingResult
     from crawler.engine.spec import CrawlResult, CrawlSpec, StopReason
@@ -91,9 +93,7 @@ async def stream(settings: Settings, caller: Caller, level: Collection) -> Crawl
     caller.observe(
         RunEnded(result, described, regions, level, output=file, sizes=sizes, seconds=seconds, exit_code=code)
     )
-    if settings.summary is not None:
-        patience_s = summary_patience_s(result.stop, caller.left_s(settings))
-        write_file(settings.summary, dump(described()), patience_s=patience_s)
+    write_summary(settings, described, result.stop, caller=caller)
     return result
 
 
@@ -133,6 +133,14 @@ def _replaces_output(result: CrawlResult, sink: Sink) -> bool:
     return sink.lines > 0 or is_complete(result)
 
 
-def summary_patience_s(stop: StopReason | None, left_s: float) -> float:
-    """Return how long the reader of a named pipe as --summary is waited for: not after an interruption."""
-    return max(_SUMMARY_PATIENCE_S, 0.0 if stop in INTERRUPTIONS else left_s)
+def write_summary(
+    settings: Settings, described: Callable[[], Manifest], stop: StopReason | None, *, caller: Caller
+) -> None:
+    """Write what a run says of itself to --summary, if there is to be one; no pipe is waited for after an interruption.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if settings.summary is not None:
+        left_s = 0.0 if stop in INTERRUPTIONS else caller.left_s(settings)
+        write_file(settings.summary, dump(described()), patience_s=max(_SUMMARY_PATIENCE_S, left_s))

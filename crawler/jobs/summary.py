@@ -63,9 +63,6 @@ def manifest(
     """
     deeper = level.lineage[2:]
     records = registry_records(result, account, deeper, extents)
-    more: dict[str, Any] = {gaps_key(one): tuple(_gaps(result, account, one)) for one in deeper}
-    if TAGS in deeper:
-        more["sizes"] = tuple(sizes)
     return kinds_of(deeper).manifest_type(
         tool=Tool(name="ncrawl", version=__version__),
         run=run,
@@ -77,8 +74,16 @@ def manifest(
         excluded=tuple(_excluded(result, account)),
         expected_gaps=tuple(_expected_gaps(result, records)),
         observed=_observed(result),
-        **more,
+        **_of_levels_below(result, account, deeper=deeper, sizes=sizes),
     )
+
+
+def _of_levels_below(
+    result: CrawlResult, account: str, *, deeper: Iterable[Collection], sizes: Iterable[RegistrySize]
+) -> dict[str, Any]:
+    """Return what a manifest has only where the crawl went below images."""
+    below: dict[str, Any] = {gaps_key(one): tuple(_gaps(result, account, one)) for one in deeper}
+    return below | ({"sizes": tuple(sizes)} if TAGS in deeper else {})
 
 
 def _excluded(result: CrawlResult, account: str) -> Iterator[ExcludedRegistry]:

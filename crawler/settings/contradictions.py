@@ -6,7 +6,7 @@ import os
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from crawler.api.zones import LARGEST_PAGES
+from crawler.api.zones import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ def contradictions(values: Mapping[str, Any], written: Mapping[str, RawValue]) -
     """
     if values.get("quiet") and values.get("verbose"):
         yield f"{written['quiet'].place} and {written['verbose'].place} contradict each other: drop one"
-    largest, page_size = LARGEST_PAGES[values.get("api", "v2")], values.get("page_size")
+    largest, page_size = VERSIONS[values.get("api", "v2")].largest_page, values.get("page_size")
     if largest and isinstance(page_size, int) and page_size > largest:
         yield f"{written['page_size'].place}: {page_size} is more than {values['api']} takes: {largest} at most"
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from crawler.api.zones import ZONES
+from crawler.api.zones import VERSIONS, ZONES
 from crawler.core.patterns import has_region
 from crawler.settings.options import outside, shown
 from crawler.settings.origin import Origin, parse_origin
@@ -14,6 +14,7 @@ from crawler.settings.origin import Origin, parse_origin
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from crawler.api.zones import Zone
     from crawler.core.model import Region
     from crawler.settings.options import RawValue
 
@@ -21,14 +22,14 @@ ALL_CODES = tuple(dict.fromkeys(region.code for zone in ZONES.values() for regio
 """The regions of all zones."""
 
 _HOSTS = {
-    urlsplit(origin).hostname: (zone.name, region if api == "v3" else "", api)
+    (urlsplit(origin).hostname, api): (zone.name, region if version.is_by_region else "")
     for zone in ZONES.values()
-    for api in ("v2", "v3")
+    for api, version in VERSIONS.items()
     for region, origin in zone.gateways(api).items()
 }
-"""The provider's hosts: zone, region if it is one region's only, and version of the API."""
+"""The provider's hosts, by version of the API: zone, and region if it is one region's only."""
 
-PROVIDERS = {origin for zone in ZONES.values() for api in ("v2", "v3") for origin in zone.gateways(api).values()}
+PROVIDERS = {origin for zone in ZONES.values() for api in VERSIONS for origin in zone.gateways(api).values()}
 """The provider's gateways."""
 
 
@@ -63,14 +64,15 @@ def settle_zone(values: dict[str, Any], written: Mapping[str, RawValue], problem
     """Let the zone follow from the gateways; only the provider's hosts get signed requests."""
     for gateway in values.get("gateway", ()):
         place, origin = written["gateway"].place, gateway.origin
-        zone, _, api = _HOSTS.get(origin.host, (None, "", ""))
+        spoken = [api for api in VERSIONS if (origin.host, api) in _HOSTS]
+        zone = _HOSTS[origin.host, spoken[0]][0] if spoken else None
         if zone is None and not origin.is_loopback and not values.get("allow_gateway"):
             problems.append(f"{place}: {origin} is not the provider's: check it, or add --allow-gateway to trust it")
         elif zone is not None and values.setdefault("zone", zone) != zone:
             said = f"{written['zone'].place} says {values['zone']}" if "zone" in written else "another one is not"
             problems.append(f"{place}: {origin} is of zone {zone}, but {said}")
-        elif zone is not None and api != values.get("api", "v2"):
-            problems.append(f"{place}: {origin} speaks {api}: take another, or add --api {api}")
+        elif zone is not None and values.get("api", "v2") not in spoken:
+            problems.append(f"{place}: {origin} speaks {spoken[-1]}: take another, or add --api {spoken[-1]}")
     values.setdefault("zone", "public")
 
 
@@ -79,18 +81,18 @@ def settle_gateways(values: dict[str, Any], written: Mapping[str, RawValue], pro
     regions = [region.code for region in values["region"]]
     api, zone = values.get("api", "v2"), ZONES[values["zone"]]
     given = values.pop("gateway", ())
-    usual = zone.gateways(api)
+    usual, is_by_region = zone.gateways(api), VERSIONS[api].is_by_region
     if not usual:
         problems.append(f"{written['api'].place}: zone {zone.name} has no {api}, as far as is known: leave it at v2")
         return
     if given:
         place = written["gateway"].place
-        wrong = _not_by_region(given, zone.regions, regions) if api == "v3" else _not_for_all(given)
+        wrong = _not_by_region(given, zone, regions, api=api) if is_by_region else _not_for_all(given)
         problems += (f"{place}: {problem}" for problem in wrong)
         of_regions = {gateway.region or regions[0]: str(gateway.origin) for gateway in given}
     else:
         of_regions = usual
-    if api == "v3":
+    if is_by_region:
         values["gateway"] = tuple(f"{region}={of_regions[region]}" for region in regions if region in of_regions)
     else:
         values["gateway"] = (str(given[0]) if given else zone.gateway,)
@@ -116,18 +118,20 @@ def settle_regions(values: dict[str, Any], written: Mapping[str, RawValue], prob
 
 def _not_for_all(given: tuple[Gateway, ...]) -> Iterator[str]:
     """Say what is wrong with gateways that all regions are to stand behind."""
-    yield from (f"{one}: only with --api v3 has each region a gateway of its own" for one in given if one.region)
+    by_region = " or ".join(api for api, version in VERSIONS.items() if version.is_by_region)
+    hint = f"only with --api {by_region} has each region a gateway of its own"
+    yield from (f"{one}: {hint}" for one in given if one.region)
     if len(given) > 1 and not any(one.region for one in given):
         yield f"{len(given)} gateways, and all regions stand behind one: give one URL"
 
 
-def _not_by_region(given: tuple[Gateway, ...], known: tuple[Region, ...], regions: list[str]) -> Iterator[str]:
+def _not_by_region(given: tuple[Gateway, ...], zone: Zone, regions: list[str], *, api: str) -> Iterator[str]:
     """Say what is wrong with gateways of which each is to be one region's."""
-    codes = [region.code for region in known]
+    codes = [region.code for region in zone.regions]
     if len(given) == 1 and not given[0].region:
         if len(regions) > 1:
-            yield f"{given[0]}: with --api v3 each region has a gateway of its own: give {regions[0]}=URL, and so on"
-        elif problem := _of_another(given[0].origin, regions[0]):
+            yield f"{given[0]}: with --api {api} each region has a gateway of its own: give {regions[0]}=URL, and so on"
+        elif problem := _of_another(given[0].origin, regions[0], api):
             yield problem
         return
     for one in given:
@@ -136,15 +140,15 @@ def _not_by_region(given: tuple[Gateway, ...], known: tuple[Region, ...], region
     named = [one.region for one in given]
     if doubled := {one for one in named if named.count(one) > 1 and one}:
         yield f"two gateways for {', '.join(sorted(doubled))}: give one"
-    yield from (problem for one in given if (problem := _of_another(one.origin, one.region)))
+    yield from (problem for one in given if (problem := _of_another(one.origin, one.region, api)))
     origins = [str(one.origin) for one in given]
     if len(set(origins)) < len(origins) and not doubled:
-        yield "two regions have the same gateway: under --api v3 nothing else tells them apart"
+        yield f"two regions have the same gateway: under --api {api} nothing else tells them apart"
     if lacking := [code for code in regions if code not in named and "" not in named]:
         yield f"none for {', '.join(lacking)}: add {lacking[0]}=URL, or leave it out of --region"
 
 
-def _of_another(origin: Origin, region: str) -> str:
+def _of_another(origin: Origin, region: str, api: str) -> str:
     """Return that a gateway is the provider's for another region; empty if it is not."""
-    _, own, _ = _HOSTS.get(origin.host, ("", region, ""))
+    _, own = _HOSTS.get((origin.host, api), ("", region))
     return f"{origin} is of region {own}, not {region}" if own not in ("", region) else ""

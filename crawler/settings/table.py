@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from crawler.api.collections import COLLECTIONS, IMAGES
-from crawler.api.zones import LARGEST_PAGES, ZONES
+from crawler.api.zones import VERSIONS, ZONES
 from crawler.core.model import VerifyMode
 from crawler.core.patterns import parse_pattern
 from crawler.settings.gateways import origins_of, parse_gateway
@@ -34,6 +34,7 @@ from crawler.settings.options import (
 )
 from crawler.settings.output_path import parse_output
 from crawler.settings.ping_url import parse_ping
+from crawler.settings.push_url import parse_push
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,9 +87,9 @@ class Settings:
     )
     zone: str = _option(
         "public",
-        Option(one_of(*ZONES), "Installation of the provider.", "as the gateway says, else public", "public|gov|fin"),
+        Option(one_of(*ZONES), "Installation of the provider.", "as the gateway says, else public", "|".join(ZONES)),
     )
-    api: str = _option("v2", Option(one_of(*LARGEST_PAGES), "Version of the provider's API.", "v2", "v2|v3"))
+    api: str = _option("v2", Option(one_of(*VERSIONS), "Version of the provider's API.", "v2", "|".join(VERSIONS)))
     gateway: tuple[str, ...] = _option(
         (ZONES["public"].gateway,),
         Option(
@@ -201,6 +202,9 @@ class Settings:
     keep_days: int | None = _option(
         None, Option(whole_number(1, 100_000), "Keep the snapshots of N days, remove others.", "", "N", types=(int,))
     )
+    push: str | None = _option(
+        None, Option(parse_push, "Where to copy snapshots to: s3://BUCKET/PREFIX, gs://, az://.", metavar="URL")
+    )
     key_place: KeyPlace | None = field(default=None, repr=False)
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -211,7 +215,17 @@ class Settings:
         return origins_of(self.gateway, self.region)
 
 
-SNAPSHOT_OPTIONS = ("level", "compress", "accept", "resume", "resume_within", "retry_failed", "keep", "keep_days")
+SNAPSHOT_OPTIONS = (
+    "level",
+    "compress",
+    "accept",
+    "resume",
+    "resume_within",
+    "retry_failed",
+    "keep",
+    "keep_days",
+    "push",
+)
 """Keys that only `ncrawl snapshot` has."""
 
 OPTIONS: dict[str, Option] = {each.name: each.metadata["key"] for each in fields(Settings) if "key" in each.metadata}

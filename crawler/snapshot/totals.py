@@ -44,38 +44,37 @@ else:
     )
 
 
-class RegionTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over a region; ``pages`` and ``requests`` include those that list the registries themselves.
+class _Sums(msgspec.Struct, frozen=True, kw_only=True):
+    """``pages`` and ``requests`` include those that list the registries themselves."""
+
+    registries: VerdictCounts
+    images: Natural
+    pages: Natural
+    requests: Natural
+    retries: Natural
+    throttled: Natural
+
+
+class RegionTotals(_Sums, frozen=True, kw_only=True):
+    """Sums over a region.
 
     Attributes:
         bytes: as they are stored; None where the lines of all regions go into one stream.
         seconds: from the first request of this run to the last answer.
     """
 
-    registries: VerdictCounts
-    images: Natural
-    pages: Natural
-    requests: Natural
-    retries: Natural
-    throttled: Natural
     bytes: Natural | None
     seconds: float
 
 
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over the whole run; ``pages`` and ``requests`` include those that list the registries themselves.
+class Totals(_Sums, frozen=True, kw_only=True):
+    """Sums over the whole run.
 
     Attributes:
         seconds: from the start of the run to its end; None in format 1.
         regions: the same by region; empty in format 1.
     """
 
-    registries: VerdictCounts
-    images: Natural
-    pages: Natural
-    requests: Natural
-    retries: Natural
-    throttled: Natural
     bytes: Natural
     seconds: float | None = None
     regions: dict[str, RegionTotals] = {}

@@ -148,7 +148,8 @@ class Transport:
         await self._rate_limiter.enter(region)
         now_s = time.monotonic() + self._epoch_s + self._clock.offset_s  # keys expire by the provider's clock
         keys = self._credentials.peek(now_s) or await self._credentials.current(now_s)
-        attempt = Attempt(target, keys, self._clock, self._epoch_s, self._rate_limiter.writer(region))
+        write = self._rate_limiter.writer(region)
+        attempt = Attempt(target, keys, self._clock, epoch_s=self._epoch_s, write=write)
         counter.requests += 1
         sent_s, told = time.monotonic(), "no answer"
         try:

@@ -30,7 +30,7 @@ class Attempt:
     __slots__ = ("_clock", "_epoch_s", "_keys", "headers", "offset_s", "signed_at_s", "target", "write")
 
     def __init__(
-        self, target: str, keys: KeyPair, clock: GatewayClock, epoch_s: float, write: Callable[[], float]
+        self, target: str, keys: KeyPair, clock: GatewayClock, *, epoch_s: float, write: Callable[[], float]
     ) -> None:
         self.target = target
         self.headers: dict[str, str] = {}

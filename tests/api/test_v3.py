@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from support.lists import request_of
 
 from crawler.api.collections import IMAGES, REGISTRIES
-from crawler.api.dialect import DIALECTS
 from crawler.api.meanings import Meaning
 from crawler.api.nesting import MAX_DEPTH
 from crawler.api.records import lines
 from crawler.api.v2 import V2
 from crawler.api.v3 import V3
-from crawler.api.zones import LARGEST_PAGES, ZONES
+from crawler.api.zones import ZONES
 from crawler.core.errors import PageError
 
 if TYPE_CHECKING:
@@ -33,12 +32,6 @@ RECORDS = b'[{"name":"a","pullCount":18446744073709551616},{ "name" : "b", "x":[
 def decode(body: bytes, page: int = 1) -> Page:
     """Decode a page of images."""
     return V3.decode(body, IMAGES, page)
-
-
-def test_versions_are_known_by_name() -> None:
-    """The settings offer just the versions that there are; of version 3 the largest page is documented."""
-    assert set(DIALECTS) == set(LARGEST_PAGES)
-    assert {version: dialect.largest_page for version, dialect in DIALECTS.items()} == {"v2": None, "v3": 1000}
 
 
 def test_targets() -> None:

@@ -86,9 +86,9 @@ def test_endpoints_of_the_api_page(zone: str, gateway: str, region: str, path: s
     assert V2.target(request_of(found, "team-a", 3, None)) == f"{path}/repositories/team-a?page=3"
 
 
-def test_there_are_no_other_regions() -> None:
-    """The table holds what the API page holds and no more."""
-    assert {(zone.name, region.code) for zone in ZONES.values() for region in zone.regions} == {
+def test_the_documented_regions() -> None:
+    """The table holds what the API page holds; one that is new is a line there, and nothing else."""
+    assert {(zone.name, region.code) for zone in ZONES.values() for region in zone.regions} >= {
         ("public", "kr"),
         ("public", "sgn"),
         ("public", "jpn"),

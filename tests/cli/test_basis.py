@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from support.lists import result_of
 
+from crawler.api.zones import ZONES
 from crawler.cli.basis import tell_basis, tell_page_sizes
 from crawler.core.secret import KeyPair, Secret
 from crawler.engine.spec import CrawlResult
@@ -31,11 +32,12 @@ def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> p
 @pytest.mark.parametrize(("file", "said"), [("/etc/ncrawl/ncrawl.toml", "/etc/ncrawl/ncrawl.toml"), (None, "no file")])
 def test_where_everything_is_from(told: pytest.LogCaptureFixture, file: str | None, said: str) -> None:
     """Settings file, source of the keys, account, gateway and version of its API; no key."""
-    tell_basis(Settings(places={"config": file} if file else {}), FoundKeys(Credentials(KEYS), account="team"))
+    settings = Settings(region=ZONES["gov"].regions, zone="gov", places={"config": file} if file else {})
+    tell_basis(settings, FoundKeys(Credentials(KEYS), account="team"))
     assert told.messages == [
         f"settings: {said}",
         "keys: the environment, as account team",
-        "gateway: https://ncr.apigw.ntruss.com, API v2, zone public, regions kr, sgn, jpn",
+        "gateway: https://ncr.apigw.ntruss.com, API v2, zone gov, regions kr, krs",
     ]
     assert "SENTINEL" not in told.text
 

@@ -13,6 +13,7 @@ import pytest
 
 from crawler.cli.doctor import _conclusion, _lines
 from crawler.emulation import Emulator, EmulatorOptions
+from crawler.emulation.options import REGIONS
 from crawler.jobs.doctor.checks import exit_code, failed, ok, skipped, warning
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ async def test_for_people(doctor: Doctor, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     *lines, conclusion = out.splitlines()
     assert [line for line in lines if len(line) > 80 and " " in line.strip()] == []
-    assert sum(line.startswith("ok ") for line in lines) == 16
-    assert conclusion == "16 checks: a run would do"
+    assert sum(line.startswith("ok ") for line in lines) == 13 + len(REGIONS)
+    assert conclusion == f"{13 + len(REGIONS)} checks: a run would do"
 
 
 async def test_for_machines(doctor: Doctor) -> None:
@@ -63,7 +64,7 @@ async def test_for_machines(doctor: Doctor) -> None:
     assert (code, err, out.count("\n")) == (4, "", 1)
     assert told["exit_code"] == 4
     assert [check["name"] for check in told["checks"] if check["status"] == "failed"] == [
-        *("key/accepted", "region/kr", "region/sgn", "region/jpn")
+        *("key/accepted", *(f"region/{region.code}" for region in REGIONS))
     ]
 
 

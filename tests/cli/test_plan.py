@@ -13,14 +13,17 @@ from support.shell import Shell
 from crawler.api.collections import IMAGES, TAGS
 from crawler.cli.plan_table import lines
 from crawler.core.model import VerifyMode
-from crawler.emulation import Emulator, EmulatorOptions
+from crawler.emulation.options import REGIONS
 from crawler.jobs.plan.costs import Held, PageSizes
 from crawler.jobs.plan.estimate import Choice, Limits
 from crawler.jobs.plan.facts import Facts, RegionFacts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from crawler.emulation import Emulator
+
+pytestmark = pytest.mark.world(registries=4, images=700)
 
 KNOWN = RegionFacts(
     registries=2,
@@ -31,13 +34,6 @@ KNOWN = RegionFacts(
     registry_bytes=200,
     image_bytes=450_000,
 )
-
-
-@pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    """An emulated account."""
-    async with Emulator(EmulatorOptions(registries=4, images=700)) as emulator:
-        yield emulator
 
 
 @pytest.fixture
@@ -77,7 +73,7 @@ async def test_for_people(shell: Shell) -> None:
     assert [line for line in text.splitlines() if len(line) > 80] == []
     assert text.startswith("region  registries  images\nkr ")
     assert "\nrequests for  registries  images  all\nkr " in text
-    assert "\ntotal           12     700" in text
+    assert f"\ntotal           {4 * len(REGIONS)}     700" in text
     assert "\n--verify never " in text
     assert "requests to the gateway." in text
 

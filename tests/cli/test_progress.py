@@ -177,7 +177,6 @@ async def stopped(process: asyncio.subprocess.Process, shown: Terminal) -> None:
     assert not [one for one in shown.lines if " of " in one and "requests/s" in one]
 
 
-SLOW = {"latency_ms": 50}
 LONG = {"registries": 60, "images": 3000, "max_page_size": 5}
 
 

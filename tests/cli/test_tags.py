@@ -14,15 +14,15 @@ from support.raw_server import RawServer, answer, refusal
 from support.tree import DENIED, NOT_FOUND, Tree, tree
 
 from crawler.core.errors import GatewayError
-from crawler.emulation import Emulator, EmulatorOptions
 from crawler.snapshot.manifest import load
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from support.raw_server import Answer, Request
     from support.tree import Names
+
+    from crawler.emulation import Emulator
 
 HOSTILE = ["a/b", "a b", "100%", "..", ".", "한글", "a?b=c", "a#b", "a/../../x", "😀", "a%2Fb", "tags", "x/tags", "é"]
 HOSTILE += ["a\\b", "\u202e", "'q\"", "a,b", "~", "/", "a/"]
@@ -69,6 +69,7 @@ def hostile() -> Tree:
     return Tree({"hostile": {name: tree(1, 2, prefix="v") for name in HOSTILE}, "other": tree(2, 3, 2)})
 
 
+@pytest.mark.world(registries=3, images=60)
 async def test_all_tags_of_an_emulated_account(program: Program, emulator: Emulator) -> None:
     """Every tag of every image of every region once, and a table that fits 80 columns and counts them."""
     done = await program("tags", *PACE)
@@ -85,19 +86,6 @@ async def test_all_tags_of_an_emulated_account(program: Program, emulator: Emula
     assert Counter((line["region"], line["registry"], line["image"], line["name"]) for line in lines) == there
     assert all(len(line) <= 80 for line in unstamped(done.err).splitlines())
     assert f" {there.total():,} " in done.err
-
-
-@pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    """A small account."""
-    async with Emulator(EmulatorOptions(registries=3, images=60)) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def program(tmp_path: Path, emulator: Emulator) -> Program:
-    """The program, to be run against that account."""
-    return Program(tmp_path, emulator)
 
 
 async def test_of_names_that_are_anything(hostile: Tree, tmp_path: Path) -> None:

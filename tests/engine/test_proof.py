@@ -5,7 +5,11 @@ from __future__ import annotations
 from statistics import median
 
 import pytest
+from long import tag_proofs
 from long.proofs import KINDS, prove
+from long.tag_proofs import crawled, prove_tags, wrong
+
+from crawler.core.model import Verdict
 
 
 @pytest.mark.no_cover  # tracing would make it four times slower, and shows nothing new
@@ -17,3 +21,42 @@ def test_what_is_called_whole_lacks_nothing() -> None:
         whole = sum(number for verdict, number in tally.verdicts[kind].items() if verdict.is_whole)
         assert whole >= 0.95 * tally.verdicts[kind].total()
         assert round(median(tally.multiples[kind]), 2) <= (2.0 if kind == "quiet" else 3.0)
+
+
+@pytest.mark.no_cover  # likewise
+def test_what_is_called_whole_lacks_no_tag() -> None:
+    """140 crawls down to tags: nothing lost without a word, foreign, twice, or gone that was there throughout."""
+    tally = prove_tags(range(140))
+    assert tally.wrong == []
+    assert tally.counts["quiet"]["flagged"] == 0
+    for kind in tag_proofs.KINDS:
+        assert tally.counts[kind]["whole"] >= 25
+    assert tally.counts["delete images"]["gone"]
+
+
+def test_what_is_lost_among_tags_is_caught() -> None:
+    """A tag less, a list that no one asked for, a tag of another image, one twice: the test above can fail."""
+    account, taken, result = crawled(0)
+    images, tags = taken.images.copy(), taken.tags.copy()
+    image = tags[0][:2]
+    spoilt = {
+        "is called whole and lacks": (images, tags[1:]),
+        "nothing is said of": (images, [tag for tag in tags if tag[:2] != image]),
+        "the images of": ([one for one in images if one != image], tags),
+        "foreign": (images, [(*images[-1], tags[0][2]), *tags]),
+        "stands twice": (images, [*tags, tags[0]]),
+    }
+    assert list(wrong(account, taken, result)) == []
+    for said, (taken.images, taken.tags) in spoilt.items():
+        assert any(said in problem for problem in wrong(account, taken, result)), said
+
+
+def test_what_is_called_gone_wrongly_is_caught() -> None:
+    """An image that was there throughout is never gone."""
+    account, taken, result = next(
+        one for one in map(crawled, range(4, 700, 7)) if any(each.verdict is Verdict.GONE for each in one[2].deeper)
+    )
+    assert list(wrong(account, taken, result)) == []
+    gone = [one.within for one in result.deeper if one.verdict is Verdict.GONE]
+    account.images_throughout |= {(registry, image) for registry, image in gone}
+    assert any("called gone and was there" in problem for problem in wrong(account, taken, result))

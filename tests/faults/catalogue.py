@@ -6,12 +6,13 @@ of what needs more than a spoilt answer; `NOT_RUN` says why something is proved 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from faults import misdeeds as m
-from faults.server import PAGE_SIZE, REGIONS, Place
+from faults.server import PAGE_SIZE, REGIONS, TAGGED, Place
 from support.raw_server import answer, refusal
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ LATER = tuple(place for place in IMAGES if place.page > 1)
 DIAGONAL = (*IMAGES[::4], LISTS[2], LISTS[3], LISTS[7])
 """Each page and each region, of both lists, without all of their pairs."""
 MIDDLE = tuple(place for place in IMAGES if place.page == 3)
+IMAGES_WITH_TAGS = tuple(Place(region, "team-a", page) for region in REGIONS for page in (1, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Row:
         least_s: that the run has to last at least, by the program's clock; ``most_s`` at most.
         flags: options of the command line.
         api: the version of the API that it is met in.
+        level: how deep the crawl goes.
     """
 
     number: str
@@ -86,9 +89,12 @@ class Row:
     largest_page: int = PAGE_SIZE
     flags: tuple[tuple[str, str], ...] = ()
     api: str = "v2"
+    level: str = "images"
 
     def __str__(self) -> str:
-        return f"{'' if self.api == 'v2' else f'{self.api} '}{self.number} {self.name}, {self.reach.name.lower()}"
+        usual = ("v2", "images")
+        where = "".join(f"{word} " for word in (self.api, self.level) if word not in usual)
+        return f"{where}{self.number} {self.name}, {self.reach.name.lower()}"
 
 
 _ALWAYS = Reach.ALWAYS
@@ -311,7 +317,35 @@ _V3 = [
         b'"totalPages":0}}')), _FLAGGED, Reach.LISTING, IMAGES[1:2], most_more=60),
 ]  # fmt: skip
 
-ROWS = (*_V2, *(replace(row, api="v3") for row in _V3))
+
+def _over_tags() -> Iterator[Row]:
+    """Yield the rows once more at the level of tags: each strikes a page of an image's tags, as it would one of images.
+
+    What lasts strikes a list of images as well, which has lists of tags below it. Where a list of tags cannot be had,
+    that of the images is read again, twice over.
+    """
+    over_v3 = (replace(row, api="v3") for row in _V3 if row.number in _OF_V2_ONLY)
+    for turn, row in enumerate((*_V2, *over_v3)):
+        of_images = [place for place in row.at if place.registry is not None]
+        if of_images:
+            at = [of_images[turn % len(of_images)]._replace(image=TAGGED)]
+            if is_lasting := row.reach in (Reach.ALWAYS, Reach.LISTING):
+                at.append(IMAGES_WITH_TAGS[turn % len(IMAGES_WITH_TAGS)])
+            yield replace(row, level="tags", at=tuple(at), most_more=row.most_more + 20 * is_lasting)
+
+
+def _of_tags() -> tuple[Row, ...]:
+    """Return the rows of tags that are run: all by `make faults`; else every fourth of those that heal by themselves.
+
+    What a client or a decoder refuses at once and has again does not depend on what is listed.
+    """
+    rows = tuple(_over_tags())
+    heal = [row for row in rows if row.reach is Reach.ONCE]
+    skipped = set(heal) - set(heal[::4]) if os.environ.get("FAULTS") != "all" else set()
+    return tuple(row for row in rows if row not in skipped)
+
+
+ROWS = (*_V2, *(replace(row, api="v3") for row in _V3), *_of_tags())
 INJECTED = sum(len(row.at) for row in ROWS)
 
 PROVED = {

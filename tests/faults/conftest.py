@@ -35,11 +35,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _figures(noted: dict[str, list[Any]]) -> list[str]:
     """Return a line a figure."""
     told = []
-    if faults := noted.get("fault"):
+    for level in dict.fromkeys(each["level"] for each in noted.get("fault", [])):
+        faults = [each for each in noted["fault"] if each["level"] == level]
         runs, healed = sum(each["runs"] for each in faults), sum(each["healed"] for each in faults)
         kinds, most = len({each["number"] for each in faults}), max(each["load"] for each in faults)
         told += [
-            f"injected runs        {runs:>8,}   {len(faults)} rows, {kinds} faults of the catalogue",
+            f"injected runs        {runs:>8,}   at the level of {level}: {len(faults)} rows, {kinds} faults",
             f"  ended complete     {healed:>8,}",
             f"  flagged, as due    {runs - healed:>8,}",
             f"  most attempts      {most:>8.2f}   x those of a crawl without faults",

@@ -1,4 +1,4 @@
-"""Run one crawl in this process as `ncrawl images` runs it, and check what has to hold whatever went wrong."""
+"""Run one crawl in this process as the program runs it for a level, and check what has to hold whatever went wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from faults.server import ACCESS_KEY, SECRET_KEY
 from faults.timelapse import run
 from support.raw_server import RawServer
 
-from crawler.api.collections import IMAGES
+from crawler.api.collections import IMAGES, TAGS
 from crawler.cli.crawling import stream_to_exit_code
 from crawler.cli.logs import configure_logging
 from crawler.settings.loading import load_settings
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from faults.server import Gateway, World
 
+    from crawler.core.collection import Collection
     from crawler.settings.table import Settings
 
 USUAL = {"rate": "unlimited", "page_size": "10", "concurrency": "16", "deadline": "10m", "verbose": "2"}
@@ -58,12 +59,22 @@ class Outcome:
     files: dict[str, bytes] = field(default_factory=dict)
     strayed: int = 0
     events: list[tuple[float, str, str]] = field(default_factory=list)
+    level: Collection = IMAGES
 
     @property
     def verdicts(self) -> dict[tuple[str, str | None], str]:
-        """(region, registry) to verdict; registry None is the region's list."""
-        listings = {(one["region"], one["registry"]): one["verdict"] for one in self.summary["registries"]}
+        """(region, registry) to the verdict of its own list; registry None is the region's list."""
+        listings = {
+            (one["region"], one["registry"]): one.get("list_verdict", one["verdict"])
+            for one in self.summary["registries"]
+        }
         return listings | {(one["region"], None): one["verdict"] for one in self.summary["regions"]}
+
+    @property
+    def tag_gaps(self) -> dict[tuple[str, ...], str]:
+        """(region, registry, image) to verdict, of the lists of tags that are not whole."""
+        gaps = self.summary.get("tag_gaps", ())
+        return {(one["region"], one["registry"], one["image"]): one["verdict"] for one in gaps}
 
     @property
     def reasons(self) -> dict[tuple[str, str | None], str]:
@@ -77,40 +88,41 @@ class Outcome:
         return int(self.summary["totals"]["requests"])
 
 
-def crawl(gateway: Gateway, folder: Path, **flags: str) -> Outcome:
+def crawl(gateway: Gateway, folder: Path, level: Collection = IMAGES, **flags: str) -> Outcome:
     """Serve and crawl, with time that passes quickly while all wait."""
 
     async def main() -> Outcome:
         async with RawServer(b"") as elsewhere, gateway:
             gateway.elsewhere = elsewhere.url
-            outcome = await crawl_at(gateway.url, folder, **({"api": gateway.api} | flags))
+            outcome = await crawl_at(gateway.url, folder, level, **({"api": gateway.api} | flags))
         outcome.strayed = elsewhere.connections
         return outcome
 
     return run(main)
 
 
-async def crawl_at(url: str, folder: Path, **flags: str) -> Outcome:
+async def crawl_at(url: str, folder: Path, level: Collection = IMAGES, **flags: str) -> Outcome:
     """Crawl the gateway at a URL through the program's composition root; the flags are those of the command line."""
     folder = folder / str(next(_numbers))
     folder.mkdir()
-    output, summary = folder / "images.ndjson", folder / "summary.json"
+    output, summary = folder / f"{level.name}.ndjson", folder / "summary.json"
     given = USUAL | {"gateway": url, "output": str(output), "summary": str(summary)} | flags
     settings = load_settings(given, {}, cwd=folder, config_home=folder)
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     events: list[tuple[float, str, str]] = []
     with heard(settings, _Events(events)) as said, signal_handlers_kept():
-        exit_code = await stream_to_exit_code(settings, IMAGES)
+        exit_code = await stream_to_exit_code(settings, level)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     return Outcome(
         exit_code=exit_code,
-        lines=(files.get("images.ndjson") or files.get("images.ndjson.partial", b"")).splitlines(keepends=True),
+        lines=(files.get(output.name) or files.get(f"{output.name}.partial", b"")).splitlines(keepends=True),
         summary=json.loads(files["summary.json"]),
         said=said.getvalue(),
         lasted_s=loop.time() - began_s,
         files=files,
         events=events,
+        level=level,
     )
 
 
@@ -139,18 +151,18 @@ def signal_handlers_kept() -> Iterator[None]:
 
 @contextmanager
 def heard(settings: Settings, *more: logging.Handler) -> Iterator[io.StringIO]:
-    """Collect standard error, the program's log in both formats, and whatever else anybody logs."""
+    """Collect standard error, the program's log in both formats, and what else anybody logs, as far as is asked for."""
     ours, everybody = logging.getLogger("ncrawl"), logging.getLogger()
     with redirect_stderr(io.StringIO()) as said:
         formats = []
         for log_format in ("text", "json"):
-            configure_logging(replace(settings, log_format=log_format, verbose=2))
+            configure_logging(replace(settings, log_format=log_format))
             formats += ours.handlers
         ours.handlers = [*formats, *more]
         others = logging.StreamHandler(said)
         everybody.addHandler(others)
         level = everybody.level
-        everybody.setLevel(logging.DEBUG)
+        everybody.setLevel(ours.level)
         try:
             yield said
         finally:
@@ -165,6 +177,7 @@ def problems(outcome: Outcome, gateway: Gateway) -> list[str]:
         *(f"request: {problem}" for problem in gateway.problems),
         *_wrong_lines(outcome, gateway.world),
         *_unflagged(outcome, gateway.world),
+        *(_untold_gaps(outcome, gateway.world) if outcome.level is TAGS else ()),
         *_wrong_counts(outcome, gateway),
         *(["something was sent elsewhere"] if outcome.strayed else []),
         *leaks(outcome, gateway.signatures),
@@ -180,7 +193,7 @@ def leaks(outcome: Outcome, signatures: set[str]) -> list[str]:
     keys = {ACCESS_KEY.encode(): "the access key", SECRET_KEY.encode(): "the secret key"}
     found = [f"{name} is in {sink}" for sink, text in sinks.items() for key, name in keys.items() if key in text]
     secret = {piece for signature in signatures for piece in pieces(signature.encode())}
-    said = {sink: text for sink, text in sinks.items() if not sink.startswith("images")}
+    said = {sink: text for sink, text in sinks.items() if ".ndjson" not in sink}
     return found + [f"a signature is in {sink}" for sink, text in said.items() if not secret.isdisjoint(pieces(text))]
 
 
@@ -200,9 +213,10 @@ def _wrong_lines(outcome: Outcome, world: World) -> list[str]:
             found.append(f"no JSON: {line!r}")
         if not line.endswith(b"\n"):
             found.append(f"half a line: {line!r}")
-    right = {
-        line + b"\n" for region in world.images for name in world.images[region] for line in world.lines(region, name)
-    }
+    lists: list[tuple[str, ...]] = [(region, name) for region, held in world.images.items() for name in held]
+    if outcome.level is TAGS:
+        lists = [(*place, image) for place in lists for image in world.names(*place)]
+    right = {line + b"\n" for place in lists for line in world.lines(*place)}
     found += [f"foreign: {line!r}" for line in outcome.lines if line not in right]
     found += [f"twice: {line!r}" for line, times in Counter(outcome.lines).items() if times > 1]
     return found
@@ -216,17 +230,45 @@ def _unflagged(outcome: Outcome, world: World) -> list[str]:
         if verdicts.get((region, None)) in WHOLE:
             shown = [name.encode(errors="backslashreplace").decode() for name in held]
             found += [f"no verdict on {region}/{name}" for name in shown if (region, name) not in verdicts]
-        for name in held:
+        for name in held if outcome.level is IMAGES else ():
             lacking = [line for line in world.lines(region, name) if line + b"\n" not in written]
             if lacking and verdicts.get((region, name)) in WHOLE:
                 found.append(f"{region}/{name} is called whole and lacks {len(lacking)}")
     excused = {key for key, verdict in verdicts.items() if verdict == "gone" and key[1] is not None}
-    missing = [key for key, verdict in verdicts.items() if verdict not in WHOLE and key not in excused]
+    missing: list[tuple[str | None, ...]] = [
+        key for key, verdict in verdicts.items() if verdict not in WHOLE and key not in excused
+    ]
+    missing += [key for key, verdict in outcome.tag_gaps.items() if verdict != "gone"]
     if (outcome.exit_code == 0) == bool(missing):
         found.append(f"exit {outcome.exit_code}, but not complete: {missing}")
     if (outcome.summary["verdict"] == "complete") != (outcome.exit_code == 0):
         found.append(f"exit {outcome.exit_code}, and the summary says {outcome.summary['verdict']}")
     return found
+
+
+def _untold_gaps(outcome: Outcome, world: World) -> list[str]:
+    """Return which images lack tags without a word, and what is said of tags that is not so."""
+    written, found = set(outcome.lines), []
+    for one in outcome.summary["registries"]:
+        place = one["region"], one["registry"]
+        held = world.names(*place) if place[1] in world.images[place[0]] else []
+        gaps = {image for *within, image in outcome.tag_gaps if tuple(within) == place}
+        lacking = {name for name in held if any(line + b"\n" not in written for line in world.lines(*place, name))}
+        if one["list_verdict"] in WHOLE and not lacking <= gaps:
+            found.append(f"{place} is called whole, and nothing is said of {lacking - gaps}")
+        if one["verdict"] in WHOLE and (gaps or one["list_verdict"] not in WHOLE):
+            found.append(f"{place} is called whole, although {gaps}, {one['list_verdict']}")
+        if one["verdict"] in WHOLE and (one["images"], one["tags"]) != _sizes(world, place):
+            found.append(f"{place} counts {one['images']} images and {one['tags']} tags")
+        if not gaps <= set(held):
+            found.append(f"{place} has gaps that are no images: {gaps}")
+    return found
+
+
+def _sizes(world: World, place: tuple[str, str]) -> tuple[int, int]:
+    """Return how many images and tags a registry has."""
+    names = world.names(*place)
+    return len(names), sum(len(world.lines(*place, name)) for name in names)
 
 
 def _wrong_counts(outcome: Outcome, gateway: Gateway) -> list[str]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self
+from urllib.parse import quote, unquote
 
 from support.raw_server import Answer, RawServer, Request, answer, refusal
 
@@ -38,28 +39,37 @@ REGIONS = tuple(BASES.values())
 PAGE_SIZE = 10
 LISTED_A_PAGE = 1
 """Registries on a page of the list of registries, whatever is asked for: a gateway may give less."""
+TAGGED = "app-00/한글 0%"
+"""The image of `World.tagged` that has several pages of tags."""
 _EPOCH_S = time.time() - time.monotonic()
 _TARGETS = {
     "v2": re.compile(
-        rf"(?P<base>{'|'.join(map(re.escape, BASES))})/repositories(?:/(?P<name>[A-Za-z0-9._-]+))?"
+        rf"(?P<base>{'|'.join(map(re.escape, BASES))})/repositories"
+        r"(?:/(?P<name>[A-Za-z0-9._-]+)(?:/(?P<image>[^/?#]+)/tags)?)?"
         r"\?page=(?P<page>\d{1,9})(?:&pagesize=(?P<size>\d{1,5}))?"
     ),
     "v3": re.compile(
-        r"/api/v3/registries(?:/(?P<name>[A-Za-z0-9._-]+)/images)?"
+        r"/api/v3/registries(?:/(?P<name>[A-Za-z0-9._-]+)/images(?:/(?P<image>[^/?#]+)/tags)?)?"
         r"\?pageNo=(?P<page>\d{1,9})(?:&pageSize=(?P<size>\d{1,4}))?&sort=name,asc"
     ),
 }
 
 
 class Place(NamedTuple):
-    """A page of a listing; ``registry`` None is the region's list of registries."""
+    """A page of a listing; ``registry`` None is the region's list of registries, an ``image`` that of its tags."""
 
     region: str
     registry: str | None
     page: int
+    image: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.region}/{self.registry or ''}#{self.page}"
+        return f"{'/'.join((self.region, *self.within))}#{self.page}"
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """The names that the list is within."""
+        return tuple(name for name in (self.registry, self.image) if name is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,17 @@ def image(name: str, **more: object) -> bytes:
     return json.dumps(fields | more, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def tag(name: str, **more: object) -> bytes:
+    """Return a tag's record, with two platforms."""
+    one = {"architecture": "amd64", "digest": f"sha256:{name}", "latest_pulled": None, "os": "linux", "size": 2**40}
+    fields = {
+        "creator": None, "digest": one["digest"], "full_size": one["size"], "id": 1, "image_id": 2,
+        "images": [one, one | {"architecture": "arm64", "digest": None}], "last_updated": 1711928488000, "name": name,
+        "repository": 3, "v2": True,
+    }  # fmt: skip
+    return json.dumps(fields | more, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def registry(name: str) -> bytes:
     """Return a registry's record."""
     return json.dumps({"bucket": f"b-{name}", "created": 1600000000000, "name": name, "status": "running"}).encode()
@@ -130,9 +151,15 @@ def registry(name: str) -> bytes:
 
 @dataclass
 class World:
-    """What the account holds: for each region its registries, for each of those the records of its images."""
+    """What the account holds.
+
+    Attributes:
+        images: for each region its registries, for each of those the records of its images.
+        tags: for each image, whatever the region, the records of its tags; others have none.
+    """
 
     images: dict[str, dict[str, list[bytes]]]
+    tags: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)
 
     @classmethod
     def usual(cls) -> World:
@@ -145,28 +172,49 @@ class World:
         return cls({region: dict(held) for region in REGIONS})
 
     @classmethod
+    def tagged(cls) -> World:
+        """Return the account that faults meet at the level of tags: an image of five pages of them, one of none."""
+        team_a, team_b = [TAGGED, *(f"app-{number:02}" for number in range(1, 12))], ["job", "job/x y?#%2F"]
+        tags = {
+            ("team-a", name): [tag(f"v{number}") for number in range(number % 4)] for number, name in enumerate(team_a)
+        }
+        tags |= {("team-b", name): [tag("latest"), tag("한글")] for name in team_b}
+        tags["team-a", TAGGED] = [tag(f"1.{number:02}") for number in range(50)]
+        held = {"team-a": list(map(image, team_a)), "team-b": list(map(image, team_b)), "void": []}
+        return cls({region: dict(held) for region in REGIONS}, tags)
+
+    @classmethod
     def of(cls, registries: int, images: int, **more: object) -> World:
         """Return an account of so many registries in each region, with so many images in each."""
         held = [image(f"app-{number:05}", **more) for number in range(images)]
         return cls({region: {f"team-{number:04}": held for number in range(registries)} for region in REGIONS})
 
-    def lines(self, region: str, name: str) -> list[bytes]:
-        """Return the lines that a crawl has to write for a registry, to the byte."""
-        start = json.dumps({"account": "default", "region": region, "registry": name}, separators=(",", ":")).encode()
-        return [start[:-1] + b"," + record[1:] for record in self.images[region][name]]
+    def lines(self, region: str, *within: str) -> list[bytes]:
+        """Return the lines that a crawl has to write for a registry's images or an image's tags, to the byte."""
+        ours = dict(zip(("account", "region", "registry", "image"), ("default", region, *within), strict=False))
+        start = json.dumps(ours, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
+        return [start[:-1] + b"," + record[1:] for record in self._records(region, within)]
+
+    def names(self, region: str, registry: str) -> list[str]:
+        """Return the names of a registry's images."""
+        return [json.loads(record)["name"] for record in self.images[region][registry]]
 
     def page(self, place: Place, size: int | None, largest: int, *, api: str = "v2") -> bytes | None:
         """Return the body of a page; None where there is no such registry."""
-        held = self.images[place.region]
-        if place.registry is not None and place.registry not in held:
+        if place.registry is not None and place.registry not in self.images[place.region]:
+            return None
+        if place.image is not None and place.image not in self.names(place.region, place.registry or ""):
             return None
         size = LISTED_A_PAGE if place.registry is None else min(size or 20, largest)
-        first = (place.page - 1) * size
-        if place.registry is None:
-            records, total = [registry(name) for name in list(held)[first : first + size]], len(held)
-        else:
-            records, total = held[place.registry][first : first + size], len(held[place.registry])
+        held, first = self._records(place.region, place.within), (place.page - 1) * size
+        records, total = held[first : first + size], len(held)
         return _BODIES[api](place.page, size, total, b",".join(records))
+
+    def _records(self, region: str, within: tuple[str, ...]) -> list[bytes]:
+        """Return what a list holds."""
+        if not within:
+            return list(map(registry, self.images[region]))
+        return self.images[region][within[0]] if len(within) == 1 else self.tags.get((within[0], within[1]), [])
 
 
 def _body_v2(page: int, size: int, total: int, results: bytes) -> bytes:
@@ -262,11 +310,13 @@ class Gateway:
             self.problems.append(f"a request for {request.target!r}")
             writer.write(refusal(404, "300"))
             return
-        size = target["size"]
+        size, image_name = target["size"], unquote(target["image"]) if target["image"] else None
+        if image_name is not None and quote(image_name, safe="") != target["image"]:
+            self.problems.append(f"an image that is spelt {target['image']!r}")
         place = (
-            Place(door, target["name"], int(target["page"]) + 1)
+            Place(door, target["name"], int(target["page"]) + 1, image_name)
             if door
-            else Place(BASES[target["base"]], target["name"], int(target["page"]))
+            else Place(BASES[target["base"]], target["name"], int(target["page"]), image_name)
         )
         self._asked[place] += 1
         nth = self._asked[place]

@@ -63,6 +63,35 @@ def test_a_fault_at_any_call_costs_nothing(lab: tuple[Laboratory, dict[str, Situ
     assert hits >= 8
 
 
+TAG_CALLS = {"begin and fetch": ("write",), "take up": ("write", "truncate"), "publish": ("write", "rename")}
+
+
+@pytest.fixture(scope="module")
+def tag_lab() -> Iterator[tuple[Laboratory, dict[str, Situation]]]:
+    try:
+        with laboratory(WORLD, "--region", "kr", "--level", "tags") as one:
+            yield one, {situation.name: situation for situation in one.situations()}
+    except NotRunError as error:
+        pytest.skip(f"not run: {error}")
+
+
+@pytest.mark.parametrize("name", TAG_CALLS)
+def test_a_kill_at_any_call_costs_no_tags(tag_lab: tuple[Laboratory, dict[str, Situation]], name: str) -> None:
+    """With tags, whose lists are finished in batches: after a SIGKILL at every k-th write, and what makes it last.
+
+    As above; resumed, no list of tags is fetched again that the journal had, and the bytes are an undisturbed run's.
+    """
+    one, situations = tag_lab
+    one.figures.wrong.clear()
+    one.figures.examples.clear()
+    if name == "take up":
+        one.reset(situations[name].start)
+        assert any(len(key) == 3 for key in one.finished())
+    hits = sum(one.spoil(situations[name], call, KILL) for call in TAG_CALLS[name])
+    assert one.figures.examples == []
+    assert hits >= 4
+
+
 # ── power loss ──
 
 

@@ -8,11 +8,10 @@ import re
 import signal
 from collections import Counter
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import pytest
 from support.log_lines import unstamped
-from support.night import CODES, Night, a_night_here, checked, data_of, path_of
+from support.night import CODES, Night, a_night_here, checked, data_of, path_of, path_of_tags
 from support.snapshot_maker import unpack
 
 from crawler.api.collections import TAGS
@@ -26,6 +25,8 @@ from crawler.snapshot.manifest import load, read
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from support.night import Key
 
 WORLD = EmulatorOptions(registries=4, images=90)
 DENIED = Answer(401, REFUSALS[210].body)
@@ -54,15 +55,9 @@ def tag_lines(night: Night) -> bytes:
     return b"".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for line in lines)
 
 
-def path_of_tags(region: str, registry: str, image: str) -> str:
-    """Return the path of an image's tags."""
-    return f"{path_of(region, registry)}/{quote(image, safe='')}/tags"
-
-
-def asked_for_tags(night: Night) -> set[tuple[str, str, str]]:
+def asked_for_tags(night: Night) -> set[Key]:
     """Return the images whose tags were asked for since the last `forget`."""
-    asked = night.account.statistics.requests_by_path
-    return {place for place in images_of(night) if asked[path_of_tags(*place)]}
+    return {key for key in night.fetched() if len(key) == 3}
 
 
 def asked_above(night: Night) -> Counter[str]:
@@ -244,25 +239,13 @@ def test_a_killed_run_goes_on_within_a_registry(night: Night) -> None:
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     night.account.on_request = None
-    finished = finished_tags(night)
+    finished = {key for key in night.finished() if len(key) == 3}
     assert finished
     assert night.snapshot("--resume") == 0, "with the level that it had"
     assert not finished & asked_for_tags(night)
     assert asked_for_tags(night) < set(images_of(night))
     assert data_of(night.newest())["tags.ndjson"] == tag_lines(night)
     assert checked(night.newest()).run.resumed
-
-
-def finished_tags(night: Night) -> set[tuple[str, str, str]]:
-    """Return the images whose tags the unfinished run has, by its journal."""
-    (path,) = night.folder.glob(".ncrawl-2*")
-    lines = [json.loads(line[9:]) for line in (path / "journal").read_bytes().splitlines()]
-    return {
-        (line["result"]["region"], line["result"]["within"][0], *below)
-        for line in lines
-        for below, _, _ in line.get("lists", ())
-        if line["result"]["collection"] == "tags"
-    }
 
 
 def test_a_run_is_not_taken_up_at_another_level(night: Night, capsys: pytest.CaptureFixture[str]) -> None:

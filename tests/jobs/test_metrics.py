@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
-from support.lists import result_of
+from support.lists import GOOD, LIST
 
-from crawler.api.collections import REGISTRIES
 from crawler.core.errors import OutputError
 from crawler.core.model import ListingResult, Verdict
 from crawler.core.patterns import Patterns
@@ -34,17 +33,6 @@ ALERT_RULES = Path(__file__).parents[2] / "config/ncrawl-alerts.yaml"
 OF_ACCOUNT, OF_REGION = '{account="a"}', '{account="a",region="kr"}'
 OF_VERDICT = '{account="a",region="kr",verdict="denied"}'
 NOW_S = 1_800_000_000.0
-GOOD = result_of(
-    "team-a",
-    1200,
-    pages=12,
-    requests=14,
-    retries=2,
-    throttled=1,
-    started_ms=1_800_000_000_000,
-    finished_ms=1_800_000_004_200,
-)
-LIST = replace(GOOD, collection=REGISTRIES, within=(), records=3, pages=1, requests=1, retries=0, throttled=0)
 RUN = Run(id="x", started="2026-01-01T00:00:00.000Z", finished="2026-01-01T00:00:10.000Z")
 FILES = [StoredFile(name="images.ndjson", bytes=1234, sha256="", lines=1)]
 NAMES = {

@@ -16,7 +16,7 @@ from crawler.settings.table import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-KR, SGN, _ = ZONES["public"].regions
+KR, SGN, *_ = ZONES["public"].regions
 
 
 def settings(*named: str, **more: object) -> Settings:

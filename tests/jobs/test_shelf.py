@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from support.night import Night, a_night_here, path_of, tree_of
+from support.night import CODES, Night, a_night_here, path_of, tree_of
 from support.snapshot_maker import as_format_1, image, make_snapshot
 
 from crawler.core.errors import UsageError
@@ -43,7 +43,7 @@ def test_snapshots_of_a_run(night: Night) -> None:
         id=made.run.id,
         started=made.run.started,
         verdict="complete",
-        registries=6,
+        registries=2 * len(CODES),
         images=20,
         tags=shelf.entries[1].tags,
         bytes=made.totals.bytes,

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.odd_records import VALUES
 
 from crawler.api.collections import IMAGES, TAGS
 from crawler.core.model import Region, VerifyMode
 from crawler.engine.listing import Listing
 from crawler.engine.page_size import PageSize
 from crawler.engine.tasks import ListingTask
-from crawler.jobs.sizes import Sizing, StoredSizing, Tally, images_of_lines
+from crawler.jobs.sizes import Image, Sizing, StoredSizing, Tally, images_of_lines
 from crawler.snapshot.entries import RegistrySize
 
 if TYPE_CHECKING:
@@ -100,10 +101,29 @@ def test_of_lines_that_come_registry_by_registry() -> None:
     assert StoredSizing("default").result() == ()
 
 
+FIELDS = st.dictionaries(st.sampled_from(["digest", "size", "os"]), VALUES, max_size=3)
+
+
+@given(st.lists(st.lists(FIELDS, max_size=3), max_size=3))
+@settings(deadline=None)
+def test_odd_images_count_alike_in_any_company(tags: list[list[dict[str, str]]]) -> None:
+    """What a reader of JSON finds in an image counts, whether all others beside it are as documented or none is."""
+    objects = [["{%s}" % ",".join(f'"{name}":{one[name]}' for name in one) for one in images] for images in tags]  # noqa: UP031 - braces
+    texts = [f'{{"images":[{",".join(images)}]}}' for images in objects]
+    slow, fast, odd = Tally(), Tally(), Tally()
+    slow.add([json.loads(text)["images"] for text in texts])
+    fast.add(images_of_lines("\n".join(texts).encode()))
+    odd.add(images_of_lines("\n".join([*texts, '{"images":[7]}']).encode()))
+    assert slow.result() == fast.result() == odd.result()
+    assert (slow.tags, slow.unsized) == (fast.tags, fast.unsized) == (odd.tags - 1, odd.unsized)
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
         (b'{"name":"x"}', [None]),
+        (b'{"images":[{"size":1,"os":"x"}]}', [[Image(size=1)]]),
+        (b'{"images":[{"size":-1}]}', [[{"size": -1}]]),
         (b'{"name":"\\ud800","images":[{"size":1}]}', [[{"size": 1}]]),
         (b'{"a":"\\n","images":7}\n{"images":[]}\n', [7, []]),
     ],

@@ -27,13 +27,14 @@ from crawler.core.model import Verdict
 from crawler.emulation import EmulatorOptions
 from crawler.emulation.faults import REFUSALS
 from crawler.emulation.wire import Answer
-from crawler.jobs.snapshot import accepts
+from crawler.jobs.acceptance import accepts
 from crawler.snapshot.manifest import FORMAT, load, read
 from crawler.snapshot.unfinished.journal import read_header, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from support.night import Key
     from support.snapshot_maker import Place
 
 WORLD = EmulatorOptions(registries=4, images=300)
@@ -385,7 +386,7 @@ def test_kill_9_loses_only_what_was_under_way(night: Night) -> None:
     """The same after SIGKILL, three times over, in processes of their own; the lock dies with its owner."""
     assert night.snapshot("--compress", "zstd") == 0
     undisturbed = data_of(night.newest())
-    done: set[tuple[str, str | None]] = set()
+    done: set[Key] = set()
     for session in range(3):
         night.account.forget()
         started: list[subprocess.Popen[str]] = []
@@ -572,6 +573,17 @@ def interrupt(night: Night, *options: str) -> Path:
     return max(night.folder.glob(".ncrawl-2*"))
 
 
+def interrupt_twice(night: Night) -> tuple[Path, Path]:
+    """Leave two unfinished runs, as if both had been killed; return their folders, the older one first."""
+    first = interrupt(night)
+    kept = tree_of(first)
+    second = interrupt(night)
+    first.mkdir()
+    for name, data in kept.items():
+        (first / name).write_bytes(data)
+    return first, second
+
+
 def let_it_have_begun(run: Path, hours: float) -> None:
     """Change when an unfinished run began, by so many hours before now."""
     header = read_header(run)
@@ -645,12 +657,7 @@ def test_an_unfinished_run_that_is_no_good_costs_no_night(
 
 def test_when_the_newest_is_no_good_the_one_before_is_taken_up(night: Night) -> None:
     """Both were killed, so both are there."""
-    first = interrupt(night)
-    kept = tree_of(first)
-    second = interrupt(night)
-    first.mkdir()
-    for name, data in kept.items():
-        (first / name).write_bytes(data)
+    first, second = interrupt_twice(night)
     (second / "run.json").write_bytes(b"rubbish")
     assert night.snapshot("--resume") == 0
     assert f".ncrawl-{night.newest().name}" == first.name
@@ -756,12 +763,7 @@ def test_without_resume_a_new_run_starts_and_the_remains_go(night: Night) -> Non
 
 def test_the_newest_unfinished_run_is_taken_up(night: Night) -> None:
     """Of two that were killed, the later one; both are gone afterwards."""
-    first = interrupt(night)
-    kept = tree_of(first)
-    second = interrupt(night)
-    first.mkdir()
-    for name, data in kept.items():
-        (first / name).write_bytes(data)
+    _first, second = interrupt_twice(night)
     assert night.snapshot("--resume") == 0
     assert f".ncrawl-{night.newest().name}" == second.name
     assert night.remains() == set()

@@ -6,7 +6,8 @@ loss leaves; mounting it replays the file system's journal. As a kernel may writ
 are also taken after it was made to write some things and not others. A drive that reorders what it was not told to
 flush is beyond this.
 
-Usage: python tests/long/blackout.py [--registries N] [--images N]; test_crash.py runs it on a small account.
+Usage: python tests/long/blackout.py [--level images|tags] [--registries N] [--images N]
+test_crash.py runs it on a small account.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from long.torture import Outcome
-    from support.night import Night
+    from support.night import Key, Night
 
 IMAGE_BYTES = 16 * 1024 * 1024
 _NOTHING_UNDER_WAY = "0"
@@ -127,7 +128,7 @@ class Blackouts(Laboratory):
             self.figures.note(LOST, f"{what}: {published}, then {self.night.names()}")
         self._judge_snapshots(what)
 
-    def finished(self) -> set[tuple[str, str | None]]:
+    def finished(self) -> set[Key]:
         """Return what the newest unfinished run has finished, as far as the disk has kept it."""
         return {key for key in super().finished() if self._is_kept(key)}
 
@@ -160,7 +161,7 @@ class Blackouts(Laboratory):
         _do("sync", "--file-system", str(self._disk.place))
         yield "after all"
 
-    def _is_kept(self, key: tuple[str, str | None]) -> bool:
+    def _is_kept(self, key: Key) -> bool:
         part = self.night.parts()[key]
         parts = max(self.night.folder.glob(f"{RUN.format(id='2*')}")) / "parts"
         lines = parts.read_bytes()[part.offset : part.offset + part.length] if parts.exists() else b""
@@ -197,12 +198,14 @@ def _do(*words: str) -> None:
 def main() -> None:
     """Let the power fail at every call, print the figures, and exit with 1 if anything was wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--level", choices=("images", "tags"), default="images")
     parser.add_argument("--registries", type=int, default=8, help="in the region")
-    parser.add_argument("--images", type=int, default=2000, help="in all three regions together")
+    parser.add_argument("--images", type=int, help="in all three regions together: 2000, or 120 with their tags")
     chosen = parser.parse_args()
     began_s = time.monotonic()
-    world = EmulatorOptions(registries=chosen.registries, images=chosen.images)
-    with blackouts(world, "--region", "kr", "--page-size", "50") as one:
+    images = chosen.images or (120 if chosen.level == "tags" else 2000)
+    world = EmulatorOptions(registries=chosen.registries, images=images)
+    with blackouts(world, "--region", "kr", "--page-size", "50", "--level", chosen.level) as one:
         for situation in one.situations():
             for call in situation.calls:
                 one.spoil(situation, call, KILL)

@@ -1,10 +1,12 @@
 """List 100,000 lists that change meanwhile: no whole verdict may lack what was there throughout.
 
-    make proofs                          100,000 listings, on all cores, some minutes
-    make proofs ARGS="--listings 2000"   as many as one likes; `tests/engine/test_proof.py` runs 2,000
+    make proofs                          100,000 listings, and 20,000 crawls down to tags, on all cores, some minutes
+    make proofs ARGS="--listings 2000 --crawls 0"
+                                         as many as one likes; `tests/engine/test_proof.py` runs 2,000 and 140
 
 Each listing draws what changes and how often, the order of the list, what `count` means, how many back-ends answer and
 how far they lag, the largest page, the requests in flight, `auto` or `always`. The seed is the number of the listing.
+The crawls are described in tag_proofs.py.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import get_args
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from long.tag_proofs import TagTally, prove_tags, told_tags
 from support.virtual_time import ChangingList, Count, Kind, Order, list_in_time
 
 from crawler.core.model import Verdict, VerifyMode
@@ -113,15 +116,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="List lists that change meanwhile.")
     parser.add_argument("--listings", type=int, default=100_000)
     parser.add_argument("--first", type=int, default=0, help="seed of the first one")
+    parser.add_argument("--crawls", type=int, default=20_000, help="down to tags")
     options = parser.parse_args()
-    tally = Tally()
-    last = options.first + options.listings
-    lots = [range(at, min(at + AT_A_TIME, last)) for at in range(options.first, last, AT_A_TIME)]
+    tally, tags = Tally(), TagTally()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for one in pool.map(prove, lots):
+        for one in pool.map(prove, _lots(options.first, options.listings)):
             tally.add(one)
-    sys.stdout.write(f"{told(tally)}\n")
-    return 1 if tally.lost else 0
+        sys.stdout.write(f"{told(tally)}\n\n")
+        for other in pool.map(prove_tags, _lots(options.first, options.crawls)):
+            tags.add(other)
+    sys.stdout.write(f"{told_tags(tags)}\n")
+    return 1 if tally.lost or tags.wrong else 0
+
+
+def _lots(first: int, how_many: int) -> list[range]:
+    """Return seeds in lots that are worth a process's while."""
+    last = first + how_many
+    return [range(at, min(at + AT_A_TIME, last)) for at in range(first, last, AT_A_TIME)]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Every victim is forked from a process that has ncrawl loaded already, so that a 
 injects the fault into its calls on our own paths. strace counts the calls of each thread by themselves, so the
 situations keep apart what the program does in its main thread (begin, fetch, take up) and beside it (publish, tidy up).
 
-Usage: python tests/long/torture.py [--kills N] [--registries N] [--images N]
+Usage: python tests/long/torture.py [--level images|tags] [--kills N] [--registries N] [--images N]
 """
 # ruff: noqa: T201 - a script that prints
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
+    from support.night import Key
+
 NAME = re.compile(r"\d{8}T\d{6}Z")
 WATCHED_S = 10
 """A run is named after the second in which it starts: so many are watched."""
@@ -55,6 +57,8 @@ SNAPSHOT_FILES = (
     "images.ndjson.zst",
     "registries.ndjson",
     "registries.ndjson.zst",
+    "tags.ndjson",
+    "tags.ndjson.zst",
     "manifest.json",
 )
 CALLS = {
@@ -232,7 +236,7 @@ class Laboratory:
         fetching = ("write", "fsync", "truncate", "rename", "mkdir", "open")
         files = ("", ".ncrawl.lock", *(f"{RUN}/{file}" for file in RUN_FILES))
         yield Situation("begin and fetch", self.begun, (), files, fetching)
-        half, run = self._interrupted("half", Injection("write", KILL, 3, (f"{RUN}/journal",)))
+        half, run = self._interrupted("half", Injection("write", KILL, self._lines_of_half(), (f"{RUN}/journal",)))
         files = (".ncrawl.lock", *(f"{run}/{file}" for file in RUN_FILES))
         yield Situation("take up", half, ("--resume",), files, tuple(call for call in fetching if call != "mkdir"))
         done, run = self._interrupted("done", Injection("mkdir", KILL, 1, (f"{RUN}/snapshot",)))
@@ -242,6 +246,10 @@ class Laboratory:
         publishing = ("write", "fsync", "rename", "mkdir", "open", "symlink", "unlink")
         yield Situation("publish", done, ("--resume",), files, publishing)
         yield Situation("tidy up", done, ("--resume",), (run, f".ncrawl-removed-{oldest}"), ("unlinkat", "rmdir"))
+
+    def _lines_of_half(self) -> int:
+        """Return the line of the journal at which a run is half done: some lists are finished, with tags one batch."""
+        return self.night.account.options.registries + 3 if "tags" in self._options else 3
 
     def _interrupted(self, name: str, inject: Injection) -> tuple[Path, str]:
         """Kill a run there; return a copy of the folder, and the name of the run's."""
@@ -284,7 +292,7 @@ class Laboratory:
             self.figures.note(REFETCHED, f"{what}: {again}", len(again))
         return outcome
 
-    def finished(self) -> set[tuple[str, str | None]]:
+    def finished(self) -> set[Key]:
         """Return what must not be fetched again."""
         return self.night.finished()
 
@@ -396,16 +404,19 @@ def effects_of(call: str) -> tuple[str, ...]:
 def main() -> None:
     """Torture, print the figures, and exit with 1 if anything was wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--level", choices=("images", "tags"), default="images")
     parser.add_argument("--kills", type=int, default=200, help="random kills")
     parser.add_argument("--registries", type=int, default=8, help="in the region")
-    parser.add_argument("--images", type=int, default=2000, help="in all three regions together")
+    parser.add_argument("--images", type=int, help="in all three regions together: 2000, or 120 with their tags")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    world = EmulatorOptions(registries=chosen.registries, images=chosen.images)
+    images = chosen.images or (120 if chosen.level == "tags" else 2000)
+    world = EmulatorOptions(registries=chosen.registries, images=images)
+    usual = ("--region", "kr", "--page-size", "50", "--level", chosen.level)
     wrong = 0
     for compress in ("none", "zstd"):
         began_s = time.monotonic()
-        with laboratory(world, "--region", "kr", "--compress", compress, "--page-size", "50") as one:
+        with laboratory(world, *usual, "--compress", compress) as one:
             for situation in one.situations():
                 for call in situation.calls:
                     hits = [f"{effect} {one.spoil(situation, call, effect)}" for effect in effects_of(call)]

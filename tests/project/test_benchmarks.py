@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,16 +29,38 @@ def test_a_scenario_runs_and_prints_its_figure() -> None:
 )
 def test_the_server_gives_pages_up_to_its_cap(asked: int, page: int, names: int) -> None:
     """Whatever is asked for, a registry of 300 images is the same list, in pages of 50 at most."""
-    options = ["--registries", "1", "--pages", "3", "--page-size", "100", "--cap", "50"]
-    command = [sys.executable, "benchmarks/server.py", *options]
+    found = asked_of_the_server(f"registry-00000?page={page}&pagesize={asked}", "--cap", "50")
+    assert (found["count"], len(found["results"])) == (300, names)
+    assert found["next"] == (None if page * min(asked, 50) >= 300 else page + 1)
+
+
+@pytest.mark.parametrize(("image", "tags"), [("service-000000", 1), ("service-000999", 50), ("service-123500", 4)])
+def test_the_server_gives_each_image_its_tags(image: str, tags: int) -> None:
+    """As many as its name stands for, most images few, on one page."""
+    found = asked_of_the_server(f"registry-00000/{image}/tags?page=1&pagesize=100", "--most-tags", "50")
+    assert (found["count"], len(found["results"]), found["next"]) == (tags, tags, None)
+
+
+def asked_of_the_server(target: str, *options: str) -> Any:
+    """Start the server with a registry of 300 images, and return what it answers."""
+    command = [
+        sys.executable,
+        "benchmarks/server.py",
+        "--registries",
+        "1",
+        "--pages",
+        "3",
+        "--page-size",
+        "100",
+        *options,
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout
             connection = http.client.HTTPConnection("127.0.0.1", int(server.stdout.readline()), timeout=20)
-            connection.request("GET", f"/ncr/api/v2/repositories/registry-00000?page={page}&pagesize={asked}")
+            connection.request("GET", f"/ncr/api/v2/repositories/{target}")
             found = json.loads(connection.getresponse().read())
             connection.close()
         finally:
             server.terminate()
-    assert (found["count"], len(found["results"])) == (300, names)
-    assert found["next"] == (None if page * min(asked, 50) >= 300 else page + 1)
+    return found

@@ -87,9 +87,9 @@ def test_every_block_is_held() -> None:
 
 
 def test_targets_exist() -> None:
-    """Every `make …` that README.md and ARCHITECTURE.md name is one."""
+    """Every `make …` that the documentation names is one."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    text = (ROOT / "README.md").read_text() + (ROOT / "ARCHITECTURE.md").read_text()
+    text = "".join(path.read_text() for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
     named = set(re.findall(r"(?:`|^\$ |^)make ([a-z-]+)", text, re.MULTILINE))
     assert named >= {"demo", "test"}
     assert named <= targets

@@ -60,6 +60,23 @@ def result_of(registry: str | None, records: int = 0, **changes: Any) -> Listing
     return ListingResult(**usual | changes)
 
 
+GOOD = result_of(
+    "team-a",
+    1200,
+    pages=12,
+    requests=14,
+    retries=2,
+    throttled=1,
+    started_ms=1_800_000_000_000,
+    finished_ms=1_800_000_004_200,
+)
+"""A registry of twelve pages."""
+LIST = result_of(
+    None, 3, count=1200, page_size=None, requests=1, started_ms=GOOD.started_ms, finished_ms=GOOD.finished_ms
+)
+"""The list that names it."""
+
+
 def request_of(region: Region, registry: str | None, page: int, page_size: int | None) -> PageRequest:
     """Return the request for a page of a list."""
     return PageRequest(region, *list_of(registry), page, page_size)

@@ -9,7 +9,8 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import quote, unquote
 
 from anyio.from_thread import start_blocking_portal
 
@@ -42,6 +43,9 @@ _BASES = {region.code: f"{region.base_path}/repositories" for region in REGIONS}
 CODES = tuple(_BASES)
 """Every region that an account is in."""
 _OURS = ("NCRAWL_", "NCLOUD_", "XDG_")
+
+Key: TypeAlias = "tuple[str | None, ...]"
+"""A list: (region, None) of registries, (region, registry) of images, (region, registry, image) of tags."""
 
 
 class Account(Emulator):
@@ -101,6 +105,11 @@ class Account(Emulator):
 def path_of(region: str, registry: str | None = None) -> str:
     """Return the path of a registry, or of a region's list of registries."""
     return _BASES[region] if registry is None else f"{_BASES[region]}/{registry}"
+
+
+def path_of_tags(region: str, registry: str, image: str) -> str:
+    """Return the path of an image's tags."""
+    return f"{path_of(region, registry)}/{quote(image, safe='')}/tags"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,27 +177,45 @@ class Night:
         """Return the newest snapshot."""
         return self.folder / self.names()[-1]
 
-    def parts(self) -> dict[tuple[str, str | None], Part]:
-        """Return what the newest run that is not published has put down; None is a list of registries."""
+    def parts(self) -> dict[Key, Part]:
+        """Return what the newest run that is not published has put down; lists that share a part have it each."""
         runs = [path.parent for path in sorted(self.folder.glob(".ncrawl-2*/run.json"))]
         journals = [path / "journal" for path in runs if path.name.removeprefix(".ncrawl-") not in self.names()]
         lines = journals[-1].read_bytes().split(b"\n")[:-1] if journals and journals[-1].exists() else []
-        parts = [read_part(line[9:]) for line in lines]
-        return {(part.result.region, part.result.registry): part for part in parts}
+        return {key: part for part in (read_part(line[9:]) for line in lines) for key in _keys_of(part)}
 
-    def finished(self) -> set[tuple[str, str | None]]:
+    def finished(self) -> set[Key]:
         """Return what the newest unfinished run has finished by its journal."""
         return {key for key, part in self.parts().items() if part.result.verdict.is_settled}
 
-    def fetched(self) -> set[tuple[str, str | None]]:
-        """Return what was asked for since the last `forget`; None is a list of registries."""
+    def fetched(self) -> set[Key]:
+        """Return what was asked for since the last `forget`."""
         asked = self.account.statistics.requests_by_path
         places = [*self.account.registries(), *((region, None) for region in _BASES)]
-        return {(region, registry) for region, registry in places if asked[path_of(region, registry)]}
+        return {(region, registry) for region, registry in places if asked[path_of(region, registry)]} | self._tags()
+
+    def _tags(self) -> set[Key]:
+        """Return whose tags were asked for."""
+        asked = self.account.statistics.requests_by_path
+        return {
+            (region, registry, unquote(image))
+            for region, base in _BASES.items()
+            for path in asked
+            if path.startswith(f"{base}/") and path.endswith("/tags")
+            for registry, image, _ in [path.removeprefix(f"{base}/").split("/")]
+        }
 
     def remains(self) -> set[str]:
         """Return what is in the folder beside snapshots, `latest` and the lock."""
         return {path.name for path in self.folder.iterdir()} - {*self.names(), "latest", ".ncrawl.lock"}
+
+
+def _keys_of(part: Part) -> list[Key]:
+    """Return the lists that a part holds."""
+    one = part.result
+    if one.is_sum:
+        return [(one.region, *one.within, *below.within) for below in part.lists]
+    return [(one.region, *one.within) if one.within else (one.region, None)]
 
 
 @contextmanager

@@ -91,38 +91,39 @@ def make_snapshot(
         regions: verdicts of regions; those of the registries are complete by default.
         excluded: registries that were found and not listed, and by which pattern.
     """
-    excluded = excluded or {}
-    verdicts, regions = verdicts or {}, regions or {}
-    places = sorted({*contents, *verdicts})
     folder.mkdir(parents=True)
+    images, registries = folder / (IMAGES + suffix), folder / (REGISTRIES + suffix)
+    records = _write_images(images, contents, verdicts or {}, suffix=suffix)
+    known = sorted({*(record.place for record in records), *(excluded or {})})
+    registries.write_bytes(pack(b"".join(map(_registry_line, known)), suffix))
+    found = Counter(region for _, region, _ in known)
+    region_records = tuple(
+        RegionRecord(region=region, verdict=verdict, reason=None, registries=found[region])
+        for region, verdict in sorted((dict.fromkeys(found, Verdict.COMPLETE) | dict(regions or {})).items())
+    )
+    files = (_stored(images, sum(record.images for record in records)), _stored(registries, len(known)))
+    made = _manifest(files, tuple(records), region_records)
+    left_out = tuple(_excluded(place, pattern) for place, pattern in sorted((excluded or {}).items()))
+    (folder / MANIFEST).write_bytes(dump(msgspec.structs.replace(made, excluded=left_out)))
+    return folder
+
+
+def _write_images(
+    path: Path, contents: Contents, verdicts: Mapping[Place, Verdict], *, suffix: str
+) -> list[RegistryRecord]:
     records = []
-    with (folder / (IMAGES + suffix)).open("wb") as file:
-        for place in places:
+    with path.open("wb") as file:
+        for place in sorted({*contents, *verdicts}):
             lines = [image_line(place, record) for record in contents.get(place, ())]
             packed = pack(b"".join(lines), suffix) if lines else b""
             records.append(_record(place, verdicts.get(place), lines, file.tell(), len(packed)))
             file.write(packed)
-    known = sorted({*places, *excluded})
-    lines = [_registry_line(place) for place in known]
-    (folder / (REGISTRIES + suffix)).write_bytes(pack(b"".join(lines), suffix))
-    found = Counter(region for _, region, _ in known)
-    region_records = tuple(
-        RegionRecord(region=region, verdict=verdict, reason=None, registries=found[region])
-        for region, verdict in sorted((dict.fromkeys(found, Verdict.COMPLETE) | dict(regions)).items())
-    )
-    files = (
-        _stored(folder / (IMAGES + suffix), sum(record.images for record in records)),
-        _stored(folder / (REGISTRIES + suffix), len(lines)),
-    )
-    made = msgspec.structs.replace(
-        _manifest(files, tuple(records), region_records),
-        excluded=tuple(
-            ExcludedRegistry(account=account, region=region, registry=registry, pattern=pattern)
-            for (account, region, registry), pattern in sorted(excluded.items())
-        ),
-    )
-    (folder / MANIFEST).write_bytes(dump(made))
-    return folder
+    return records
+
+
+def _excluded(place: Place, pattern: str) -> ExcludedRegistry:
+    account, region, registry = place
+    return ExcludedRegistry(account=account, region=region, registry=registry, pattern=pattern)
 
 
 def as_format_1(folder: Path) -> Path:

@@ -19,7 +19,7 @@ from crawler.core.errors import ConfigurationError, CredentialsError
 from crawler.core.lifetime import ends_s
 from crawler.core.text import iso
 from crawler.engine.task_groups import one_error
-from crawler.jobs.doctor import configuration, folder, keys, network
+from crawler.jobs.doctor import configuration, folder, keys, network, storage
 from crawler.jobs.doctor.asking import ask_images, ask_lists, told_by
 from crawler.jobs.doctor.checks import Status, exit_code, skipped, within
 from crawler.jobs.doctor.gateway import Gateway
@@ -78,6 +78,7 @@ class Examination:
             async with anyio.create_task_group() as beside:
                 beside.start_soon(self._look_at_folder)
                 if settings is not None:
+                    beside.start_soon(self._look_at_store, settings.push)
                     await self._look_outside(settings)
         return exit_code(self.checks)
 
@@ -125,6 +126,11 @@ class Examination:
             return await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
 
         self._take(await within(self._within(FOLDER_S), "folder", beside))
+
+    async def _look_at_store(self, url: str | None) -> None:
+        if url is not None:
+            look = partial(anyio.to_thread.run_sync, partial(storage.of_store, url), abandon_on_cancel=True)
+            self._take(await within(self._within(FOLDER_S), "store", look))
 
     async def _look_at_gateway(self, settings: Settings) -> None:
         """Find keys and see whether the hosts can be reached; then ask, if that makes sense."""

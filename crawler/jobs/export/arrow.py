@@ -23,8 +23,9 @@ GROUP_BYTES = 64 * 1024 * 1024
 
 _TYPES = {Kind.TEXT: pa.string(), Kind.INTEGER: pa.int64(), Kind.FLAG: pa.bool_()}
 _NULL_RECORD = re.compile(rb"}\s*null")
-_UNSAID = (b'":null', b'\\":null')
-"""A null behind a name, and what looks like one within a text."""
+_SAID = b'":null'
+_WITHIN_A_TEXT = b'\\":null'
+"""What looks like a null behind a name."""
 
 
 def schema_of(table: Table) -> pa.Schema:
@@ -79,9 +80,8 @@ class BlockReader:
         except ValueError:
             return None
         nulls = _count_nulls(rows.columns)
-        said, within_texts = map(block.count, _UNSAID) if nulls else (0, 0)
         has_keys = not any(rows[name].null_count for name in self._table.key)
-        return rows if has_keys and nulls == said and not within_texts else None
+        return rows if has_keys and (not nulls or nulls == _count_said(block)) else None
 
 
 def _rows(lines: bytes, options: json.ParseOptions) -> pa.Table:
@@ -99,6 +99,11 @@ def _count_nulls(columns: Iterable[Any]) -> int:
         one.null_count + (_count_nulls(pc.list_flatten(one).flatten()) if pa.types.is_list(one.type) else 0)
         for one in columns
     )
+
+
+def _count_said(block: bytes) -> int:
+    """Count the nulls that stand behind a name; -1 if some only look so. A backslash alone is found much faster."""
+    return -1 if b"\\" in block and _WITHIN_A_TEXT in block else block.count(_SAID)
 
 
 def to_arrow(snapshot: Path, name: str) -> pa.RecordBatchReader:
@@ -127,8 +132,9 @@ def read_blocks(blocks: Iterable[bytes], source: Source, table: Table) -> Iterat
     reader, lines = BlockReader(table), 0
     for block in blocks:
         with source.naming_lines(table, lines):
-            yield reader.read(block)
-        lines += block.count(b"\n")
+            rows = reader.read(block)
+        yield rows
+        lines += len(rows)
 
 
 def groups(blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -7,6 +7,7 @@ from io import BufferedReader
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from crawler.jobs.proving import damaged, proved_blocks
+from crawler.output.stores.place import Place
 from crawler.snapshot.comparing.extents import KEPT_BYTES, Extents
 from crawler.snapshot.reading.chunks import is_packed, open_regular
 
@@ -47,7 +48,9 @@ class Part(NamedTuple):
 
     @property
     def is_large(self) -> bool:
-        """Whether it takes long to prove, and can be bisected."""
+        """Whether it takes long to prove, and can be bisected, as what is requested over a network cannot be."""
+        if isinstance(self.path, Place):
+            return False
         return self.frame is not None and self.frame.length > KEPT_BYTES and not is_packed(self.path)
 
     def find(self, sought: Sought) -> bytes | None:
@@ -83,7 +86,7 @@ class Part(NamedTuple):
             yield from proved_blocks(self.path.parent, self.stored, lambda _: None)
             return
         try:
-            with open_regular(self.path) as file:
+            with open_regular(self.path, self.frame.offset, self.frame.length) as file:
                 extents = Extents(file, self.path, lambda _: None)
                 proof = extents.prove(self.frame)
                 if proof.problem is not None:

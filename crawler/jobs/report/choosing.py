@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from crawler.core.errors import OutputError, UsageError
 from crawler.output.files import mode_of
+from crawler.output.stores.place import Place
 from crawler.snapshot.comparing.opening import open_side
 from crawler.snapshot.comparing.sides import Snapshot
 from crawler.snapshot.folder.latest import LATEST, followed, target_of
@@ -44,7 +45,7 @@ def choose(path: Path) -> Chosen:
     folder = path if mode_of(path / MANIFEST) else _newest(path)
     snapshot = open_side(folder)
     assert isinstance(snapshot, Snapshot)
-    beside = Path(os.path.realpath(folder)).parent
+    beside = folder.parent if isinstance(folder, Place) else Path(os.path.realpath(folder)).parent
     return Chosen(snapshot, _before(beside, snapshot), _latest(beside))
 
 
@@ -52,7 +53,7 @@ def _newest(folder: Path) -> Path:
     try:
         names = snapshot_names(folder)
     except OutputError as error:
-        raise UsageError(f"{folder} cannot be read: {os.strerror(error.errno or 0)}") from error
+        raise UsageError(f"{folder} cannot be read: {error.reason}") from error
     if not names:
         raise UsageError(f"{folder} holds no snapshot: make one with `ncrawl snapshot {folder}`")
     return folder / max(names)
@@ -68,5 +69,5 @@ def _before(folder: Path, snapshot: Snapshot) -> list[Path]:
 
 def _latest(folder: Path) -> str:
     with suppress(OSError):
-        return target_of(folder) if os.path.lexists(folder / LATEST) else ""
+        return target_of(folder) if isinstance(folder, Place) or os.path.lexists(folder / LATEST) else ""
     return ""

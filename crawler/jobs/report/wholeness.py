@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 300
 """Gaps, or excluded registries, that are shown; the manifest holds them all."""
 
-_MARKS: dict[str, str] = {
-    Verdict.COMPLETE: "good",
-    Verdict.COMPLETE_WITH_DRIFT: "good",
-    Verdict.UNVERIFIED: "warn",
-    Verdict.GONE: "warn",
-}
+_MARKS: dict[str, str] = {one: "good" if one.is_whole else "bad" if one.is_gap else "warn" for one in Verdict}
 
 
 def whole_section(facts: Facts) -> Markup:
@@ -36,7 +31,7 @@ def told_verdict(manifest: Manifest) -> Markup:
     """Return the snapshot's verdict as a sentence, for the head of the page."""
     if manifest.verdict == "complete":
         return _told_complete(manifest)
-    lists = sum(not one.verdict.is_good and one.verdict is not Verdict.GONE for one in manifest.regions)
+    lists = sum(one.verdict.is_gap for one in manifest.regions)
     missing = [_counted(len(manifest.missing), "registry", "registries")] if manifest.missing else []
     missing += [_counted(lists, "list of registries", "lists of registries")] if lists else []
     missing += [f"the tags of {_counted(len(gaps), 'image', 'images')}"] if (gaps := tag_gaps(manifest)) else []

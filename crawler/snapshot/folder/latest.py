@@ -8,7 +8,9 @@ import stat
 from pathlib import Path
 
 from crawler.output.files import create_anew, sync_folder, write_all, writing
+from crawler.output.stores.place import Place
 from crawler.snapshot.folder.names import started
+from crawler.snapshot.folder.remote import named_latest
 from crawler.snapshot.unfinished.run import PREFIX
 
 LATEST = "latest"
@@ -44,6 +46,8 @@ def target_of(folder: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
+    if isinstance(folder, Place):
+        return named_latest(folder.store, folder.key)
     latest = folder / LATEST
     try:
         if latest.is_symlink():
@@ -64,12 +68,23 @@ def can_be_latest(path: Path) -> bool:
 
 def followed(path: Path) -> Path:
     """Return the snapshot that ``path`` means where it is a `latest` that is a file; else ``path`` itself."""
+    if isinstance(path, Place):
+        return _named(path)
     try:
         real = Path(os.path.realpath(path))
         name = _held(real) if real.name == LATEST else None
     except OSError:
         return path
     return real.parent / name if name else path
+
+
+def _named(place: Place) -> Place:
+    """Return the snapshot that a `latest` in an object storage means; itself if that cannot be found out."""
+    try:
+        name = named_latest(place.store, place.parent.key) if place.name == LATEST else ""
+    except OSError:
+        return place
+    return place.parent / name if name else place
 
 
 def _held(path: Path) -> str | None:

@@ -13,8 +13,10 @@ from crawler.api.collections import COLLECTIONS
 from crawler.core.errors import NcrawlError, OutputError
 from crawler.core.text import visible
 from crawler.output.files import sync_folder, writing
+from crawler.output.stores.place import Place
 from crawler.snapshot.folder.latest import LATEST, target_of
 from crawler.snapshot.folder.names import CLOCK_TOLERANCE, started
+from crawler.snapshot.folder.remote import remove_snapshot
 from crawler.snapshot.manifest import MANIFEST, SUFFIXES, read
 from crawler.snapshot.unfinished.run import PREFIX
 
@@ -132,7 +134,7 @@ def finish_removal(doomed: Path) -> str | None:
 
 def why_it_stays(error: OutputError) -> str:
     """Return a sentence about what could not be removed."""
-    return f"{error.path} cannot be removed: {os.strerror(error.errno or 0)}; the next run tries again"
+    return f"{error.path} cannot be removed: {error.reason}; the next run tries again"
 
 
 def _remove_ours(folder: Path) -> set[str]:
@@ -178,6 +180,10 @@ def _remove_all(folder: Path, doomed: list[str], spared: set[str], *, is_dry: bo
 
 
 def _remove(snapshot: Path) -> str | None:
+    if isinstance(snapshot, Place):
+        with writing(snapshot):
+            remove_snapshot(snapshot)
+        return None
     with writing(snapshot):
         doomed = snapshot.rename(snapshot.with_name(f"{REMOVED}{snapshot.name}"))
         sync_folder(snapshot.parent)  # or a power loss might bring half of it back under its name
@@ -210,6 +216,8 @@ def _look(folder: Path) -> Iterator[tuple[str, str | None]]:
 
 
 def _is_snapshot(path: Path) -> bool:
+    if isinstance(path, Place):
+        return path.store.find((path / MANIFEST).key) is not None
     if path.is_symlink() or not stat.S_ISREG((path / MANIFEST).lstat().st_mode):
         return False
     with (path / MANIFEST).open("rb") as manifest:

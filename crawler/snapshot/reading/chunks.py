@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from io import FileIO
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
+from crawler.output.stores.place import Place
 from crawler.snapshot.reading.unpacking import UnreadableError, cut_short, unpacked
 
 if TYPE_CHECKING:
@@ -35,17 +36,26 @@ class DamagedError(UnreadableError):
     exit_code = 3
 
 
-def open_regular(path: Path) -> FileIO:
+def open_regular(path: Path, begin: int = 0, length: int | None = None) -> FileIO:
     """Open a file that has to be a regular one, without waiting for anybody: a pipe in its place would never end.
+
+    Args:
+        path: the file; of an object storage, if it is a `Place`.
+        begin: where to stand at first.
+        length: how much will be read from there: an object storage is asked for no more; None is all the rest.
 
     Raises:
         OSError: it cannot be opened.
         UnreadableError: it is something else.
     """
+    if isinstance(path, Place):
+        return cast("FileIO", path.store.open(path.key, begin, length))
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
-        return FileIO(fd, "rb")
+        file = FileIO(fd, "rb")
+        file.seek(begin)
+        return file
     os.close(fd)
     if stat.S_ISDIR(mode):
         raise UnreadableError(path, "cannot be read: Is a directory")
@@ -64,9 +74,7 @@ def read_lumps(path: Path, *, offset: int = 0, length: int | None = None) -> Ite
         UnreadableError: it cannot be opened, read or unpacked, or is cut short; also a packed file of no bytes.
     """
     try:
-        with open_regular(path) as file:
-            if offset:
-                file.seek(offset)
+        with open_regular(path, offset, length) as file:
             yield from plain_lumps(file, path, length)
     except OSError as error:
         raise UnreadableError(path, f"cannot be read: {error.strerror}") from error

@@ -69,7 +69,7 @@ class RunFiles:
             result: of a list, or the sum of several.
             lists: the one, or those.
         """
-        parts, journal = self._fds
+        parts, _ = self._fds
         sha256, written, pause_at = hashlib.sha256(), list[ListPart](), PAUSE_EVERY_BYTES
         with writing(self.path):
             offset = end = os.fstat(parts).st_size  # a commit that was cut off may have left bytes of nobody's
@@ -90,10 +90,16 @@ class RunFiles:
                 lines=sum(one.lines for one in written),
                 lists=tuple(written) if result.is_sum else (),
             )
-            at, line = os.fstat(journal).st_size, journal_line(part)
-            write_all(journal, line)
+            entry = self._entered(part)
         self._is_synced = False
-        yield Entry(part, at, len(line))
+        yield entry
+
+    def _entered(self, part: Part) -> Entry:
+        """Write the journal's line of a part."""
+        _, journal = self._fds
+        at, line = os.fstat(journal).st_size, journal_line(part)
+        write_all(journal, line)
+        return Entry(part, at, len(line))
 
     def _packed(self, lumps: Iterable[bytes], sha256: hashlib._Hash, lines: int) -> Iterator[bytes]:
         compress = compressor(self._suffix)

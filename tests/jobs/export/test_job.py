@@ -128,6 +128,21 @@ def test_every_night_has_one_schema(tmp_path: Path) -> None:
 
 
 @parquet
+def test_dictionaries_are_of_what_repeats(tmp_path: Path) -> None:
+    """Texts that rows share are kept once, those within lists as well; names, which are unique, have no dictionary."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - not there in every Python
+
+    snapshot, out = odd_snapshot(tmp_path / "s"), tmp_path / "out"
+    assert run(["export", str(snapshot), "-o", str(out)]) == 0
+    (file,) = (out / "tags").rglob("*.parquet")
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    kept = {one.path_in_schema for one in columns if one.has_dictionary_page}
+    assert {"registry", "image", "digest", "images.list.element.os"} <= kept
+    assert not {"name", "full_size", "images.list.element.size"} & kept
+
+
+@parquet
 def test_missing_can_be_told_from_unknown(tmp_path: Path) -> None:
     """The verdicts: a row a registry, one a list of registries, one for what was left out, expected gaps marked."""
     denied, gap, left_out = (("default", "kr", name) for name in ("denied", "gap", "left-out"))

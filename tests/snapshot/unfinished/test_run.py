@@ -103,7 +103,7 @@ def test_only_what_trying_again_would_not_change_is_finished(tmp_path: Path, ver
     run = UnfinishedRun.begin(tmp_path, header())
     commit(run, "r", "ab", verdict)
     run.close()
-    assert bool(resume(run)[1]) is (verdict not in (Verdict.INCOMPLETE, Verdict.FAILED, Verdict.GONE))
+    assert bool(resume(run)[1]) is verdict.is_settled
 
 
 def test_a_registry_listed_again_counts_as_it_was_last(tmp_path: Path) -> None:

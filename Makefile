@@ -11,14 +11,15 @@ DOCS := .venv-docs
 RELEASE := .venv-release
 # As an installer leaves it, also where PYTHONDONTWRITEBYTECODE is set.
 COMPILED = $(BIN)/python -m compileall -q crawler
-LONG := tests/faults tests/jobs/test_crash.py tests/output/stores/test_real_stores.py tests/release tests/transport/test_wire.py
+# What is compiled once is not compiled again by each of the tests' thousand processes.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-long test-next check format lock docs dist image audit sbom picture recording faults wire fuzz proofs soak torture mutants bench bench-quick pacing profile clean
+.PHONY: help demo test test-long test-next check format lock docs dist image audit sbom picture recording faults wire fuzz proofs soak torture fleet mutants bench bench-quick pacing profile clean
 
 help:
 	@echo "make demo    set up, then crawl an emulated account in all regions (no keys needed)"
-	@echo "make test    set up, then run the tests with branch coverage"
-	@echo "make test-long  the fault catalogue, a crash at every system call, the wire, what is released: what CI runs besides"
+	@echo "make test    set up, then run the tests with branch coverage, but for those that are marked long"
+	@echo "make test-long  those: faults, crashes, a browser, the documentation's blocks, what is released; CI runs both"
 	@echo "make test-next  the tests under Python 3.14 and 3.15 of Debian's unstable suite (as root, with debootstrap)"
 	@echo "make check   format, lint, types, import rules, lock files current"
 	@echo "make format  let the formatter and the linter mend what they can"
@@ -36,6 +37,7 @@ help:
 	@echo "make proofs  100,000 lists that change while they are listed: what is called whole lacks nothing"
 	@echo "make soak    200,000 pages: memory, file descriptors and tasks stay as they are"
 	@echo "make torture crash a snapshot at every system call, lose power there, and kill it 200 times at random"
+	@echo "make fleet   200 accounts on two workers of Dask; workers, scheduler and tasks are killed, in 20 rounds"
 	@echo "make mutants change the modules that decide in every small way; at least 80 % must fail a test"
 	@echo "make bench   measure ncrawl beside its peers, and write benchmarks/RESULTS.md"
 	@echo "make bench-quick  the same beside the fast peers, in about a minute"
@@ -47,10 +49,10 @@ demo: $(VENV)/runtime
 	@$(BIN)/ncrawl demo --output demo.ndjson --summary demo.summary.json
 
 test: $(VENV)/dev
-	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal --cov --cov-report term $(addprefix --ignore ,$(LONG)) $(ARGS)
+	@$(BIN)/python -m pytest -m "not long" --numprocesses 3 --dist worksteal --cov --cov-report term $(ARGS)
 
 test-long: $(VENV)/dev $(DOCS)/installed $(RELEASE)/installed
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(LONG) $(ARGS)
+	@$(BIN)/python -m pytest -m long --numprocesses 3 --dist loadgroup $(ARGS)
 
 test-next:
 	@$(PYTHON) tests/long/next_pythons.py $(ARGS)
@@ -118,6 +120,9 @@ torture: $(VENV)/dev
 	@$(BIN)/python tests/long/torture.py $(ARGS)
 	@$(BIN)/python tests/long/blackout.py
 
+fleet: $(VENV)/dev
+	@$(BIN)/python tests/long/fleet.py $(ARGS)
+
 mutants: $(TOOLS)/installed
 	@$(TOOLS)/bin/python tests/long/mutants.py
 
@@ -154,7 +159,7 @@ $(VENV)/runtime: requirements/runtime.lock requirements/build.lock pyproject.tom
 	@touch $@
 
 $(VENV)/dev: requirements/dev.lock $(VENV)/runtime
-	@$(PIP) install $(LOCKED) requirements/dev.lock
+	@$(PIP) install --no-compile $(LOCKED) requirements/dev.lock
 	@touch $@
 
 # The environments of `make audit` and its like, of the documentation, of releases, and of the benchmark's peers.

@@ -154,16 +154,23 @@ class SnapshotOptions(ConnectOptions, total=False):
         compress: how to pack the data files.
         accept: what `latest` may point to: ``complete``, ``partial``, or the share that may be missing: ``5%``.
         retry_failed: a snapshot of which only what it lacks is fetched, and the rest is copied.
+        reuse: a snapshot whose tags are copied where an image's record is, but for ``pull_count``, the same as then;
+            ``latest`` will do. With ``level="tags"`` only.
+        refresh: which of those are fetched all the same: ``1/7``, the default, to ``6/7``; ``all``; or ``none``.
         keep: how many snapshots to keep.
         keep_days: of how many days.
+        push: URL of an object storage to copy it to; what fails there warns, and is tried again by the next run.
     """
 
     level: Literal["registries", "images", "tags"]
     compress: Literal["none", "gzip", "zstd"]
     accept: str
     retry_failed: str
+    reuse: str
+    refresh: str
     keep: int
     keep_days: int
+    push: str
 
 
 def connect(**options: Unpack[ConnectOptions]) -> Client:

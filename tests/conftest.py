@@ -1,10 +1,9 @@
-"""On which event loop the tests of modules with effects run, for the program takes uvloop; and which are not traced."""
+"""On which event loop the tests of modules with effects run, for the program takes uvloop; and which are traced."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import crawler.transport  # noqa: F401 - before a test imports aiohttp, which is
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
+UNTRACED = {"long", "no_cover"}
 PROGRAMS_LOOP = (
     *("test_crawl.py", "test_verdicts.py", "test_sinks.py", "test_transport.py", "test_rate_limiter.py"),
     *("test_client.py", "test_doctor.py"),
@@ -44,27 +44,24 @@ def _quiet_log() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known."""
+    settings.register_profile("unhurried", deadline=None)  # a loaded machine is no fault of the code
+    settings.load_profile("unhurried")
     settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate])
+    config.addinivalue_line("markers", "long: slow by nature; `make test` leaves it out, `make test-long` runs it")
+    config.addinivalue_line("markers", "no_cover: many runs of what is traced elsewhere")
     config.addinivalue_line("markers", "on_both_loops: run on asyncio's event loop as well as on uvloop's")
     config.addinivalue_line("markers", "world(**options): options of the emulator that a test of the program runs on")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Nor trace the processes that it starts: by these variables they know that they are to be."""
-    names = [name for name in os.environ if name.startswith("COV")] if "no_cover" in item.keywords else []
-    kept = {name: os.environ.pop(name) for name in names}
-    try:
-        return (yield)
-    finally:
-        os.environ.update(kept)
-
-
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Trace no test that is marked `no_cover`: in a worker pytest-cov pauses one tracer, which wakes another."""
+    """Trace no property, and nothing with a mark of `UNTRACED`: many runs, much slower so, of what others show.
+
+    In a worker pytest-cov pauses one tracer, which wakes another.
+    """
     tracer = sys.gettrace()
-    if "no_cover" in item.keywords:
+    is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    if is_property or not UNTRACED.isdisjoint(item.keywords):
         sys.settrace(None)
     try:
         return (yield)

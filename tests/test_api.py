@@ -45,10 +45,17 @@ def take(night: Night, **more: Any) -> crawler.SnapshotResult:
 
 
 def until_requests(night: Night, number: int) -> threading.Event:
-    """Return what is set when the n-th request from now arrives."""
+    """Return what is set when the n-th request from now arrives; neither it nor a later one is answered."""
     night.account.forget()
     arrived = threading.Event()
-    night.account.on_request = lambda requests: arrived.set() if requests >= number else None
+
+    def count(requests: int) -> None:
+        if requests >= number:
+            night.account.on_request = None
+            night.account.silent = ("/",)
+            arrived.set()
+
+    night.account.on_request = count
     return arrived
 
 
@@ -204,7 +211,8 @@ def test_a_run_that_was_cut_off_is_taken_up(night: Night, how: signal.Signals) -
     """After a kill, or Ctrl-C while it is waited for: what was finished is not fetched again, and then it is made."""
     take(night, run_id="another")
     code = f"""
-import crawler
+import crawler, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes are born deaf to it
 keys = crawler.Keys({night.account.access_key!r}, {night.account.secret_key!r})
 options = dict(gateway={night.account.url!r}, keys=keys, concurrency=1)
 try:
@@ -216,10 +224,11 @@ except KeyboardInterrupt:
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE)
     assert arrived.wait(30)
     process.send_signal(how)
-    _, said = process.communicate()
+    _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (7 if how is signal.SIGINT else -9, b"")
     finished = night.finished()
     assert finished
+    night.account.silent = ()
     night.account.forget()
     done = take(night, run_id="night", concurrency=1)
     assert done.is_complete
@@ -261,6 +270,7 @@ def cut_off(night: Night, **more: Any) -> None:
         with suppress(asyncio.CancelledError):
             await run
         assert asyncio.all_tasks() == {asyncio.current_task()}
+        night.account.silent = ()
 
     asyncio.run(main())
     night.account.on_request = None
@@ -312,7 +322,8 @@ def test_nothing_of_the_process_is_touched(night: Night) -> None:
     code = f"""
 import ctypes{STATE}
 before = state()
-import crawler
+import crawler, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes are born deaf to it
 keys = crawler.Keys({night.account.access_key!r}, {night.account.secret_key!r})
 options = dict(gateway={night.account.url!r}, keys=keys, rate=None)
 during = []

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
-from difflib import get_close_matches
 from itertools import pairwise
 
 import click
-from click.shell_completion import CompletionItem
 
+from crawler.cli.lazy import LazyGroup
 from crawler.cli.streams import fill_standard_streams, standard_error, tame_standard_streams
 from crawler.core.errors import ClosedPipeError, NcrawlError
-from crawler.core.text import visible
 from crawler.core.version import __version__
 
 _LOG_FORMAT = "--log-format"
@@ -33,6 +30,7 @@ COMMANDS = {
     "history": "Tell what became of one registry, image or tag through all snapshots.",
     "push": "Copy a snapshot into an object storage: S3, Google's, Azure's.",
     "export": "Write a snapshot as Parquet or CSV: for SQL, data frames, spreadsheets.",
+    "fleet": "Many accounts, on one machine or many: task, run, merge, status.",
     "emulator": "Serve the API on loopback: no account needed.",
     "demo": "Emulator and crawl in one process: what to run first.",
     "completion": "Print what lets bash, zsh or fish complete commands and values.",
@@ -41,45 +39,10 @@ COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    """Knows its commands by name and imports only the one that is called, so that start-up stays short."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(f"crawler.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            ctx.fail(no_such_command(args[0]))
-        return super().resolve_command(ctx, args)
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Offer the commands without importing them, and the options."""
-        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
-        return [*found, *super(click.Group, self).shell_complete(ctx, incomplete)]
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-def no_such_command(name: str) -> str:
-    """Return a sentence about a name that is no command's, with the one that may have been meant."""
-    close = get_close_matches(name, COMMANDS, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
-    return f"no such command: {visible(name, 40)}; {hint}"
-
-
 @click.group(
-    cls=_LazyGroup,
+    cls=LazyGroup,
+    known=COMMANDS,
+    prefix="crawler.cli.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog="First time here? Run `ncrawl demo`, then `ncrawl doctor` with your own keys.",
 )

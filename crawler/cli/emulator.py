@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
+import tempfile
 from importlib.util import find_spec
 from math import fsum
+from pathlib import Path
 from typing import Any, get_args
 
 import anyio
@@ -33,6 +36,7 @@ Examples:
   ncrawl emulator --fault 503=0.1 --fault reset=0.05 --denied 2
   ncrawl emulator --change-rate 0.3 --sort updated
   ncrawl emulator --api v3 --envelope none
+  ncrawl emulator --accounts 200 --registries 2 --images 50
 
 \b
 Faults, each with a probability a request:
@@ -130,6 +134,7 @@ _WORLD: list[click.Parameter] = [
     _choice("--api", Version, "Version of the API; v3 has a port a region, from --port on."),
     _number("--port", click.IntRange(0, 65535 - len(REGIONS)), "Port of 127.0.0.1; 0 takes any free one."),
     _number("--seed", click.INT, "The same seed is the same account, keys, faults and changes."),
+    _number("--accounts", click.IntRange(1, 100_000), "Accounts, each a world with keys of its own."),
     _number("--registries", _ANY, "Registries in each region."),
     _number("--images", _MANY, "Images in all regions together: a few registries hold many, some none."),
     _choice("--sort", Sort, "Order of images; random is a fresh order of every list on each request."),
@@ -190,32 +195,57 @@ _FAULTS: list[click.Parameter] = [
 ]
 
 
-def _greeting(emulator: Emulator) -> str:
+def _greeting(emulator: Emulator, accounts: Path) -> str:
     """Return lines to paste into a shell, comments included."""
+    many = emulator.options.accounts > 1
     images, registries = emulator.world.image_total(), emulator.options.registries
+    each = f"{emulator.options.accounts:,} accounts, each with " if many else ""
+    return f"""\
+# {each}{images:,} images; {registries:,} registries in each of {", ".join(emulator.world.regions)}. Stop: Ctrl-C
+{_exports_of_many(emulator, accounts) if many else _exports(emulator)}"""
+
+
+def _exports(emulator: Emulator) -> str:
     version = "" if emulator.options.api == _DEFAULTS.api else f"NCRAWL_API={emulator.options.api} "
     return f"""\
-# {images:,} images; {registries:,} registries in each of {", ".join(emulator.world.regions)}. Stop: Ctrl-C
 export {version}NCRAWL_GATEWAY={emulator.url}
 export NCLOUD_ACCESS_KEY_ID={emulator.access_key}
 export NCLOUD_SECRET_KEY={emulator.secret_key}
 # Paste these lines into another shell, then: ncrawl images | head"""
 
 
+def _exports_of_many(emulator: Emulator, accounts: Path) -> str:
+    accounts.write_text(emulator.accounts.file(emulator.url))
+    first = emulator.accounts.names[0]
+    return f"""\
+export NCRAWL_ACCOUNTS={shlex.quote(str(accounts))}
+# Paste these lines into another shell, then: ncrawl images --account {first} | head"""
+
+
+def _farewell(emulator: Emulator) -> str:
+    crawls, at_once = emulator.accounts.crawls, emulator.accounts.crawls.at_once
+    return f"# {len(crawls):,} crawls; accounts that were crawled twice at once: {len(at_once):,}"
+
+
 async def _serve(options: EmulatorOptions) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with (
+        tempfile.TemporaryDirectory(prefix="ncrawl-emulator-") as folder,
+        anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+    ):
         async with Emulator(options, NoStatistics()) as emulator:
             with one_error():
                 async with anyio.create_task_group() as beside:
-                    beside.start_soon(_greet, emulator)
+                    beside.start_soon(_print, _greeting(emulator, Path(folder) / "accounts.toml"))
                     await anext(aiter(signals))
                     beside.cancel_scope.cancel()
+            if options.accounts > 1:
+                await _print(_farewell(emulator))
 
 
-async def _greet(emulator: Emulator) -> None:
+async def _print(text: str) -> None:
     async with open_sink("-") as sink:
-        greeting = f"{_greeting(emulator)}\n".encode()
-        await sink.write(greeting, greeting.count(b"\n"))
+        lines = f"{text}\n".encode()
+        await sink.write(lines, lines.count(b"\n"))
         await sink.flush()
         await sink.commit()
 

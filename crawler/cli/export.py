@@ -76,10 +76,10 @@ def _export(snapshot: Path, out: Path, file_format: str, *, quiet: bool) -> None
     with Working(f"exporting {visible(snapshot.name, 40)}", is_quiet=quiet, total_bytes=source.size_bytes) as working:
         exported = export(source._replace(watch=working.read), out, Format(file_format))
     if not quiet:
-        _say(_told(source.manifest.run.id, source.manifest.verdict, out, exported))
+        _say(_told(source.manifest.run.id, source.manifest.verdict, out, exported=exported))
 
 
-def _told(name: str, verdict: str, out: Path, exported: Exported) -> str:
+def _told(name: str, verdict: str, out: Path, *, exported: Exported) -> str:
     if exported.rows is None:
         return f"{name} is in {out} already"
     counts = ", ".join(f"{rows:,} {table}" for table, rows in exported.rows.items())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from crawler.cli import COMMANDS, no_such_command
+from crawler.cli import COMMANDS
+from crawler.cli.lazy import no_such_command
 
 
 def _complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -24,6 +25,6 @@ def command(ctx: click.Context, name: str | None) -> None:
     assert isinstance(root.command, click.Group)
     found = root.command.get_command(root, name)
     if found is None:
-        ctx.fail(no_such_command(name))
+        ctx.fail(no_such_command(name, COMMANDS))
     with found.make_context(name, [], parent=root, resilient_parsing=True) as own:
         click.echo(own.get_help())

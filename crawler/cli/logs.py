@@ -159,6 +159,8 @@ def tell_end(settings: Settings, ended: RunEnded, tables: str) -> None:
     }
     if made.run.taken_over is not None:
         event["taken_over"] = msgspec.to_builtins(made.run.taken_over)
+    if made.run.reuse:
+        event["reuse"] = msgspec.to_builtins(made.run.reuse)
     level = logging.INFO if made.verdict == "complete" else logging.WARNING
     _log_anyway(level, f"{made.verdict}, {made.totals.images:,} images", event)
 

@@ -27,12 +27,13 @@ Examples:
   ncrawl plan                                   of a run with these settings
   ncrawl plan --from /var/lib/ncrawl            by the newest snapshot there
   ncrawl plan --level tags --rate 20 --json | jq .seconds
+  ncrawl plan --level tags --reuse latest       of a night of a million images
 
 \b
 Exit codes: 0 told, 2 usage, 3 something is not known, 4 key, clock or
             quota, 129, 130 and 143 stopped""",
 )
-@crawl_options(*(name for name in CRAWL_OPTIONS if name not in _OF_RESULTS), "level")
+@crawl_options(*(name for name in CRAWL_OPTIONS if name not in _OF_RESULTS), "level", "reuse", "refresh")
 @click.option(
     "--from",
     "source",
@@ -51,8 +52,10 @@ def command(source: str | None, *, as_json: bool, **flags: Any) -> int:
     from crawler.api.collections import COLLECTIONS, IMAGES  # noqa: PLC0415 - `--help` should not wait for it
     from crawler.cli.hardening import forbid_dumps  # noqa: PLC0415 - likewise
     from crawler.cli.logs import configure_logging  # noqa: PLC0415 - likewise
+    from crawler.jobs.reusing import check_reuse  # noqa: PLC0415 - likewise
 
     configure_logging(settings)
+    check_reuse(settings)
     forbid_dumps()
     level = COLLECTIONS[settings.level]
     if source is None:
@@ -96,9 +99,13 @@ def _tell(facts: Facts, settings: Settings, level: Collection, *, as_json: bool)
     from crawler.cli.stdout import write_lines  # noqa: PLC0415 - likewise
     from crawler.engine.page_size import LARGEST  # noqa: PLC0415 - likewise
     from crawler.jobs.plan.estimate import Choice, Limits, plan  # noqa: PLC0415 - likewise
+    from crawler.jobs.reusing import share_of  # noqa: PLC0415 - likewise
+    from crawler.snapshot.rotation import CLASSES  # noqa: PLC0415 - likewise
 
     page_size = settings.page_size if isinstance(settings.page_size, int) else LARGEST
-    choice = Choice(level, settings.verify, page_size)
+    choice = Choice(
+        level, settings.verify, page_size, CLASSES if settings.reuse is None else share_of(settings.refresh)
+    )
     limits = Limits(settings.rate, settings.region_rate, settings.concurrency)
     made = plan(facts, choice, limits)
     write_lines(

@@ -12,6 +12,7 @@ from crawler.core.model import VerifyMode
 from crawler.core.text import duration, visible
 from crawler.jobs.plan.estimate import Choice, is_known, plan, requests_by_level
 from crawler.jobs.plan.facts import total_of
+from crawler.snapshot.rotation import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,13 +87,26 @@ def _others(choice: Choice) -> Iterator[tuple[str, Choice]]:
         yield f"--page-size {_OTHER_PAGE_SIZE}", choice._replace(page_size=_OTHER_PAGE_SIZE)
     for level in COLLECTIONS.values():
         if level is not choice.level:
-            yield f"--level {level.name}", choice._replace(level=level)
+            yield f"--level {level.name}", choice._replace(level=level, sevenths=CLASSES)
+    yield from _with_reuse(choice)
+
+
+def _with_reuse(choice: Choice) -> Iterator[tuple[str, Choice]]:
+    """Yield the choice with --reuse if that is not chosen, else without."""
+    whole = choice._replace(level=TAGS, sevenths=CLASSES)
+    if choice.sevenths < CLASSES:
+        yield "no --reuse", whole
+    else:
+        level = "" if choice.level is TAGS else f"--level {TAGS.name} "
+        yield f"{level}--reuse latest", whole._replace(sevenths=1)
 
 
 def _assumptions(facts: Facts, choice: Choice) -> Iterator[str]:
     yield f"Told by {visible(facts.source)}."
     what = "a list of tags is one page" if choice.level is TAGS else "lists longer than a page hold what `count` says"
     is_counted = choice.level is TAGS or (choice.level is IMAGES and facts.basis == "gateway")
+    if choice.sevenths < CLASSES:
+        what = f"{what}, no image is another one than in the snapshot that is reused"
     yield f"Assumed: nothing changes meanwhile, no try fails{f', {what}' if is_counted else ''}."
     for code, known in facts.regions.items():
         if known is None:

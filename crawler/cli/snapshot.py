@@ -23,6 +23,7 @@ Examples:
   ncrawl snapshot /var/lib/ncrawl --resume --compress zstd --keep 30
   ncrawl snapshot /var/lib/ncrawl --accept 1%      latest may lack 1 in 100
   ncrawl snapshot /var/lib/ncrawl --retry-failed latest
+  ncrawl snapshot /var/lib/ncrawl --level tags --reuse latest --deadline 4h
 
 \b
 Exit codes: 0 complete, 2 usage, 3 something is missing, 4 key, clock or

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crawler.core.collection import Collection
     from crawler.core.model import ListingResult
     from crawler.engine.spec import CrawlResult
-    from crawler.snapshot.manifest import Manifest, StoredFile, TakenOver
+    from crawler.snapshot.manifest import Manifest, Reused, StoredFile, TakenOver
 
 MOST_REGISTRIES_SHOWN = 20
 MOST_GAPS_SHOWN = 5
@@ -32,6 +32,7 @@ def tables(
     *,
     level: Collection = IMAGES,
     taken: TakenOver | None = None,
+    reused: Reused | None = None,
     output: StoredFile | None = None,
 ) -> str:
     """Return the run's result for people: a line a region, then what is not complete, with its reason.
@@ -50,6 +51,8 @@ def tables(
     text = fitted(table)
     if taken is not None:
         text.append(f"taken over from {taken.snapshot}: {taken.registries:,} registries, {taken.images:,} images")
+    if reused is not None:
+        text.append(_told_reused(reused))
     if output is not None:
         text.append(_told_output(output))
     return "\n".join([*text, *_incomplete(result)])
@@ -100,6 +103,11 @@ def _seconds(region: str | None, result: CrawlResult) -> str:
     started_ms = min((one.started_ms for one in everything), default=0)
     finished_ms = max((one.finished_ms for one in everything), default=0)
     return f"{(finished_ms - started_ms) / 1000:.1f}"
+
+
+def _told_reused(reused: Reused) -> str:
+    refreshed = f"those of {reused.refreshed:,} refreshed, {reused.refreshed_and_different:,} of them different"
+    return f"tags of {reused.reused:,} images reused from {reused.snapshot}; {refreshed}"
 
 
 def _told_output(output: StoredFile) -> str:

@@ -101,7 +101,14 @@ def _tell_end(settings: Settings, ended: RunEnded) -> None:
         for line in missing_lines(ended.result, MOST_IN_A_MAIL):
             log.error("%s", line)
         return
-    text = tables(ended.result, ended.regions, level=ended.level, taken=ended.taken_over, output=ended.output)
+    text = tables(
+        ended.result,
+        ended.regions,
+        level=ended.level,
+        taken=ended.taken_over,
+        reused=ended.reused,
+        output=ended.output,
+    )
     if ended.sizes:
         text += f"\n\n{sizes_table(ended.sizes)}"
     tell_end(settings, ended, text)

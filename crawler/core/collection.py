@@ -53,9 +53,14 @@ class Collection:
         return f"{self.name}.ndjson"
 
     @cached_property
-    def fields(self) -> tuple[str, ...]:
-        """The names of our own fields, with which a line begins: account, region, then what the list is within."""
+    def named_by(self) -> tuple[str, ...]:
+        """What tells one list from all others of its kind: account, region, then what it is within."""
         return (*OURS, *self.within)
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The names of our own fields, with which a line begins."""
+        return self.named_by
 
     @cached_property
     def within(self) -> tuple[str, ...]:
@@ -65,7 +70,7 @@ class Collection:
     @cached_property
     def key(self) -> tuple[str, ...]:
         """The names of the fields that tell one line from all others of an output, in the order of sorting."""
-        return (*self.fields, "name")
+        return (*self.named_by, "name")
 
 
 def label(collection: Collection, region: str, within: tuple[str, ...]) -> str:

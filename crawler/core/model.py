@@ -150,6 +150,8 @@ class ListingResult(Outcome, frozen=True, kw_only=True):
         is_sorted: whether the first page came in the order of its names; None if that cannot be told.
         taken_from: id of the snapshot that it is copied from; it cost this run nothing. None if it was listed.
         lists: how many lists it sums up, of a registry whose name is all that it is within (`sums`); 1 if it is no sum.
+        refreshed: how many of them were listed although an earlier snapshot has what they should be.
+        different: how many of those are not what they should be.
     """
 
     region: str
@@ -164,6 +166,8 @@ class ListingResult(Outcome, frozen=True, kw_only=True):
     is_sorted: bool | None = None
     taken_from: str | None = None
     lists: int = 1
+    refreshed: int = 0
+    different: int = 0
 
     @property
     def depth(self) -> int:

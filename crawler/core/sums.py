@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from crawler.core.model import ListingResult
 
-_ADDED = ("lists", "records", "pages", "requests", "retries", "throttled")
+_ADDED = ("lists", "records", "pages", "requests", "retries", "throttled", "refreshed", "different")
 
 
 def is_plain(one: ListingResult) -> bool:

@@ -25,7 +25,7 @@ def poisson(mean: float, rng: random.Random) -> int:
     return events
 
 
-def shuffled_positions(start: int, stop: int, length: int, rng: random.Random) -> list[int]:
+def shuffled_positions(start: int, stop: int, length: int, *, rng: random.Random) -> list[int]:
     """Return what is at positions ``start`` to ``stop`` of a fresh order of 0…length-1. O(stop - start)."""
     stop = min(stop, length)
     if start >= stop:

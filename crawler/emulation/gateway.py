@@ -37,15 +37,26 @@ if TYPE_CHECKING:
 _RATE_WINDOW_S = 1.0
 
 
+def access_key_of(seed: object) -> str:
+    """Return the access key of the account of a seed; with more behind a hyphen it is good for one crawl."""
+    return f"emulator-access-key-{seed}"
+
+
+def secret_key_of(seed: object) -> str:
+    """Return the secret key of the account of a seed."""
+    return f"emulator-secret-key-{seed}-of-no-account"
+
+
 class Gateway:
     """The gateway of one account.
 
-    Mutable state: the world behind ``_pages``, the requests let through (``_admitted`` in all, ``_recent_s`` when in
+    Mutable state: the world, the requests let through (``_admitted`` in all, ``_recent_s`` when in
     the last second, at each door), the random numbers, and the statistics.
 
     Attributes:
         access_key: made up, the same for the same seed.
         secret_key: likewise.
+        world: what the account holds.
         api: how requests and answers look.
         denied: (region, registry) that answer 401/210.
         gone: (region, registry) that are deleted when their images are asked for.
@@ -54,16 +65,16 @@ class Gateway:
     """
 
     def __init__(self, options: EmulatorOptions, world: World, statistics: Statistics) -> None:
-        self.access_key = f"emulator-access-key-{options.seed}"
-        self.secret_key = f"emulator-secret-key-{options.seed}-of-no-account"
+        self.access_key = access_key_of(options.seed)
+        self.secret_key = secret_key_of(options.seed)
         self._options = options
-        self._world = world
+        self.world = world
         self._statistics = statistics
         self._admitted = 0
         self._recent_s: defaultdict[str, deque[float]] = defaultdict(deque)
         self._rng = random.Random(options.seed)  # noqa: S311 - faults and changes, not a secret
         self.api = APIS[options.api](options)
-        self._pages = Pages(options, world, self._rng, self.api)
+        self._pages = Pages(options, world, self._rng, api=self.api)
         self._identity = Answer(
             200, orjson.dumps({"id": options.seed, "loginAlias": "emulator", "userType": options.user_type})
         )
@@ -71,7 +82,7 @@ class Gateway:
 
     def _pick_registries(self) -> Iterator[frozenset[tuple[str, str]]]:
         """Yield three disjoint choices of registries, each with its number of every region."""
-        shuffled = {region: self._world.registry_names(region) for region in self._world.regions}
+        shuffled = {region: self.world.registry_names(region) for region in self.world.regions}
         for names in shuffled.values():
             self._rng.shuffle(names)
         options = self._options
@@ -112,15 +123,16 @@ class Gateway:
         sent_ms = natural(timestamp)
         if sent_ms is None or abs(now_ms - sent_ms) > MAX_CLOCK_DIFFERENCE_MS:
             return False
+        access_key = request.headers.get(ACCESS_KEY_HEADER, "")
         expected = signature(
             request.method,
             request.target,
-            access_key=self.access_key,
+            access_key=access_key,
             secret_key=self.secret_key,
             timestamp=timestamp,
         )
         given = request.headers.get(SIGNATURE_HEADER, "")
-        is_ours = request.headers.get(ACCESS_KEY_HEADER) == self.access_key
+        is_ours = access_key == self.access_key or access_key.startswith(f"{self.access_key}-")
         return is_ours and hmac.compare_digest(given.encode(), expected.encode())
 
     def _limited(self, door: str, now_s: float) -> Answer | None:
@@ -170,8 +182,8 @@ class Gateway:
         if where in self.denied:
             return self.api.refusals[210]
         if where in self.gone:
-            self._world.delete_registry(*where)
-        contents = self._world.contents(*where)
+            self.world.delete_registry(*where)
+        contents = self.world.contents(*where)
         return self.api.refusals[300] if contents is None or where in self.hidden else contents
 
     def _latency_s(self, request: Request) -> float:

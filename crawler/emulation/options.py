@@ -47,6 +47,7 @@ class EmulatorOptions:
         list_name: of version 3: what the array of records is called.
         port: of 127.0.0.1; 0 takes any free one. Version 3 has one a region: this and those after it.
         seed: the same seed is the same world, keys, faults and changes.
+        accounts: how many; each is another world with keys of its own: those of ``seed`` and the numbers after it.
         registries: in each region.
         images: in all regions together, shared out heavy-tailed.
         sort: order of the image lists; ``random`` is a fresh order of every list on each request.
@@ -79,6 +80,7 @@ class EmulatorOptions:
     list_name: str = "content"
     port: int = 0
     seed: int = 1
+    accounts: int = 1
     registries: int = 40
     images: int = 3000
     sort: Sort = "name"

@@ -33,7 +33,7 @@ class Pages:
     Mutable state: the world, which changes after pages are served, and the most recently encoded pages.
     """
 
-    def __init__(self, options: EmulatorOptions, world: World, rng: random.Random, api: Api) -> None:
+    def __init__(self, options: EmulatorOptions, world: World, rng: random.Random, *, api: Api) -> None:
         self._options = options
         self._world = world
         self._rng = rng
@@ -113,7 +113,7 @@ class Pages:
     def _positions(self, window: Window, length: int) -> range | list[int]:
         start, stop = (window.page - 1) * window.size, window.page * window.size
         if self._options.sort == "random":
-            return shuffled_positions(start, stop, length, self._rng)
+            return shuffled_positions(start, stop, length, rng=self._rng)
         return range(start, min(stop, length))
 
     def _is_refused(self, window: Window, length: int) -> bool:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
+from crawler.api.signing import ACCESS_KEY_HEADER
 from crawler.api.zones import VERSIONS
 from crawler.core.errors import UsageError
+from crawler.emulation.accounts import Accounts
 from crawler.emulation.apis import region_of
 from crawler.emulation.gateway import Gateway
 from crawler.emulation.ledger import Statistics
@@ -31,7 +33,7 @@ _TURNS_TO_ACCEPT = 4  # of the event loop: a server that closes meanwhile loses 
 
 
 class Emulator:
-    """Serves the API of an emulated account on loopback for as long as its context lasts.
+    """Serves the API of an emulated account, or of many, on loopback for as long as its context lasts.
 
         async with Emulator(EmulatorOptions(registries=3, images=50)) as emulator:
             print(emulator.url, emulator.access_key, emulator.secret_key)
@@ -42,8 +44,9 @@ class Emulator:
 
     Attributes:
         options: as given.
-        world: what the account holds now: the oracle.
-        gateway: which registries are denied, gone or loop.
+        world: what the account, or the first of them, holds now: the oracle.
+        gateway: which of its registries are denied, gone or loop.
+        accounts: all of them, and how they are crawled.
         statistics: what arrived and what became of it.
         urls: region to the origin of its gateway, which is one for all in version 2; set on entering.
     """
@@ -55,6 +58,7 @@ class Emulator:
         self.world = World(self.options.seed, self.options.registries, self.options.images, sort=self.options.sort)
         self.statistics = statistics or Statistics()
         self.gateway = Gateway(self.options, self.world, self.statistics)
+        self.accounts = Accounts(self.options, self.statistics, self.gateway)
         self._is_by_region = VERSIONS[self.options.api].is_by_region
         self._connections: dict[Connection, asyncio.Future[None]] = {}
         self._date = (0, "")
@@ -135,7 +139,8 @@ class Emulator:
 
     def answer(self, request: Request) -> Answer:
         """Have the gateway decide the answer to a request."""
-        return self.gateway.answer(request, now_ms=round(self._now_s() * 1000), now_s=time.monotonic())
+        gateway = self.accounts.asked_by(request.headers.get(ACCESS_KEY_HEADER, ""))
+        return gateway.answer(request, now_ms=round(self._now_s() * 1000), now_s=time.monotonic())
 
     def left(self, status: int | None) -> None:
         """Note the end of a request."""

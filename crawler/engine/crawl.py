@@ -29,6 +29,7 @@ from crawler.engine.retry_policy import Action
 from crawler.engine.scheduler import RegionQueue, Schedule
 from crawler.engine.spec import CrawlResult, StopReason, told_stop, without_wrong_regions
 from crawler.engine.standing import standing
+from crawler.engine.taking_over import take_over
 from crawler.engine.task_groups import one_error
 from crawler.engine.tasks import ListingTask
 from crawler.engine.verdicts import Verdicts
@@ -196,10 +197,8 @@ class Crawl:
         await place
 
     def _wake_one(self) -> None:
-        if self._idle:
-            place = self._idle.popleft()
-            if not place.done():
-                place.set_result(None)
+        if self._idle and not (place := self._idle.popleft()).done():
+            place.set_result(None)
 
     async def _try(self, queue: RegionQueue, job: PageTask) -> None:
         task = job.task
@@ -255,6 +254,9 @@ class Crawl:
                 self._left(queue, task.within)
             for one, result in ended:
                 await self._output.end(one, result)
+                taken = await take_over(self._spec, queue, one, clock_offset_s=self._fetcher.clock_offset_s)
+                self._verdicts.taken_over[self._spec.level] += len(taken)
+                self._found[self._spec.level] += sum(taken.values())
 
     def _go_on(self, queue: RegionQueue, task: ListingTask) -> None:
         """Let a task ask for more pages; a second look waits until a back-end that lags shows what the others show.
@@ -294,6 +296,6 @@ class Crawl:
 def _page_sizes(ask: int, level: Collection) -> dict[Collection, PageSize]:
     """Return what is known of a region's page sizes, for each kind of list; each may learn from the one above it."""
     sizes: dict[Collection, PageSize] = {}
-    for collection in level.lineage:
-        sizes[collection] = PageSize(ask, sizes[collection.parent] if collection.parent else None)
+    for one in level.lineage:
+        sizes[one] = PageSize(ask, sizes[one.parent] if one.parent else None)
     return sizes

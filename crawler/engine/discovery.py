@@ -81,7 +81,13 @@ class Discovery:
             names = [name for name in names if not self.is_finished(region, child, (*within, name))]
         if self._asked_for:  # what was named waits, or is over, by itself: whether a list has it or not
             names = [name for name in names if (region, (*within, name)) not in self._asked_for]
-        queue.waiting.expect(child, within, names, is_open=is_open)
+        is_held = is_open and child is self._spec.level and self._is_known(region, collection, within)
+        queue.waiting.expect(child, within, names, is_open=is_open, is_held=is_held)
+
+    def _is_known(self, region: str, collection: Collection, within: tuple[str, ...]) -> bool:
+        """Whether lists below a list may be had without asking for them, which shows when it is over."""
+        earlier = self._spec.earlier
+        return earlier is not None and earlier.covers((collection.name, region, tuple(map(writable, within))))
 
     def _without_excluded(self, region: str, names: Iterable[str]) -> Iterator[str]:
         for name in names:

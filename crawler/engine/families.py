@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from crawler.core.collection import Collection
 
@@ -35,6 +35,7 @@ class Family(Struct, eq=False):
         names: those that wait, as texts only, so that 200,000 cost little.
         under_way: how many were begun and are not over.
         is_open: the list that names them is not over, so that more may come.
+        is_held: none of them is begun before `Families.release`.
     """
 
     collection: Collection
@@ -43,11 +44,12 @@ class Family(Struct, eq=False):
     names: deque[str]
     under_way: int = 0
     is_open: bool = False
+    is_held: bool = False
 
     @property
     def is_over(self) -> bool:
         """Every one of its lists came to an end, and none will come."""
-        return not (self.names or self.under_way or self.is_open)
+        return not (self.names or self.under_way or self.is_open or self.is_held)
 
     @property
     def order(self) -> tuple[int, int]:
@@ -58,20 +60,22 @@ class Family(Struct, eq=False):
 class Families:
     """The families of one region.
 
-    Mutable state: those that are not over, those of them in which a list waits, in order, and whose turn it is.
+    Mutable state: those that are not over, those of them in which a list waits, in order, those that are held, and
+    whose turn it is.
     """
 
     def __init__(self) -> None:
         self._tops: deque[Collection] = deque()
         self._families: dict[tuple[str, ...], Family] = {}
         self._waiting: list[Family] = []
+        self._held: list[Family] = []
         self._made = self._begun = 0
 
     @property
     def counts(self) -> Counter[Collection]:
         """How many lists of each kind wait. O(families that wait)."""
         counts = Counter(self._tops)
-        for family in self._waiting:
+        for family in (*self._waiting, *self._held):
             counts[family.collection] += len(family.names)
         return counts
 
@@ -80,29 +84,61 @@ class Families:
         return self.counts.total()
 
     def __bool__(self) -> bool:
-        return bool(self._tops or self._waiting)
+        return bool(self._tops or self._waiting or self._held)
 
     def expect_top(self, collection: Collection) -> None:
         """Take in that a list that is within nothing is to be begun: that of the region's registries."""
         self._tops.append(collection)
 
-    def expect(self, collection: Collection, within: tuple[str, ...], names: Iterable[str], *, is_open: bool) -> None:
+    def expect(
+        self,
+        collection: Collection,
+        within: tuple[str, ...],
+        names: Iterable[str],
+        *,
+        is_open: bool,
+        is_held: bool = False,
+    ) -> None:
         """Take in that a list is to be begun for each of ``names``.
 
         Args:
             collection: what these lists hold.
             within: what all of them are within, beside their names.
             names: one a list.
-            is_open: whether the list that names them is not over; `close` tells when it is.
+            is_open: whether the list that names them is not over; `end` tells when it is.
+            is_held: whether none of them may begin before `release`; said once, with the first of them.
         """
         family = self._families.get(within)
         if family is None:
-            family = self._families[within] = Family(collection, within, self._made, deque())
+            family = self._families[within] = Family(collection, within, self._made, deque(), is_held=is_held)
             self._made += 1
+            if is_held:
+                self._held.append(family)
         family.is_open = is_open
         had_none = not family.names
         family.names.extend(names)
-        if had_none and family.names:
+        if had_none:
+            self._let_wait(family)
+
+    def release(self, within: tuple[str, ...], without: Container[str] = ()) -> None:
+        """Let the lists begin that are held within these names, if any are, but for those that are done already."""
+        family = self._families.get(within)
+        if family is None or not family.is_held:
+            return
+        self._held.remove(family)
+        family.is_held = False
+        family.names = deque(name for name in family.names if name not in without)
+        self._let_wait(family)
+        if family.is_over:
+            del self._families[within]
+
+    def release_all(self) -> None:
+        """Let everything begin that is held."""
+        for family in list(self._held):
+            self.release(family.within)
+
+    def _let_wait(self, family: Family) -> None:
+        if family.names and not family.is_held:
             insort(self._waiting, family, key=lambda one: one.order)
 
     def begin(self) -> tuple[Collection, tuple[str, ...]] | None:

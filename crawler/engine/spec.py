@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from crawler.api.dialect import DIALECTS
 from crawler.core.patterns import Patterns
@@ -45,6 +45,24 @@ class Root:
     anywhere: bool = False
 
 
+class Earlier(Protocol):
+    """What earlier runs listed, and what of it need not be listed again."""
+
+    def covers(self, place: Place) -> bool:
+        """Whether lists below this one may be taken over, so that none of them is begun before it is over."""
+        ...
+
+    async def take_over(self, place: Place, taken: dict[str, int], *, clock_offset_s: float) -> None:
+        """Take over what need not be listed again below a list that is over.
+
+        Args:
+            place: of the list.
+            taken: is filled with the names whose lists are taken over, and how many records each holds.
+            clock_offset_s: how far the gateway's clock is ahead of ours.
+        """
+        ...
+
+
 def _no_names(_place: Place) -> Sequence[str]:
     return ()
 
@@ -64,6 +82,7 @@ class CrawlSpec:
         excluded: registries that are not listed although they are there.
         expected_gaps: registries whose failure is nobody's fault.
         dialect: the version of the API.
+        earlier: what need not be listed again.
     """
 
     account: str
@@ -79,6 +98,7 @@ class CrawlSpec:
     excluded: Patterns = field(default_factory=Patterns)
     expected_gaps: Patterns = field(default_factory=Patterns)
     dialect: Dialect = DIALECTS["v2"]
+    earlier: Earlier | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,8 @@ def standing(
     tasks = [task for queue in queues for task in queue.tasks]
     looks = [task for task in tasks if task.named is None]
     waiting = sum((queue.waiting.counts for queue in queues), Counter["Collection"]())
-    left, listed = waiting + Counter(task.collection for task in looks) + verdicts.undecided, verdicts.listed
+    left = waiting + Counter(task.collection for task in looks) + verdicts.undecided
+    listed = verdicts.listed + verdicts.taken_over
     amounts = [Amount(above.name, listed[one], listed[one] + left[one]) for above, one in pairwise(level.lineage)]
     is_discovered = not left[level.lineage[0]]
     pages = _pages(verdicts, looks)

@@ -41,12 +41,14 @@ class Verdicts:
         beside: what only cost requests: lists that were read once more, and probes.
         listed: how many lists of each kind have their verdict.
         pages: how many pages they took.
+        taken_over: how many lists of each kind an earlier run had, so that nobody asked for them.
     """
 
     def __init__(self, spec: CrawlSpec, observe: Observer, now_ms: Callable[[], int]) -> None:
         self.beside: list[ListingResult] = []
         self.listed: Counter[Collection] = Counter()
         self.pages: Counter[Collection] = Counter()
+        self.taken_over: Counter[Collection] = Counter()
         self._results: list[ListingResult] = []
         self._sums = Sums()
         self._observe = observe
@@ -89,6 +91,7 @@ class Verdicts:
         for task in queue.tasks:
             self._cut_off(task, _why(reason, queue, stop, task.trouble) if task.trouble else in_region)
         queue.tasks.clear()
+        queue.waiting.release_all()
         not_begun = f"not begun: {in_region}"
         while (due := queue.begin_next()) is not None:
             self._cut_off(due, not_begun)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from msgspec import UNSET
+from msgspec.structs import replace
 
-from crawler.api.collections import COLLECTIONS
+from crawler.api.collections import COLLECTIONS, TAGS
 from crawler.core.errors import UsageError
 from crawler.core.text import duration, iso
 from crawler.jobs.events import RunTakenUp, Warned
 from crawler.jobs.own_options import own_options, with_own_options
+from crawler.jobs.reusing import check_reuse, choose_base, listed_since
 from crawler.output.files import mode_of
 from crawler.snapshot.folder.latest import followed
 from crawler.snapshot.folder.names import new_id
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 
     from crawler.core.collection import Collection
     from crawler.jobs.caller import Caller
+    from crawler.jobs.events import Observer
     from crawler.settings.credentials import FoundKeys
     from crawler.settings.table import Settings
+    from crawler.snapshot.unfinished.base import Source
 
 CLOCK_SLACK_S = 300
 """So far may a run lie in the future: a clock that is wrong by more gets no answer from the gateway either."""
@@ -51,6 +55,12 @@ class Order:
     settings: Settings
     now: datetime
     run_id: str | None = None
+
+    @property
+    def source(self) -> Path | None:
+        """The snapshot that --retry-failed names."""
+        name = self.settings.retry_failed
+        return _snapshot_path(self.folder, name) if name else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +131,9 @@ async def _take_up(path: Path, header: Header, order: Order, *, caller: Caller) 
 
 async def _begin(order: Order, caller: Caller) -> Begun:
     folder, settings = order.folder, order.settings
+    check_reuse(settings)
     found = await caller.keys(settings)
-    source = read_source(_snapshot_path(folder, settings.retry_failed)) if settings.retry_failed else None
-    if source is not None and source.manifest.run.options.get("api", "v2") != settings.api:
-        raise UsageError(
-            f"{settings.retry_failed} is of another version of the API: --api {settings.api} cannot mend it"
-        )
+    source = _to_be_mended(order)
     header = Header(
         id=new_id(folder, order.now),
         started_ms=int(order.now.timestamp() * 1000),
@@ -136,6 +143,7 @@ async def _begin(order: Order, caller: Caller) -> Begun:
         taken_from=source.manifest.run.id if source else None,
         run_id=order.run_id or UNSET,
     )
+    header = _with_ages(header, order, source, caller.observe)
     run = UnfinishedRun.begin(folder, header)
     if source is not None:
         try:
@@ -146,8 +154,35 @@ async def _begin(order: Order, caller: Caller) -> Begun:
     return Begun(settings, found, run)
 
 
+def _to_be_mended(order: Order) -> Source | None:
+    """Return the snapshot that --retry-failed names, if any.
+
+    Raises:
+        UsageError: it cannot be mended.
+    """
+    if order.source is None:
+        return None
+    source, settings = read_source(order.source), order.settings
+    if source.manifest.run.options.get("api", "v2") != settings.api:
+        raise UsageError(
+            f"{settings.retry_failed} is of another version of the API: --api {settings.api} cannot mend it"
+        )
+    return source
+
+
+def _with_ages(header: Header, order: Order, source: Source | None, observe: Observer) -> Header:
+    """Return a run's header with what --reuse comes to, and since when tags that are copied were listed."""
+    settings = order.settings
+    if source is not None and COLLECTIONS[settings.level] is TAGS:
+        return replace(header, listed_ms=listed_since(source.manifest) or UNSET)
+    if settings.reuse is None:
+        return header
+    base = choose_base(_snapshot_path(order.folder, settings.reuse), header, settings, observe)
+    return header if base is None else replace(header, reusing=base.reusing, listed_ms=base.listed_ms)
+
+
 def _snapshot_path(folder: Path, name: str) -> Path:
-    """Return the snapshot that --retry-failed names: a path, or a name in the folder."""
+    """Return the snapshot that an option names: a path, or a name in the folder."""
     return followed(Path(name) if mode_of(Path(name)) else folder / name)
 
 

@@ -88,6 +88,8 @@ def _of_deeper(
         level.name: sum(each.records for each in below if each.collection is level) for level in deeper
     }
     said["list_verdict"] = one.verdict
+    if reused := sum(each.lists for each in below if each.taken_from and not one.taken_from):
+        said["reused"] = reused
     if extents is not None:
         places = {level.name: (level.name, *one.place[1:]) for level in deeper}
         said["extents"] = {name: extents[place] for name, place in places.items() if place in extents}

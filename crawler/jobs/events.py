@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from crawler.engine.spec import CrawlResult
     from crawler.jobs.progress import Progress
     from crawler.jobs.push.job import Pushed
-    from crawler.snapshot.manifest import Manifest, RegistrySize, StoredFile, TakenOver
+    from crawler.snapshot.manifest import Manifest, RegistrySize, Reused, StoredFile, TakenOver
 
 
 class Warned(Struct, frozen=True):
@@ -96,6 +96,7 @@ class RunEnded(Struct, frozen=True):
         regions: codes of those that were crawled.
         level: what was listed.
         taken_over: what was copied from an earlier snapshot.
+        reused: what --reuse came to.
         output: where the lines are that were streamed.
         sizes: what the tags of each registry come to.
         path: of the snapshot that was published.
@@ -108,6 +109,7 @@ class RunEnded(Struct, frozen=True):
     regions: tuple[str, ...]
     level: Collection = IMAGES
     taken_over: TakenOver | None = None
+    reused: Reused | None = None
     output: StoredFile | None = None
     sizes: tuple[RegistrySize, ...] = ()
     path: Path | None = None

@@ -39,6 +39,7 @@ _REGION_FAMILIES = {
     "throttled": "Answers that said that requests come too fast in the last run.",
 }
 """What a region's totals count; what they do not know is left out."""
+_REUSE = ("reused", "refreshed", "refreshed_and_different")
 _OF_REGISTRIES = ("images", "tags")
 """What was not counted, rather than not there, where no registry was listed."""
 
@@ -163,6 +164,9 @@ def _of_the_account(figures: RunFigures) -> Iterator[tuple[str, str, Samples]]:
         yield "ncrawl_requests_per_second", "Requests a second in the last run, on average.", _one(rate_per_s)
     if made.files:
         yield "ncrawl_snapshot_bytes", "Bytes of the data that the last run wrote, as stored.", _one(made.totals.bytes)
+    if made.run.reuse:
+        lists: Samples = [({"how": how}, getattr(made.run.reuse, how)) for how in _REUSE]
+        yield "ncrawl_tag_lists", "Lists of tags that the last run reused, and what it refreshed beside them.", lists
     yield "ncrawl_expected_gaps", "Registries that are not whole, as is expected.", _one(len(made.expected_gaps))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from crawler.core.text import iso
 from crawler.jobs.crawling import options_of
+from crawler.jobs.reusing import listed_again_since, reused
 from crawler.jobs.sizes import StoredSizing
 from crawler.jobs.summary import manifest, taken_over
 from crawler.settings.table import SNAPSHOT_OPTIONS
@@ -51,7 +52,7 @@ def describe(
     return manifest(
         result,
         account=header.account,
-        run=_run_of(begun, clock, taken),
+        run=_run_of(begun, clock, result, taken=taken),
         files=files,
         extents=extents,
         level=begun.level,
@@ -59,7 +60,7 @@ def describe(
     )
 
 
-def _run_of(begun: Begun, clock: RunClock, taken: TakenOver | None) -> Run:
+def _run_of(begun: Begun, clock: RunClock, result: CrawlResult, *, taken: TakenOver | None) -> Run:
     """Return when and how a run went that ends now."""
     header = begun.run.header
     return Run(
@@ -71,4 +72,6 @@ def _run_of(begun: Begun, clock: RunClock, taken: TakenOver | None) -> Run:
         options=options_of(begun.settings, SNAPSHOT_OPTIONS),
         taken_over=taken,
         run_id=header.run_id,
+        reuse=reused(header, result),
+        tags_listed_since=listed_again_since(header),
     )

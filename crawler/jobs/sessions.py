@@ -12,6 +12,7 @@ from crawler.core.patterns import Patterns
 from crawler.core.text import writable
 from crawler.jobs.crawling import crawl, crawl_spec
 from crawler.jobs.ends import INTERRUPTIONS
+from crawler.jobs.reusing import open_reuse
 from crawler.snapshot.unfinished.batches import family_of
 from crawler.snapshot.unfinished.finished import Finished
 from crawler.snapshot.unfinished.writer import SnapshotWriter
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from crawler.jobs.beginning import Begun
     from crawler.jobs.caller import Caller
     from crawler.snapshot.unfinished.batches import Family
+    from crawler.snapshot.unfinished.reuse import Reuse
     from crawler.snapshot.unfinished.run import UnfinishedRun
 
 
@@ -31,10 +33,16 @@ async def crawl_rest(begun: Begun, caller: Caller) -> CrawlResult:
     Raises:
         OutputError: the run cannot be written.
     """
-    writer = SnapshotWriter(begun.run)
+    with open_reuse(begun.run, caller.observe) as reuse:
+        if reuse is not None and begun.run.header.resumed:
+            await reuse.catch_up()
+        return await _crawl_into(SnapshotWriter(begun.run, reuse), _rest(begun, reuse), begun, caller=caller)
+
+
+async def _crawl_into(writer: SnapshotWriter, rest: CrawlSpec, begun: Begun, *, caller: Caller) -> CrawlResult:
     try:
         result = await crawl(
-            _rest(begun), writer, settings=begun.settings, found=begun.found, caller=caller, waits_for="the disk"
+            rest, writer, settings=begun.settings, found=begun.found, caller=caller, waits_for="the disk"
         )
         if result.stop in INTERRUPTIONS:
             await writer.end_batches()
@@ -111,10 +119,11 @@ class _Since:
         return names is not None and name not in names
 
 
-def _rest(begun: Begun) -> CrawlSpec:
+def _rest(begun: Begun, reuse: Reuse | None) -> CrawlSpec:
     """Return the crawl of what is not finished yet."""
     return replace(
         crawl_spec(begun.settings, begun.found.account, None, level=begun.level),
         finished=Finished(begun.run),
         names_of=begun.run.names_of,
+        earlier=reuse,
     )

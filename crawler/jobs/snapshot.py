@@ -21,6 +21,7 @@ from crawler.jobs.expectations import tell_of_patterns
 from crawler.jobs.made_before import made_as
 from crawler.jobs.publication import describe, publish_run
 from crawler.jobs.push.backlog import LEAST_S, push_made
+from crawler.jobs.reusing import check_reuse, told_of_differences
 from crawler.jobs.run_clock import RunClock
 from crawler.jobs.sessions import crawl_rest, has_anything, of_all_sessions
 from crawler.jobs.snapshot_result import result_of, stop_of
@@ -58,6 +59,8 @@ def check_order(folder: Path, settings: Settings, observe: Observer) -> None:
         store_at(settings.push)
     if settings.resume and settings.retry_failed:
         raise UsageError("--resume and --retry-failed contradict each other: drop one")
+    if not settings.resume:  # else the options of the run that is taken up count
+        check_reuse(settings)
 
 
 async def snapshot(folder: Path, settings: Settings, caller: Caller, *, run_id: str | None = None) -> SnapshotResult:
@@ -67,8 +70,8 @@ async def snapshot(folder: Path, settings: Settings, caller: Caller, *, run_id: 
         folder: where to; `check_order` has looked at it.
         settings: what was asked for.
         caller: whoever calls.
-        run_id: what the caller calls it: a snapshot that was made under it is returned as it is, and a run of it that
-            was cut off is taken up.
+        run_id: what the caller calls it: a snapshot that was made under it is returned as it is, unless that very one
+            is to be mended; and a run of it that was cut off is taken up.
 
     Raises:
         NcrawlError: it cannot be begun, or cannot be written.
@@ -77,7 +80,7 @@ async def snapshot(folder: Path, settings: Settings, caller: Caller, *, run_id: 
     with locked(folder, started=iso(order.now.timestamp() * 1000)):
         # Which also frees space.
         finish_earlier(folder, lambda made: accepts(settings.accept, made), caller.observe)
-        if run_id is not None and (made := await anyio.to_thread.run_sync(made_as, folder, run_id)) is not None:
+        if run_id is not None and (made := await anyio.to_thread.run_sync(_made, order)) is not None:
             return result_of(made, folder / made.run.id, stop_of(made))
         _find_out(folder, caller.observe)
         begun = await take_up_or_begin(order, caller)
@@ -85,6 +88,13 @@ async def snapshot(folder: Path, settings: Settings, caller: Caller, *, run_id: 
             return await _go_through(begun, caller)
         finally:
             begun.run.close()
+
+
+def _made(order: Order) -> Manifest | None:
+    """Return the newest snapshot of the run that is asked for, unless it is the one to be mended."""
+    assert order.run_id is not None
+    made, source = made_as(order.folder, order.run_id), order.source
+    return None if made is None or (source is not None and source.name == made.run.id) else made
 
 
 def _find_out(folder: Path, observe: Observer) -> None:
@@ -160,19 +170,19 @@ def _finish(begun: Begun, clock: RunClock, made: Manifest, *, caller: Caller) ->
 
 def _tell(begun: Begun, result: CrawlResult, made: Manifest, *, caller: Caller, path: Path | None = None) -> None:
     tell_of_patterns(begun.settings, result, caller.observe)
-    regions = tuple(region.code for region in begun.settings.region)
-    taken, seconds = made.run.taken_over, time.monotonic() - caller.began_s
-    code = code_of(result.stop, is_complete=made.verdict == "complete")
+    if made.run.reuse and (odd := told_of_differences(made.run.reuse)):
+        caller.observe(Warned(odd))
     ended = RunEnded(
         result,
         lambda: made,
-        regions,
+        tuple(region.code for region in begun.settings.region),
         begun.level,
-        taken,
+        made.run.taken_over,
+        reused=made.run.reuse or None,
         sizes=made.registry_sizes,
         path=path,
-        seconds=seconds,
-        exit_code=code,
+        seconds=time.monotonic() - caller.began_s,
+        exit_code=code_of(result.stop, is_complete=made.verdict == "complete"),
     )
     caller.observe(ended)
 

@@ -103,7 +103,7 @@ def _gaps(result: CrawlResult, account: str, collection: Collection) -> Iterator
     """Yield the lists of a deeper level that are not whole, by place."""
     lacking = [one for one in result.deeper if one.collection is collection and not one.verdict.is_good]
     for one in sorted(lacking, key=attrgetter("place")):
-        named = zip(collection.fields, (account, one.region, *one.within), strict=True)
+        named = zip(collection.named_by, (account, one.region, *one.within), strict=True)
         yield {**dict(named), "verdict": one.verdict.value, "reason": one.reason}
 
 

@@ -205,7 +205,7 @@ class _Reader:
         return Account(name, self._settings(place, entry), keys, labels)
 
     def _name(self, place: str, entry: Mapping[str, Any], others: Mapping[str, Account], *, is_hidden: bool) -> str:
-        written = in_file("name", self.options["account"], f"{place}: name", entry)
+        written = in_file("name", self.options["account"], f"{place}: name", table=entry)
         if written is None:
             self.problems += [] if is_hidden else [f'{place}: has no name: add name = "…"']
             return ""
@@ -219,7 +219,7 @@ class _Reader:
         found: dict[str, RawValue] = {}
         values: dict[str, Any] = {}
         for name, option in SETTINGS.items():
-            if written := in_file(name, self.options[option], f"{place}: {name}", entry):
+            if written := in_file(name, self.options[option], f"{place}: {name}", table=entry):
                 found[option], values[option] = written, parsed(self.options[option], written, self.problems)
         self.problems += _strange_regions(f"{place}: regions", values.get("zone"), values.get("region"))
         return found

@@ -56,8 +56,8 @@ def load_settings(
     until_s = ends_s(_deadline_s(flags, environ) if patience_s is None else patience_s)
     path, table = read_config(flags, environ, cwd=cwd, usual=[*usual, system_config], until_s=until_s, notes=notes)
     problems += unknown_keys(OPTIONS, environ, table, path=path)
-    above = written_settings(OPTIONS, flags, environ, {}, path=path)
-    below = written_settings(OPTIONS, {}, {}, table, path=path)
+    above = written_settings(OPTIONS, flags, environ, file={}, path=path)
+    below = written_settings(OPTIONS, {}, {}, file=table, path=path)
     settings = settled(above, below, cwd=cwd, until_s=until_s, notes=notes)
     return replace(settings, places={**settings.places, **({"config": plain(path)} if path.name else {})})
 
@@ -98,6 +98,6 @@ def _checked(written: Mapping[str, RawValue], problems: list[str]) -> Settings:
 def _deadline_s(flags: Mapping[str, object], environ: Mapping[str, str]) -> float:
     """Return the deadline that is known before the file is read: a pipe in its place is waited for no longer."""
     key = OPTIONS["deadline"]
-    written = written_settings({"deadline": key}, flags, environ, {}, path=Path())
+    written = written_settings({"deadline": key}, flags, environ, file={}, path=Path())
     found: float | None = parsed(key, written["deadline"], []) if written else None
     return Settings().deadline if found is None else found

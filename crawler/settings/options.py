@@ -224,6 +224,13 @@ def parse_accept(text: str) -> str:
     raise ValueError(f"{shown(text)} is no policy: give complete, partial, or a share that may be missing such as 5%")
 
 
+def parse_refresh(text: str) -> str:
+    """Return which tags are fetched though nothing shows that they changed: ``all``, ``none``, or so many sevenths."""
+    if text in ("all", "none") or re.fullmatch(r"[1-6]/7", text, re.ASCII):
+        return text
+    raise ValueError(f"{shown(text)} is no share of a night: give 1/7, or up to 6/7, or all, or none")
+
+
 def parse_duration(text: str) -> float:
     """Return seconds for texts such as ``90s``, ``30m``, ``1h30m`` and ``1d``: a unit always, the largest first."""
     match = _DURATION.fullmatch(text)

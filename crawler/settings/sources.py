@@ -135,15 +135,15 @@ def written_settings(
     keys: Mapping[str, Option],
     flags: Mapping[str, object],
     environ: Mapping[str, str],
-    file: Mapping[str, object],
     *,
+    file: Mapping[str, object],
     path: Path,
 ) -> dict[str, RawValue]:
     """Return for every key that somebody set what takes effect: flag before variable before file."""
     found: dict[str, RawValue] = {}
     for name, key in keys.items():
         written = _in_flags(name, key, flags) or _in_environment(name, key, environ)
-        if written := written or in_file(name, key, f"{plain(path)}: {name}", file):
+        if written := written or in_file(name, key, f"{plain(path)}: {name}", table=file):
             found[name] = written
     return found
 
@@ -166,7 +166,7 @@ def _in_environment(name: str, key: Option, environ: Mapping[str, str]) -> RawVa
     return RawValue(variable_of(name), tuple(map(str.strip, text.split(","))) if key.is_list else (text,))
 
 
-def in_file(name: str, key: Option, place: str, table: Mapping[str, object]) -> RawValue | None:
+def in_file(name: str, key: Option, place: str, *, table: Mapping[str, object]) -> RawValue | None:
     """Return what a table of TOML says under ``name``, which need not be what the key is called; None for nothing."""
     if name not in table:
         return None

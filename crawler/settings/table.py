@@ -27,6 +27,7 @@ from crawler.settings.options import (
     parse_heartbeat,
     parse_page_size,
     parse_rate,
+    parse_refresh,
     parse_switch,
     parse_text,
     parse_what,
@@ -196,6 +197,13 @@ class Settings:
     retry_failed: str | None = _option(
         None, Option(parse_file, "Fetch only what this snapshot lacks, and copy the rest.", metavar="SNAPSHOT")
     )
+    reuse: str | None = _option(
+        None,
+        Option(parse_file, "Copy the tags of images that are as in this snapshot; latest.", metavar="SNAPSHOT"),
+    )
+    refresh: str = _option(
+        "1/7", Option(parse_refresh, "Share of those to fetch all the same; all, none.", "1/7", "1/7|all|none")
+    )
     keep: int | None = _option(
         None, Option(whole_number(1, 100_000), "Keep the newest N snapshots, remove others.", "", "N", types=(int,))
     )
@@ -222,6 +230,8 @@ SNAPSHOT_OPTIONS = (
     "resume",
     "resume_within",
     "retry_failed",
+    "reuse",
+    "refresh",
     "keep",
     "keep_days",
     "push",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -30,6 +30,22 @@ class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
     images: Natural
 
 
+class Reused(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``--reuse`` came to, in lists of tags; totals' costs are without what was reused.
+
+    Attributes:
+        snapshot: from which lists are copied.
+        reused: lists that are, because their images' records are the same as then.
+        refreshed: lists that were read all the same.
+        refreshed_and_different: those of them that are not what they were, pulls aside.
+    """
+
+    snapshot: str
+    reused: Natural
+    refreshed: Natural
+    refreshed_and_different: Natural
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One crawl. Times are ISO 8601 in UTC with ``Z``; ``options`` hold no secrets.
 
@@ -37,6 +53,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         identity: of a snapshot: stands for the keys without giving them away; other keys have another one.
         taken_over: of a snapshot that ``--retry-failed`` made: what it did not fetch itself.
         run_id: what whoever asked for it calls it; absent where nobody did.
+        reuse: of a snapshot that reuses tags of an earlier one; else absent.
+        tags_listed_since: of a snapshot that has tags which it did not list: for each of the seven classes of images
+            (`rotation`), since when all of its lists of tags were read; else absent, for that is ``started``.
     """
 
     id: str
@@ -47,6 +66,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     taken_over: TakenOver | None = None
     run_id: str | UnsetType = UNSET
+    reuse: Reused | UnsetType = UNSET
+    tags_listed_since: tuple[str, ...] | UnsetType = UNSET
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +117,7 @@ class RegistryRecord(msgspec.Struct, frozen=True, kw_only=True):
         list_verdict: how the list of its images ended by itself, where there is a deeper level: ``verdict`` is whole
             only if all that is below is so, too.
         extents: where its lines stand in the files of deeper levels, by collection.
+        reused: how many of its images have the tags that an earlier snapshot has; absent where none has.
 
     A deeper level adds how many lines it has there, under the collection's name (`levels`).
     """
@@ -118,6 +140,7 @@ class RegistryRecord(msgspec.Struct, frozen=True, kw_only=True):
     taken_from: str | None = None
     list_verdict: Verdict | UnsetType = UNSET
     extents: dict[str, Extent] | UnsetType = UNSET
+    reused: Natural | UnsetType = UNSET
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -151,13 +174,49 @@ class RegionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How the listing of a region's registries ended; ``registries`` is its number of lines in registries.ndjson.
 
     ``taken_from`` is the id of the snapshot that the list is copied from: registries that are newer are not in it.
+    ``account`` is said where there are several, as of a fleet.
     """
 
+    account: str | UnsetType = UNSET
     region: str
     verdict: Verdict
     reason: str | None
     registries: Natural
     taken_from: str | None = None
+
+    @property
+    def owner(self) -> str | None:
+        """Whose region it is; None where there is but one account."""
+        return None if self.account is UNSET else self.account
+
+    @property
+    def label(self) -> str:
+        """The region, and whose it is if that is said."""
+        return self.region if self.owner is None else f"{self.owner}: {self.region}"
+
+
+class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fleet's run has of one account.
+
+    Attributes:
+        account: its name.
+        verdict: of its snapshot; ``missing`` if it has none, or none that could be merged.
+        reason: why it is not complete, for people.
+        snapshot: the snapshot's id; null if there is none. Likewise ``manifest_sha256``, ``started`` and ``finished``.
+        registries: how many it has. Likewise ``images``.
+        gaps: how many registries and lists of registries are not whole.
+    """
+
+    account: str
+    verdict: Literal["complete", "incomplete", "missing"]
+    reason: str | None = None
+    snapshot: str | None = None
+    manifest_sha256: str | None = None
+    started: str | None = None
+    finished: str | None = None
+    registries: Natural = 0
+    images: Natural = 0
+    gaps: Natural = 0
 
 
 class RegistrySize(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,17 +11,20 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from crawler.api.collections import COLLECTIONS, IMAGES, REGISTRIES, TAGS
 from crawler.core.errors import NcrawlError, UsageError
 from crawler.output.files import mode_of
 from crawler.snapshot.entries import (
+    AccountRecord,
     ExcludedRegistry,
     ExpectedGap,
     Extent,
     RegionRecord,
     RegistryRecord,
     RegistrySize,
+    Reused,
     Run,
     StoredFile,
     TakenOver,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from crawler.core.collection import Collection
 
 __all__ = [
+    "AccountRecord",
     "ExcludedRegistry",
     "ExpectedGap",
     "Extent",
@@ -45,6 +49,7 @@ __all__ = [
     "RegionRecord",
     "RegistryRecord",
     "RegistrySize",
+    "Reused",
     "Run",
     "StoredFile",
     "TakenOver",
@@ -76,6 +81,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         verdict: ``complete`` if nothing is missing but what was excluded or is an expected gap.
+        accounts: of a fleet's run: what it has of each, by name.
     """
 
     format: int = FORMAT
@@ -89,6 +95,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     excluded: tuple[ExcludedRegistry, ...] = ()
     expected_gaps: tuple[ExpectedGap, ...] = ()
     observed: dict[str, Any] = {}
+    accounts: tuple[AccountRecord, ...] | UnsetType = UNSET
+
+    @property
+    def lacking_accounts(self) -> list[AccountRecord]:
+        """Accounts of a fleet of which something is missing."""
+        return [one for one in self.accounts or () if one.verdict != "complete"]
 
     def proves(self, record: RegistryRecord | RegionRecord) -> bool:
         """Whether a registry's list of images, or a region's list, is whole as format 2 means it.

@@ -69,7 +69,7 @@ class DirectClient:
             raise translate(error, attempt.secrets) from None
 
     async def _send(self, attempt: Attempt, kept: Connection | None) -> _DirectAnswer:
-        answer = _DirectAnswer(self, attempt, kept or await self._connect(), self._loop.time())
+        answer = _DirectAnswer(self, attempt, kept or await self._connect(), started_s=self._loop.time())
         self._under_way.add(answer)
         try:
             if (wait_s := attempt.write()) > 0:
@@ -132,7 +132,7 @@ class _DirectAnswer:
         "_attempt", "_bytes", "_client", "_connection", "_content", "_moved_s", "_started_s", "headers", "status",
     )  # fmt: skip
 
-    def __init__(self, client: DirectClient, attempt: Attempt, connection: Connection, started_s: float) -> None:
+    def __init__(self, client: DirectClient, attempt: Attempt, connection: Connection, *, started_s: float) -> None:
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self._client = client

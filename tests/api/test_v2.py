@@ -609,7 +609,7 @@ RECORDS = st.builds(
 )
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
+@pytest.mark.long
 @settings(deadline=None, derandomize=True)
 @given(st.lists(RECORDS | JSON_VALUES, max_size=5), st.none() | st.integers(0, 3))
 def test_any_json_comes_out_as_the_standard_library_reads_it(results: list[Any], indent: int | None) -> None:
@@ -672,7 +672,7 @@ def mutated(chance: random.Random, text: bytes) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_mutations_give_a_page_or_a_page_error(seed: int) -> None:
     """20,000 damaged pages a seed: no other exception; what is accepted the standard library reads just so."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crawler.cli import COMMANDS, run
+from crawler.cli.completion import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ compopt() { echo "$2"; }
 _ncrawl_completion ncrawl
 printf '%s\\n' "${COMPREPLY[@]}"
 """
+IN_BASH = ("images --verify al", "images --region kr,s", "images --deadline ", "verify nights/", "snapshot ", "verify ")
+SHELLS_OWN = {"dir": "dirnames", "file": "default"}
 ZSH = """\
 zmodload zsh/zutil
 compdef() { :; }; _describe() { print -l ${completions_with_descriptions%%:*}; }; _path_files() { print -- $1; }
@@ -57,9 +60,8 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def environ(home: Path) -> dict[str, str]:
     """What a shell has around it that knows the program."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("COV")}
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    return kept | {"PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8", "TERM": "dumb"}
+    return {"PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
 
 def asked(shell: str, script: str, words: list[str], home: Path, environ: dict[str, str]) -> list[str]:
@@ -96,39 +98,55 @@ def test_commands(complete: Complete) -> None:
     assert complete("ncrawl", "no-such", "") == list(COMMANDS)  # click goes back to what is known
 
 
-@pytest.mark.parametrize(
-    ("typed", "offered"),
-    [
-        ("images --verify ", ["auto", "always", "never"]),
-        ("images --verify al", ["always"]),
-        ("images --zone ", ["public", "gov", "fin"]),
-        ("images --region ", ["kr", "sgn", "jpn", "krs", "fkr"]),
-        ("images --zone gov --region ", ["kr", "krs"]),
-        ("images --region kr,s", ["kr,sgn"]),
-        ("images --rate ", ["unlimited"]),
-        ("images --page-size ", ["auto"]),
-        ("images --log-format j", ["json"]),
-        ("images --profile ", ["DEFAULT", "night", "audit"]),
-        ("snapshot --compress z", ["zstd"]),
-        ("snapshot --accept ", ["complete", "partial"]),
-        ("completion ", ["bash", "zsh", "fish"]),
-        ("emulator --oversize ", ["clamp", "refuse"]),
-        ("images --deadline ", []),
-        ("snapshot nights --retry-failed ", [*SNAPSHOTS, "latest"]),
-        ("snapshot nights --retry-failed la", ["latest"]),
-        ("verify nights/", [f"nights/{name}" for name in (*SNAPSHOTS, "latest")]),
-        ("diff nights/20261121T020000Z nights/l", ["nights/latest"]),
-        ("snapshot ", ["dirnames"]),
-        ("snapshots ", ["dirnames"]),
-        ("prune ni", ["dirnames"]),
-        ("images --output ", ["default"]),
-        ("images --config ", ["default"]),
-        ("images --registry-file ", ["default"]),
-        ("verify ", ["default"]),
-    ],
-)
-def test_values(complete: Complete, typed: str, offered: list[str]) -> None:
+VALUES = [
+    ("images --verify ", ["auto", "always", "never"]),
+    ("images --verify al", ["always"]),
+    ("images --zone ", ["public", "gov", "fin"]),
+    ("images --region ", ["kr", "sgn", "jpn", "krs", "fkr"]),
+    ("images --zone gov --region ", ["kr", "krs"]),
+    ("images --region kr,s", ["kr,sgn"]),
+    ("images --rate ", ["unlimited"]),
+    ("images --page-size ", ["auto"]),
+    ("images --log-format j", ["json"]),
+    ("images --profile ", ["DEFAULT", "night", "audit"]),
+    ("snapshot --compress z", ["zstd"]),
+    ("snapshot --accept ", ["complete", "partial"]),
+    ("completion ", ["bash", "zsh", "fish"]),
+    ("emulator --oversize ", ["clamp", "refuse"]),
+    ("images --deadline ", []),
+    ("snapshot nights --retry-failed ", [*SNAPSHOTS, "latest"]),
+    ("snapshot nights --retry-failed la", ["latest"]),
+    ("verify nights/", [f"nights/{name}" for name in (*SNAPSHOTS, "latest")]),
+    ("diff nights/20261121T020000Z nights/l", ["nights/latest"]),
+    ("snapshot ", ["dirnames"]),
+    ("snapshots ", ["dirnames"]),
+    ("prune ni", ["dirnames"]),
+    ("images --output ", ["default"]),
+    ("images --config ", ["default"]),
+    ("images --registry-file ", ["default"]),
+    ("verify ", ["default"]),
+]
+
+
+@pytest.mark.parametrize(("typed", "offered"), VALUES)
+def test_values(
+    typed: str, offered: list[str], home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Words of an option, regions of the zone, profiles, snapshots; where paths belong, the shell's own."""
+    monkeypatch.chdir(home)
+    line = f"ncrawl {typed}"
+    asking = {"HOME": str(home), VARIABLE: "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    for name, value in asking.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match="0"):
+        run([])
+    answers = [answer.partition(",") for answer in capfd.readouterr().out.split()]
+    assert [SHELLS_OWN.get(kind, value) for kind, _, value in answers] == offered
+
+
+@pytest.mark.parametrize(("typed", "offered"), [one for one in VALUES if one[0] in IN_BASH])
+def test_values_in_bash(complete: Complete, typed: str, offered: list[str]) -> None:
+    """A value of each kind comes through the script."""
     assert complete("ncrawl", *typed.split(" ")) == offered
 
 

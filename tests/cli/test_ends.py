@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from crawler.emulation import Emulator
 
-UNTRACED = pytest.mark.no_cover  # many processes, by ways that are traced elsewhere
+pytestmark = pytest.mark.long
+
 LONGEST_S = 60
 """Only a test that hangs takes so long."""
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
@@ -67,7 +68,6 @@ def is_handled(pid: int, number: int) -> bool:
 # --- standard output and standard error that nobody reads ---------------------------------------------------------
 
 
-@UNTRACED
 @pytest.mark.world(images=20_000)
 @pytest.mark.parametrize(("kind", "number"), [*zip(KINDS, cycle(CODES), strict=False)])
 async def test_unread_output_and_a_signal(program: Program, kind: str, number: signal.Signals) -> None:
@@ -90,7 +90,6 @@ async def test_unread_output_and_a_signal(program: Program, kind: str, number: s
     assert len(lines) > 10
 
 
-@UNTRACED
 @pytest.mark.world(images=20_000)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_unread_output_and_the_deadline(program: Program, kind: str) -> None:
@@ -101,7 +100,6 @@ async def test_unread_output_and_the_deadline(program: Program, kind: str) -> No
     assert "the deadline came" in err
 
 
-@UNTRACED
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", [["-vv"], ["--log-format", "json"]], ids=" ".join)
 async def test_unread_standard_error(program: Program, emulator: Emulator, kind: str, form: list[str]) -> None:
@@ -112,7 +110,6 @@ async def test_unread_standard_error(program: Program, emulator: Emulator, kind:
     assert sorted(done.lines) == lines_of(emulator.world)
 
 
-@UNTRACED
 @pytest.mark.world(registries=60, images=4000, latency_ms=60)
 @pytest.mark.parametrize(
     ("kind", "end"), [*zip(KINDS, cycle(CODES), strict=False), *((kind, "deadline") for kind in KINDS)]
@@ -217,7 +214,6 @@ def waiting(program: Program, where: str) -> Iterator[tuple[list[str], int]]:
             yield [where, "fifo"], ours
 
 
-@UNTRACED
 @pytest.mark.parametrize("where", WAITING)
 async def test_deadline_of_a_pipe_without_another_side(program: Program, where: str) -> None:
     """The deadline ends the wait for who will never come, with a sentence, and 2 or 74."""
@@ -228,7 +224,6 @@ async def test_deadline_of_a_pipe_without_another_side(program: Program, where: 
     assert WAITING[where][1] in err
 
 
-@UNTRACED
 @pytest.mark.parametrize(("where", "number"), [*zip(WAITING, cycle(CODES), strict=False)])
 async def test_signal_to_a_pipe_without_another_side(program: Program, where: str, number: signal.Signals) -> None:
     """A signal ends it at once."""
@@ -411,7 +406,6 @@ def test_signal_while_python_ends() -> None:
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-@UNTRACED
 def test_signal_at_any_time() -> None:
     """From the moment that a process handles signals to its very end: its own exit code, or the signal's."""
     chance = random.Random(10)

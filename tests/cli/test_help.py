@@ -6,9 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from click.shell_completion import ShellComplete
 
 from crawler import __version__
 from crawler.cli import COMMANDS, cli, run
+from crawler.cli.fleet import SUBCOMMANDS
 from crawler.cli.options import GROUPS, GroupedCommand
 from crawler.settings.table import OPTIONS
 
@@ -38,6 +40,17 @@ def test_help_of_a_command(said: Said, name: str) -> None:
     assert said(name, "--help") == (0, text, "")
     assert text.startswith(f"Usage: ncrawl {name}")
     assert [line for line in text.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_help_of_a_command_of_fleets(said: Said, name: str) -> None:
+    """Likewise of those that are a level down, which a shell completes as well."""
+    code, text, err = said("fleet", name, "--help")
+    assert (code, err) == (0, "")
+    assert text.startswith(f"Usage: ncrawl fleet {name} [OPTIONS]")
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+    offered = ShellComplete(cli, {}, "ncrawl", "_NCRAWL_COMPLETE").get_completions(["fleet"], name[:2])
+    assert name in [item.value for item in offered]
 
 
 def test_help_of_the_program(said: Said) -> None:

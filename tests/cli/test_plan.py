@@ -134,3 +134,17 @@ def test_other_options() -> None:
     assert "--page-size" not in text
     assert "\n--level images            17  17.0 s" in text
     assert "a list of tags is one page" in text
+    assert "\n--reuse latest           232   3m52s" in text, "17, and a seventh of 1,503"
+
+
+def test_reuse() -> None:
+    """A share of the lists of tags, and what is assumed by that; without it, all of them."""
+    limits = Limits(1, inf, 64)
+    text = told(KNOWN, Choice(TAGS, VerifyMode.AUTO, 1_000, 1), limits)
+    assert "221 requests" in text
+    assert "no image is another one than in the snapshot that is reused" in " ".join(text.split())
+    assert "\nno --reuse             1,509  25m9s" in text
+    assert "--reuse latest" not in text
+    assert "\n--level tags --reuse latest       221   3m41s" in told(
+        KNOWN, Choice(IMAGES, VerifyMode.AUTO, 1_000), limits
+    )

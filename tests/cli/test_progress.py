@@ -180,6 +180,7 @@ async def stopped(process: asyncio.subprocess.Process, shown: Terminal) -> None:
 LONG = {"registries": 60, "images": 3000, "max_page_size": 5}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("columns", WIDTHS)
 @pytest.mark.parametrize(
     ("emulator", "arguments", "pattern"),
@@ -207,6 +208,7 @@ async def test_states(program: Program, arguments: tuple[str, ...], pattern: str
         await stopped(process, shown)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("columns", WIDTHS)
 @pytest.mark.parametrize("emulator", [{"registries": 20, "images": 8000}], indirect=True)
 async def test_a_reader_that_sleeps(program: Program, columns: int) -> None:

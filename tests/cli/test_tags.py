@@ -95,6 +95,7 @@ async def test_of_names_that_are_anything(hostile: Tree, tmp_path: Path) -> None
     assert set(hostile.asked.values()) == {1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("image", HOSTILE)
 async def test_of_one_image(image: str, hostile: Tree, tmp_path: Path) -> None:
     """All behind the second slash is its name; nothing else is asked for."""

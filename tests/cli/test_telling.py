@@ -14,6 +14,7 @@ from crawler.cli.telling import teller
 from crawler.core.model import Verdict
 from crawler.engine.spec import CrawlResult
 from crawler.jobs import events
+from crawler.jobs.push.job import Pushed
 from crawler.jobs.summary import manifest
 from crawler.settings.table import Settings
 from crawler.snapshot.manifest import RegionRecord, Run
@@ -57,6 +58,10 @@ TOLD: list[tuple[events.JobEvent, str]] = [
     (events.SnapshotPublished(FOLDER), f"{FOLDER} is published; what follows changes no exit code\n"),
     (events.LatestSettled(FOLDER, made(), "there"), f"{FOLDER}: complete, 0 images; there\n"),
     (events.SnapshotRemoved(FOLDER), f"removed {FOLDER}\n"),
+    (
+        events.SnapshotPushed(Pushed(FOLDER.name, "s3://bucket/a/b", 1, 2000, "latest points to it", is_safe=True)),
+        "s3://bucket/a/b: 1 file, 2,000 bytes sent; latest points to it\n",
+    ),
     (
         events.RunEnded(RESULT, made, ()),
         "region  registries  complete  images  requests  retries  throttled  seconds\n",

@@ -132,7 +132,7 @@ async def connect(emulator: Emulator) -> AsyncIterator[Client]:
 
 
 async def until_in_flight(emulator: Emulator, number: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while emulator.statistics.in_flight != number:  # noqa: ASYNC110 - a server tells nobody what it noticed
             await asyncio.sleep(0)
 
@@ -254,7 +254,7 @@ def test_sort_by_update_is_the_same_images() -> None:
 @given(length=st.integers(0, 200), seed=st.integers())
 def test_shuffled_positions_are_a_permutation(length: int, seed: int) -> None:
     """Every position once."""
-    assert sorted(shuffled_positions(0, length, length, random.Random(seed))) == list(range(length))
+    assert sorted(shuffled_positions(0, length, length, rng=random.Random(seed))) == list(range(length))
 
 
 def test_poisson_has_its_mean() -> None:
@@ -874,7 +874,7 @@ async def test_connection_at_the_last_moment(moments: int) -> None:
             await asyncio.sleep(0)
     client.setblocking(False)
     with client, pytest.raises(ConnectionResetError):
-        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 5)
+        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 60)
 
 
 async def test_a_port_that_is_taken() -> None:
@@ -1022,7 +1022,7 @@ def test_command_serves_what_it_prints(stopped_by: signal.Signals) -> None:
         variables = dict(line.split("=", 1) for line in pasted.stdout.splitlines())
         status = asyncio.run(ask(variables))
         process.send_signal(stopped_by)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=60)
     assert status == b"HTTP/1.1 200 OK\r\n"
     assert (process.returncode, output, errors) == (0, "", "")
     assert "ncrawl images | head" in lines[-1]

@@ -89,3 +89,31 @@ def test_everything_is_begun_once(sizes: list[int]) -> None:
     assert sorted(within for _, within in found) == sorted([(), *(within for _, within in (*lists, *tags))])
     assert len(set(over)) == len(over)
     assert set(over) == {(), *((str(number),) for number in range(len(sizes)))}
+
+
+def test_what_is_held_waits_and_is_not_begun() -> None:
+    """Not before it is released, and then without what is done already; the family is over when that was all."""
+    families = Families()
+    families.expect(IMAGES, (), "a", is_open=False)
+    assert begun(families) == ("a",)
+    families.expect(TAGS, ("a",), "xy", is_open=True, is_held=True)
+    families.expect(TAGS, ("a",), "z", is_open=True, is_held=True)
+    assert (families.begin(), len(families), bool(families)) == (None, 3, True)
+    assert [family.within for family in families.end(("a",))] == [()], "the list that names it is over"
+    families.release(("a",), without={"x", "z"})
+    assert begun(families) == ("a", "y")
+    assert [family.within for family in families.end(("a", "y"))] == [("a",)]
+    assert not families
+
+
+def test_what_is_held_and_done_is_over() -> None:
+    """Nothing of it waits any more."""
+    families = Families()
+    families.expect(TAGS, ("a",), "x", is_open=True, is_held=True)
+    families.expect(TAGS, ("b",), "y", is_open=True, is_held=True)
+    families.end(("a",))
+    families.release(("a",), without={"x"})
+    families.release(("a",))
+    assert len(families) == 1
+    families.release_all()
+    assert begun(families) == ("b", "y")

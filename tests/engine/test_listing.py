@@ -433,7 +433,7 @@ def test_pages_that_count_never_promised() -> None:
     assert found.reason == f"changed while it was listed once: {reason}"
 
 
-@UNTRACED
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("step", "bound"), [(1, MAX_PAGES_BY_COUNT + MAX_PAGES_BEYOND_COUNT + 2), (2, MAX_PAGES_BY_COUNT)]
 )
@@ -774,7 +774,7 @@ def test_abandoned_after_its_verdict() -> None:
 # ── properties ──
 
 
-@UNTRACED
+@pytest.mark.long
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(
     images=st.integers(0, 400),
@@ -813,7 +813,7 @@ ANSWERS = st.one_of(
 )
 
 
-@UNTRACED
+@pytest.mark.long
 @settings(deadline=None, derandomize=True, max_examples=300)
 @given(
     answers=st.lists(ANSWERS, min_size=1, max_size=25),
@@ -871,7 +871,7 @@ def simulate(seeds: range, rate: float, verify: VerifyMode = ALWAYS, **fixed: An
     return tally
 
 
-@UNTRACED
+@pytest.mark.long
 @pytest.mark.parametrize(("rate", "whole"), [(0.05, 0.95), (0.1, 0.91), (0.3, 0.76), (1.0, 0.58)])
 def test_nothing_that_was_there_throughout_is_missing(rate: float, whole: float) -> None:
     """1,000 runs over every kind of gateway: no loss behind a good verdict, and most of them end with one."""
@@ -896,7 +896,7 @@ def test_what_stands_still_is_complete_in_two_passes() -> None:
         assert pages * outcome.passes <= registry.requests <= 2 * pages + ceil(pages / (size - 1)) + 1
 
 
-@UNTRACED
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("rate", "fixed"),
     [
@@ -925,7 +925,7 @@ def test_change_of_one_kind(rate: float, fixed: dict[str, Any]) -> None:
     assert simulate(range(60), rate, **fixed)["lost"] == 0
 
 
-@UNTRACED
+@pytest.mark.long
 def test_random_order_at_every_request() -> None:
     """D2: a list without an order is whole only where one page or a proof by agreement holds it all."""
     tally = simulate(range(400), 0.0, order="random", images=60, count="images")
@@ -952,7 +952,7 @@ def touch_ahead_of_the_reader(registry: ChangingRegistry, number: int) -> None:
         registry.names.insert(0, registry.names.pop(min(number * 20 + 5, len(registry.names) - 1)))
 
 
-@UNTRACED
+@pytest.mark.long
 @pytest.mark.parametrize("adversary", [shrink_behind_the_reader, swap_around_the_reader, touch_ahead_of_the_reader])
 @pytest.mark.parametrize("count", ["images", "null"])
 def test_changes_that_follow_the_reader(adversary: Callable[[ChangingRegistry, int], None], count: str) -> None:

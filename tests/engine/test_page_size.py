@@ -218,6 +218,7 @@ async def cost(
     return gateway
 
 
+@pytest.mark.long
 async def test_large_pages_cost_hardly_more_than_the_least_that_proves() -> None:
     """300 registries of 613,000 images, heavy-tailed, where 1,000 a page are given."""
     images = heavy_tailed(300, 613_000)

@@ -12,7 +12,7 @@ from long.tag_proofs import crawled, prove_tags, wrong
 from crawler.core.model import Verdict
 
 
-@pytest.mark.no_cover  # tracing would make it four times slower, and shows nothing new
+@pytest.mark.long
 def test_what_is_called_whole_lacks_nothing() -> None:
     """2,000 listings: no loss behind a good verdict, nearly all end with one, for about two passes in the median."""
     tally = prove(range(2000))
@@ -23,7 +23,7 @@ def test_what_is_called_whole_lacks_nothing() -> None:
         assert round(median(tally.multiples[kind]), 2) <= (2.0 if kind == "quiet" else 3.0)
 
 
-@pytest.mark.no_cover  # likewise
+@pytest.mark.long
 def test_what_is_called_whole_lacks_no_tag() -> None:
     """140 crawls down to tags: nothing lost without a word, foreign, twice, or gone that was there throughout."""
     tally = prove_tags(range(140))

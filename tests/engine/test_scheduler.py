@@ -142,7 +142,7 @@ WORLDS = st.dictionaries(
 )
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
+@pytest.mark.long
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(pages=WORLDS, slots=st.integers(1, 40), latencies=st.tuples(*[st.sampled_from([0.1, 1.0, 7.0])] * 3))
 def test_every_page_is_taken_exactly_once(
@@ -158,7 +158,7 @@ def test_every_page_is_taken_exactly_once(
     assert set(world.taken.values()) <= {1}
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
+@pytest.mark.long
 @settings(deadline=None, derandomize=True, max_examples=100)
 @given(pages=WORLDS, slots=st.integers(1, 40), faults=st.lists(st.none() | st.floats(0, 20), min_size=1, max_size=40))
 def test_with_failures_every_page_is_answered_once(
@@ -291,7 +291,7 @@ def test_pages_of_one_registry_come_close_together() -> None:
     assert seen[-1] - seen[0] <= 40
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
+@pytest.mark.long
 def test_what_is_under_way_is_bounded() -> None:
     """10,000 registries wait as names; a few for each slot are tasks, small or not."""
     for pages in (1, 3):

@@ -307,6 +307,7 @@ class Changing(Fake):
         return page(*records, following=number + 1 if stop < count else None, count=count)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("verify", [VerifyMode.AUTO, VerifyMode.ALWAYS])
 async def test_no_registry_is_missing_without_a_word(verify: VerifyMode, seed: int) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from support.raw_server import Answer
 
+pytestmark = pytest.mark.long
+
 USUAL_ATTEMPTS = 84
 HOUR_S, DAY_S = 3600, 86_400
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from faults.server import Fault
     from support.raw_server import Answer
 
+pytestmark = pytest.mark.long
+
 
 def test_a_gateway_that_repeats_itself_is_healthy(tmp_path: Path) -> None:
     """Every answer with headers twice and folded: all complete, not one request more."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from faults.server import Fault
 
-pytestmark = pytest.mark.no_cover  # tracing would make it twice as slow and shows nothing new: nine hundred runs
+pytestmark = pytest.mark.long
 
 WORLDS = {"images": World.usual, "tags": World.tagged}
 USUAL_ATTEMPTS = {"images": 28 * len(REGIONS), "tags": 45 * len(REGIONS)}

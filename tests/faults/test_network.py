@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from faults.server import Fault
 
-pytestmark = pytest.mark.no_cover  # tracing would make it twice as slow and shows nothing new: thousands of pages
+pytestmark = pytest.mark.long
 
 USUAL_ATTEMPTS = 84
 NOT_ON_THE_WIRE = "counted"

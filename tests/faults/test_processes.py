@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 PROGRAM = "import sys; from crawler.cli import run; sys.exit(run(sys.argv[1:]))"
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)); " + PROGRAM
 SOFTLY_LIMITED = LIMITED.replace("(20, 20)", "(20, resource.getrlimit(resource.RLIMIT_NOFILE)[1])")

@@ -203,7 +203,7 @@ async def test_a_loop_that_is_left_early(emulator: Emulator, how: str) -> None:
             assert client.result.stopped == "the caller wanted no more"
             before = emulator.statistics.requests
             assert len([one async for one in client.registries()]) == 40 * len(REGIONS), "and it can be used further"
-            assert emulator.statistics.requests - before < 20
+            assert emulator.statistics.requests - before <= 6 * len(REGIONS)
             assert client.result.is_complete
     await until_alone(others)
     assert emulator.statistics.requests < 3 * 6000 / 20
@@ -234,12 +234,12 @@ async def leave(client: Client, how: str) -> None:
 
 async def until_alone(others: set[asyncio.Task[Any]]) -> None:
     """Wait until no task is left but those that there were."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while tasks_of_others() - others:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
 
 
-@pytest.mark.world(latency_ms=5000)
+@pytest.mark.world(latency_ms=600_000)
 async def test_a_task_that_is_cancelled_while_it_waits(emulator: Emulator) -> None:
     """It ends at once, as any task, and nothing of it goes on."""
     others = tasks_of_others()
@@ -249,7 +249,7 @@ async def test_a_task_that_is_cancelled_while_it_waits(emulator: Emulator) -> No
             await asyncio.sleep(0.001)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(60):
                 await reading
         await until_alone(others | {reading})
 

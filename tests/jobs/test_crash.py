@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = (
-    pytest.mark.no_cover
-)  # tracing would make it twice as slow and shows nothing new: what runs is in processes of its own
+pytestmark = pytest.mark.long
 
 WORLD = EmulatorOptions(registries=3, images=40)
 SITUATIONS = ("begin and fetch", "take up", "publish", "tidy up")

@@ -13,6 +13,7 @@ import pytest
 from support.log_lines import unstamped
 from support.night import CODES, Night, a_night_here, checked, data_of, path_of, path_of_tags
 from support.snapshot_maker import unpack
+from support.tag_level import TAG_LEVEL, asked_for_tags, images_of, tag_lines
 
 from crawler.api.collections import TAGS
 from crawler.cli import run
@@ -26,38 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from support.night import Key
 
 WORLD = EmulatorOptions(registries=4, images=90)
 DENIED = Answer(401, REFUSALS[210].body)
-TAG_LEVEL = ("--level", "tags")
 
 
 @pytest.fixture
 def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Night]:
     with a_night_here(tmp_path, monkeypatch, WORLD) as night:
         yield night
-
-
-def images_of(night: Night) -> list[tuple[str, str, str]]:
-    """Return region, registry and name of each image there is, sorted."""
-    world = night.account.world
-    return sorted((*place, image["name"]) for place in night.account.registries() for image in world.images(*place))
-
-
-def tag_lines(night: Night) -> bytes:
-    """Return what tags.ndjson has to hold, from the emulator's own books."""
-    lines = [
-        dict(zip(TAGS.fields, ("default", *place), strict=True)) | tag
-        for place in images_of(night)
-        for tag in sorted(night.account.world.tags(*place), key=lambda tag: str(tag["name"]).encode())
-    ]
-    return b"".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for line in lines)
-
-
-def asked_for_tags(night: Night) -> set[Key]:
-    """Return the images whose tags were asked for since the last `forget`."""
-    return {key for key in night.fetched() if len(key) == 3}
 
 
 def asked_above(night: Night) -> Counter[str]:

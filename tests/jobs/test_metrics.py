@@ -24,7 +24,7 @@ from crawler.core.patterns import Patterns
 from crawler.engine.spec import CrawlResult
 from crawler.jobs.metrics import CLOCK_SLACK_S, RunFigures, encode, read_earlier, write_metrics
 from crawler.jobs.summary import manifest
-from crawler.snapshot.manifest import Run, StoredFile
+from crawler.snapshot.manifest import Reused, Run, StoredFile
 
 if TYPE_CHECKING:
     from crawler.snapshot.manifest import Manifest
@@ -51,6 +51,22 @@ NAMES = {
     "ncrawl_expected_gaps",
 }
 """All of the contract's, but for tags, which this run does not list; and the rate."""
+
+
+def test_what_was_reused_is_counted() -> None:
+    """Where tags were reused, and nowhere else."""
+    told = Reused(snapshot="x", reused=850, refreshed=140, refreshed_and_different=3)
+    one = made(GOOD)
+    one = replace(one, run=replace(one.run, reuse=told))
+    text = encode(RunFigures("a", NOW_S, NOW_S, 0, one), None).decode()
+    found = {
+        sample.labels["how"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "ncrawl_tag_lists"
+    }
+    assert found == {"reused": 850, "refreshed": 140, "refreshed_and_different": 3}
+    assert "ncrawl_tag_lists" not in encode(RunFigures("a", NOW_S, NOW_S, 0, made(GOOD)), None).decode()
 
 
 def made(

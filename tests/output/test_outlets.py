@@ -56,6 +56,7 @@ def test_outlet_that_nobody_reads(kind: str, can_be_opened_anew: bool, monkeypat
         assert outlet.take(memoryview(LINES)) > 0
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("holds_lines", [True, False])
 @pytest.mark.parametrize("can_be_opened_anew", [True, False], ids=["Linux", "macOS"])

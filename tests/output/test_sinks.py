@@ -385,7 +385,7 @@ async def test_slow_reader_slows_the_writer() -> None:
             held = sink.lines // portion.count(b"\n") * len(portion) - sink.bytes
             assert LUMP_BYTES < held < 3 * LUMP_BYTES
             data = b""
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while sink.lines == stuck_at:
                     data += drained(reading)
                     await asyncio.sleep(0)
@@ -438,7 +438,7 @@ async def test_sleeping_reader_of_a_stopped_run(pages: int, monkeypatch: pytest.
     monkeypatch.setattr(sinks, "LAST_WORDS_S", 0.1)
     with pipe(pages * 4096) as (reading, writing):
         with anyio.move_on_after(0.02):
-            async with asyncio.timeout(5), stream(writing) as sink:
+            async with asyncio.timeout(60), stream(writing) as sink:
                 await fill(sink)
         data = drained(reading)
     assert data

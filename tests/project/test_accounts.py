@@ -19,6 +19,8 @@ from crawler.emulation import Emulator, EmulatorOptions
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.long
+
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "accounts.md"
 NAMES = ("acme", "globex", "initech")
 SOON = timedelta(minutes=10)

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_a_scenario_runs_and_prints_its_figure() -> None:
     """The benchmark's server and its measuring still agree with the program; the peers are not there to be run."""
     if not (ROOT / ".venv/bin/ncrawl").exists():

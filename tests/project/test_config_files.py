@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import pytest
+from support.commands import check_call, options_of
 
 from crawler.cli import COMMANDS, cli
 from crawler.core.errors import LockedError, UsageError
@@ -33,10 +34,7 @@ def command_lines() -> list[list[str]]:
 
 def parse(arguments: list[str]) -> click.Context:
     """Parse a command line as the program would, without running it."""
-    context = click.Context(cli)
-    command = cli.get_command(context, arguments[0])
-    assert command is not None
-    return command.make_context(arguments[0], arguments[1:])
+    return found(arguments[0]).make_context(arguments[0], arguments[1:])
 
 
 @pytest.mark.parametrize("arguments", command_lines())
@@ -52,17 +50,17 @@ def test_options_of_the_readme_exist() -> None:
     lines = re.findall(r"^ncrawl (.+?)(?:\s+#.*|\s*\|.*|\s*>.*)?$", blocks, re.MULTILINE)
     assert len(lines) >= 8
     for line in lines:
-        parse(shlex.split(line))
+        check_call(cli, "ncrawl", shlex.split(line))
     table = set(re.findall(r"^\| `.*?(--[a-z-]+)", text, re.MULTILINE))
-    known = {name for command in COMMANDS for name in options_of(command)}
+    known = {name for command in COMMANDS for name in options_of(found(command))}
     assert table <= known
 
 
-def options_of(name: str) -> set[str]:
-    """Return the long options of a command."""
+def found(name: str) -> click.Command:
+    """Return a command."""
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
-    return {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    return command
 
 
 def test_the_service_looks_for_settings_where_it_may() -> None:
@@ -93,6 +91,23 @@ def test_what_calls_for_a_look_is_not_started_again() -> None:
     assert prevented == for_a_look | {128 + signal.SIGHUP, 128 + signal.SIGINT, 128 + signal.SIGTERM}
     assert service["Restart"] == "on-failure"
     assert all("--resume" in line for line in command_lines())
+
+
+def test_the_fleet_of_kubernetes() -> None:
+    """Both jobs call what there is; the shares are those that there are pods for; exit codes fail what they should."""
+    job = (CONFIG / "ncrawl-fleet-job.yaml").read_text()
+    calls = [[word.strip(' "') for word in args.split(",")] for args in re.findall(r"args: \[(.*)\]", job)]
+    assert [call[:2] for call in calls] == [["fleet", "run"], ["fleet", "merge"]]
+    share = calls[0][calls[0].index("--share") + 1]
+    (completions,) = re.findall(r"completions: (\d+)", job)
+    assert share == f"$(JOB_COMPLETION_INDEX)/{completions}"
+    for call in calls:
+        check_call(cli, "ncrawl", [word.replace("$(JOB_COMPLETION_INDEX)", "0") for word in call])
+    rules = re.findall(r"action: (\w+).*\n +onExitCodes: \{ operator: In, values: \[(.*)\]", job)
+    codes = {action: {int(code) for code in values.split(",")} for action, values in rules}
+    assert codes == {"Ignore": {75, 143}, "FailIndex": {2, 3, 4}, "FailJob": {2, 3}}
+    assert job.count("enableServiceLinks: false") == 2
+    assert job.count("2026-11-26") == 5
 
 
 def test_the_job_gets_no_variables_of_services() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 import pytest
+from support.commands import check_call, options_of
 from support.shell import Shell
 
 from crawler import __version__
@@ -70,7 +71,7 @@ def test_what_is_called_exists() -> None:
             continue
         command = cli.get_command(context, arguments[0])
         assert command is not None, line
-        command.make_context(arguments[0], arguments[1:])
+        check_call(command, arguments[0], arguments[1:])
 
 
 def test_options_that_are_named_exist() -> None:
@@ -79,7 +80,7 @@ def test_options_that_are_named_exist() -> None:
     for name in COMMANDS:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None
-        known |= {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        known |= options_of(command)
     ours = {option for page in PAGES for option in re.findall(r"`(--[a-z-]+)", page.read_text())}
     assert len(ours) >= 10
     assert ours <= known
@@ -120,6 +121,7 @@ def test_versions_are_this_one() -> None:
     assert versions == {__version__}
 
 
+@pytest.mark.long
 async def test_the_tutorial(tmp_path: Path) -> None:
     """Its commands run one after the other, from nothing to two snapshots that are the same."""
     text = (DOCS / "tutorial.md").read_text()

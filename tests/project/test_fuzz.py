@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 from long.fuzz import PREFIX, fuzz, wrong, wrong_line
 
-pytestmark = pytest.mark.no_cover  # tracing would make it twice as slow and shows nothing new: thousands of bodies
-
 SEED = 20_261_123
 
 
+@pytest.mark.long
 def test_fuzz() -> None:
     """20,000 bodies of three kinds end as pages or as PageErrors, and every line is valid."""
     assert fuzz(20_000, SEED).total() == 20_000

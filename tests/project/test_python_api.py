@@ -80,6 +80,7 @@ def test_every_block_of_the_readme_is_here() -> None:
     assert [name for name in blocks() if name.startswith("From Python/")] == README
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", examples())
 def test_it_runs(name: str, night: Night) -> None:
     """Against an emulated account whose keys the environment has; nothing is said to standard error."""
@@ -95,6 +96,7 @@ def test_it_runs(name: str, night: Night) -> None:
         assert rest[0].startswith("complete 0 ")
 
 
+@pytest.mark.long
 def test_mypy_has_nothing_against_them(tmp_path: Path) -> None:
     """Nor has it in strict mode: what the API says of its types is what a user's program needs."""
     for number, example in enumerate(examples().values()):

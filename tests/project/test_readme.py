@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 import zstandard
+from support.commands import options_of
 from support.shell import BIN, Shell
 
 from crawler.cli import COMMANDS, cli
@@ -101,9 +102,7 @@ def test_commands_and_options() -> None:
     assert isinstance(cli, click.Group)
     commands = {name: cli.get_command(context, name) for name in COMMANDS}
     assert set(re.findall(r"(?<!/)\bncrawl ([a-z]+)", text)) == set(commands)
-    options = {
-        name: {one for each in command.params for one in each.opts} for name, command in commands.items() if command
-    }
+    options = {name: options_of(command) for name, command in commands.items() if command}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - OF_OTHER_PROGRAMS
     assert named - set().union(*options.values()) - {"--help"} == set()
 
@@ -132,6 +131,7 @@ def test_figures_of_the_faults() -> None:
     assert said == (runs, measured, *ended)
 
 
+@pytest.mark.long
 async def test_the_demo_prints_what_is_shown(tmp_path: Path) -> None:
     """Regions, registries and images of the table, and the line that is shown; requests and seconds may differ."""
     shown = blocks()["ncrawl/1"]
@@ -145,6 +145,7 @@ async def test_the_demo_prints_what_is_shown(tmp_path: Path) -> None:
     assert any(each.startswith(line) for each in (tmp_path / "demo.ndjson").read_text().splitlines())
 
 
+@pytest.mark.long
 async def test_install(tmp_path: Path) -> None:
     """A clone can be installed and gives the command; what comes from the network is left out, and so is pipx."""
     assert commands(blocks()["Install/0"])[0].startswith("pipx install . ")
@@ -160,6 +161,7 @@ async def test_install(tmp_path: Path) -> None:
     assert (await shell("here/bin/ncrawl --version")).startswith("ncrawl ")
 
 
+@pytest.mark.long
 async def test_first_real_crawl(account: Shell, tmp_path: Path) -> None:
     """Each line of it runs, one after the other, and the recipes take what it leaves."""
     needs("jq", "duckdb")
@@ -178,6 +180,7 @@ async def test_first_real_crawl(account: Shell, tmp_path: Path) -> None:
         await account(one)
 
 
+@pytest.mark.long
 async def test_every_night(account: Shell, tmp_path: Path) -> None:
     """Its commands run one after the other, and leave what the tree shows."""
     first, *others = commands(blocks()["Every night/1"])
@@ -191,12 +194,27 @@ async def test_every_night(account: Shell, tmp_path: Path) -> None:
         await account(command.replace("20261122T020000Z", name).replace("/var/lib/ncrawl", str(tmp_path)))
 
 
+@pytest.mark.long
 async def test_completion(account: Shell) -> None:
     """The line defines what completes, in the shell that reads it."""
     (command,) = commands(blocks()["At the shell/0"])
     assert "_ncrawl_completion" in await account(f"{command}\ncomplete -p ncrawl")
 
 
+@pytest.mark.long
+async def test_many_accounts(tmp_path: Path) -> None:
+    """A run of four accounts, its state, and a report of all of them."""
+    async with Emulator(EmulatorOptions(accounts=4, registries=1, images=8)) as emulator:
+        (tmp_path / "accounts.toml").write_text(emulator.accounts.file(emulator.url))
+        (tmp_path / "fleet").mkdir()
+        told = ""
+        for command in commands(blocks()["Many accounts/0"]):
+            told += await Shell(tmp_path)(command.replace("/etc/ncrawl", str(tmp_path)).replace("/srv", str(tmp_path)))
+    assert "run 2026-11-26: 4 accounts: 4 complete; merged: complete" in told
+    assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.long
 async def test_look_at_it(account: Shell, tmp_path: Path) -> None:
     """Its commands leave a page, each the same of the only snapshot there is; the picture is there."""
     await account(f"ncrawl snapshot {tmp_path}")
@@ -212,6 +230,7 @@ async def test_look_at_it(account: Shell, tmp_path: Path) -> None:
     assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 async def test_load_it(account: Shell, tmp_path: Path) -> None:
     """Two nights are exported to what the tree shows, and each recipe tells of them."""
     needs("duckdb")
@@ -238,6 +257,7 @@ async def test_load_it(account: Shell, tmp_path: Path) -> None:
     assert "registry" in largest
 
 
+@pytest.mark.long
 async def test_how_it_changed(account: Shell, tmp_path: Path) -> None:
     """Each command tells when the thing was seen first."""
     needs("jq")
@@ -250,6 +270,7 @@ async def test_how_it_changed(account: Shell, tmp_path: Path) -> None:
         assert "first" in await account(here)
 
 
+@pytest.mark.long
 async def test_emulator(tmp_path: Path) -> None:
     """It starts with the switches that are shown, and what it prints, pasted, leads a crawl to it."""
     (command,) = commands(blocks()["The emulator/0"])
@@ -266,6 +287,7 @@ async def test_emulator(tmp_path: Path) -> None:
         await process.communicate()
 
 
+@pytest.mark.long
 async def test_recipe_of_the_largest_registries(tmp_path: Path) -> None:
     """Ten of twelve, most images first; records with nothing but their name count like others."""
     counts = {f"registry-{number:02}": number for number in range(1, 13)}
@@ -277,6 +299,7 @@ async def test_recipe_of_the_largest_registries(tmp_path: Path) -> None:
     assert [line.split() for line in told.splitlines()] == expected
 
 
+@pytest.mark.long
 async def test_recipe_of_stale_images(tmp_path: Path) -> None:
     """Only those that say so are old and never pulled: absent, null or odd is not oldest, nor never."""
     needs("jq")
@@ -300,6 +323,7 @@ async def test_recipe_of_stale_images(tmp_path: Path) -> None:
     assert [json.loads(line) for line in told.splitlines()] == expected
 
 
+@pytest.mark.long
 async def test_recipe_of_what_is_missing(tmp_path: Path) -> None:
     """Registries and lists of registries, each with its reason, if it has one."""
     needs("jq")
@@ -321,6 +345,7 @@ async def test_recipe_of_what_is_missing(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 async def test_recipe_in_sql(tmp_path: Path) -> None:
     """Odd counts of pulls, and those beyond 64 bits, stop nothing; a registry without any has no sum."""
     needs("duckdb")

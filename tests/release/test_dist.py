@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("dist")  # built once
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("dist")]  # built once
 
 ROOT = Path(__file__).parents[2]
 RELEASE = ROOT / ".venv-release/bin/python"

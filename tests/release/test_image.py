@@ -24,7 +24,7 @@ from crawler.emulation import Emulator, EmulatorOptions
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-pytestmark = pytest.mark.xdist_group("image")  # built once
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("image")]  # built once
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("buildah", "mmdebstrap", "unshare", "nsenter", "setpriv", "mount")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / ".venv-release/bin"
 FORMS = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml"))
@@ -22,9 +24,10 @@ def told(program: str, *arguments: str | Path) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("release", ["1.29", "1.37"])
-def test_kubernetes(release: str, tmp_path: Path) -> None:
-    """An old release and the newest that the package knows take the job, strictly; a field misspelt is seen."""
-    job = ROOT / "config/ncrawl-cronjob.yaml"
+@pytest.mark.parametrize("name", ["ncrawl-cronjob.yaml", "ncrawl-fleet-job.yaml"])
+def test_kubernetes(release: str, name: str, tmp_path: Path) -> None:
+    """An old release and the newest that the package knows take the jobs, strictly; a field misspelt is seen."""
+    job = ROOT / "config" / name
     assert told("kubernetes-validate", "--strict", "--kubernetes-version", release, job)[0] == 0
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(job.read_text().replace("podFailurePolicy:", "podFailurePolizy:"))

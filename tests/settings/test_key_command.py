@@ -184,7 +184,7 @@ async def test_a_command_that_does_not_end(tmp_path: Path) -> None:
 
 async def becomes(is_so: Callable[[], bool]) -> None:
     """Wait until something is so that no event tells of."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not is_so():  # noqa: ASYNC110 - processes of nobody's children
             await asyncio.sleep(0.01)
 

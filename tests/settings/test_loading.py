@@ -143,8 +143,11 @@ EVERY_KEY: dict[str, tuple[Any, Any]] = {
     "resume": (True, True),
     "resume_within": ("2h", 7200.0),
     "retry_failed": ("latest", "latest"),
+    "reuse": ("earlier", "earlier"),
+    "refresh": ("2/7", "2/7"),
     "keep": ("30", 30),
     "keep_days": ("90", 90),
+    "push": ("s3://bucket/prefix", "s3://bucket/prefix"),
 }
 """As it is written, and what comes of it."""
 

@@ -97,7 +97,7 @@ class Account(Emulator):
 
     def forget(self) -> None:
         """Count requests anew, once the last of a run that was cut off has arrived."""
-        assert self._is_alone.wait(10)
+        assert self._is_alone.wait(60)
         self.statistics.targets.clear()
         self.statistics.arrivals_s.clear()
 

@@ -43,8 +43,7 @@ class Program:
 
     def __init__(self, home: Path, emulator: Emulator | None, url: str | None = None) -> None:
         self.home = home
-        self.environ = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COV")}
-        self.environ |= {"HOME": str(home), "NCLOUD_METADATA_ENDPOINT": "http://127.0.0.1:1"}
+        self.environ = {"PATH": os.environ["PATH"], "HOME": str(home), "NCLOUD_METADATA_ENDPOINT": "http://127.0.0.1:1"}
         self.environ["NCRAWL_GATEWAY"] = emulator.url if emulator else url or "http://127.0.0.1:1"
         self.environ["NCLOUD_ACCESS_KEY_ID"] = emulator.access_key if emulator else "SENTINEL-access"
         self.environ["NCLOUD_SECRET_KEY"] = emulator.secret_key if emulator else "SENTINEL-secret"
@@ -57,11 +56,11 @@ class Program:
         )
 
     async def __call__(self, *arguments: str, given: bytes | None = None, **streams: Any) -> Done:
-        """Run it to its end, within 30 s."""
+        """Run it to its end, within a minute."""
         if given is not None:
             streams["stdin"] = asyncio.subprocess.PIPE
         process = await self.start(*arguments, **streams)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             out, err = await process.communicate(given)
         assert process.returncode is not None
         return Done(process.returncode, out or b"", unstamped((err or b"").decode()))

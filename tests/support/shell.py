@@ -17,9 +17,8 @@ class Shell:
 
     def __init__(self, home: Path, **environ: str) -> None:
         self.home = home
-        kept = {name: value for name, value in os.environ.items() if name.startswith("COV")}
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        self.environ = kept | {"PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8"} | environ
+        self.environ = {"PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8"} | environ
 
     async def start(self, text: str) -> asyncio.subprocess.Process:
         """Start it."""

@@ -55,7 +55,7 @@ class Terminal:
 
     async def sees(self, pattern: str) -> str:
         """Wait until the line of the cursor, or one that it left, holds something; return that line."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 for line in (*self.shown, *self.lines):
                     if re.search(pattern, line):
@@ -66,7 +66,7 @@ class Terminal:
 
     async def end(self) -> None:
         """Wait until the program has let go of it."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not self._is_over:
                 self._changed.clear()
                 await self._changed.wait()

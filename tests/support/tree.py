@@ -146,7 +146,7 @@ def tree(depth: int, *widths: int, prefix: str = "") -> Names:
 def spec_of(level: Collection, **changes: Any) -> CrawlSpec:
     """Return the spec of a crawl of one region down to a level."""
     usual: dict[str, Any] = {"account": "default", "regions": (KR,), "roots": None, "verify": VerifyMode.AUTO}
-    usual |= {"page_size": 100, "concurrency": 8, "deadline_s": 30.0}
+    usual |= {"page_size": 100, "concurrency": 8, "deadline_s": 300.0}
     return CrawlSpec(level=level, **usual | changes)
 
 
@@ -160,7 +160,7 @@ async def crawl_into(run: UnfinishedRun, fetcher: Any, level: Collection, **chan
     """Crawl what a run has not finished, and leave it as the nightly job does; return how all of it ended."""
     writer = SnapshotWriter(run)
     spec = spec_of(level, finished=Finished(run), names_of=run.names_of, **changes)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(320):
         result = await Crawl(spec, fetcher, writer, lambda _event: None).run()
     await writer.end_the_rest(result.listed)
     writer.close()

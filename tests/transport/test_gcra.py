@@ -57,7 +57,6 @@ def hammer(limit: Limit, from_s: float, to_s: float) -> int:
     return sent
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
 @settings(deadline=None, derandomize=True, max_examples=300)
 @given(rate=RATES, gaps=GAPS, start_s=START)
 @example(rate=50.0, gaps=[0.0] * 100, start_s=0.0)
@@ -82,7 +81,6 @@ def test_no_request_waits_without_need(rate: float, gaps: list[float]) -> None:
         sent.append(now_s)
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(
     rate=RATES,
@@ -106,7 +104,6 @@ def test_refusals_never_make_it_faster(rate: float, steps: list[tuple[float, boo
     assert worst_excess(sent, rate) <= burst(rate) + EPSILON * max(rate, 1)
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
 @settings(deadline=None, derandomize=True, max_examples=300)
 @given(
     rate=RATES,

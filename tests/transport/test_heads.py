@@ -103,7 +103,7 @@ async def transport_to(url: str, client: type[DirectClient | SessionClient]) -> 
 
 
 async def fetch(given_answer: Answer, client: type[DirectClient | SessionClient], times: int = 1) -> list[bytes]:
-    async with RawServer(given_answer) as server, transport_to(server.url, client) as transport, asyncio.timeout(5):
+    async with RawServer(given_answer) as server, transport_to(server.url, client) as transport, asyncio.timeout(15):
         return [await transport.fetch(request_of(KR, "team-a", 1, 100), Count()) for _ in range(times)]
 
 
@@ -120,6 +120,7 @@ async def test_harmless_heads(harmless: bytes, client: type[DirectClient | Sessi
     assert await fetch(harmless, client, times=3) == [BODY] * 3
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize("name", ["Server twice", "folded", "control character", "twice, chunked"])
 async def test_harmless_heads_in_pieces(name: str, client: type[DirectClient | SessionClient]) -> None:

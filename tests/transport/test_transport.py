@@ -111,9 +111,9 @@ async def transport_to(
 
 
 async def fetch(*answers: Answer, timeouts: Timeouts | None = None, request: PageRequest = FIRST) -> bytes:
-    """Fetch one page from a server that answers so; within 5 s, whatever it answers."""
+    """Fetch one page from a server that answers so; within 15 s, whatever it answers."""
     async with RawServer(*answers) as server, transport_to(server.url, timeouts=timeouts) as transport:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             return await transport.fetch(request, Count())
 
 
@@ -673,7 +673,7 @@ def test_resolver_that_hangs_holds_nothing_up(
     answered = threading.Event()
 
     def hang(*_arguments: object, **_more: object) -> list[object]:
-        answered.wait(10)
+        answered.wait(60)
         raise socket.gaierror(socket.EAI_AGAIN, "try again")
 
     async def attempt() -> None:
@@ -703,7 +703,7 @@ async def test_cancelled_fetch_lets_go_of_its_connection() -> None:
     """Cancellation comes out as itself, and the connection is closed, not given to the next request."""
     async with RawServer(in_pieces(OK[:-5], b"", for_ever=True), OK) as server, transport_to(server.url) as transport:
         task = asyncio.create_task(transport.fetch(FIRST, Count()))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not server.requests:  # noqa: ASYNC110 - a server tells nobody what it noticed
                 await asyncio.sleep(0)
         task.cancel()
@@ -1083,7 +1083,7 @@ async def test_metadata_is_asked_without_a_signature() -> None:
 )
 async def test_metadata_that_fails(bad: Answer, kind: type[RequestError]) -> None:
     """Each failure is one of ours, soon."""
-    async with RawServer(bad) as server, asyncio.timeout(5):
+    async with RawServer(bad) as server, asyncio.timeout(15):
         with pytest.raises(kind):
             await fetch_metadata(f"{server.url}/x", timeout_s=0.2)
     assert {request.target for request in server.requests} == {"/x"}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from faults.harness import Outcome
     from faults.server import Meddle
 
-pytestmark = pytest.mark.no_cover  # tracing would make it twice as slow and shows nothing new: thousands of attempts
+pytestmark = pytest.mark.long
 
 ATTEMPTS = int(os.environ.get("WIRE_ATTEMPTS", "3000"))
 RATE = 1000

@@ -32,7 +32,7 @@ def _rows(manifest: Manifest) -> Iterator[dict[str, Any]]:
     account = accounts.pop() if len(accounts) == 1 else None
     expected = {gap.place for gap in manifest.expected_gaps}
     for region in manifest.regions:
-        yield _row(region, account=account, whole=manifest.proves(region), registries=region.registries)
+        yield _row(region, account=region.owner or account, whole=manifest.proves(region), registries=region.registries)
     for one in manifest.registries:
         is_expected = one.place in expected
         yield _row(one, whole=manifest.proves(one), expected=is_expected, images=one.images, **_costs(one))

@@ -104,11 +104,11 @@ def history(
     if not names:
         raise UsageError(f"{folder} holds no snapshot")
     observer = Observer(wanted)
-    sights = _looked(observer, folder, names, watch)
+    sights = _looked(observer, folder, names, watch=watch)
     if observer.regions and wanted.region not in observer.regions:
         raise UsageError(f"no snapshot of {folder} is of region {visible(wanted.region, 40)}: {_or(observer.regions)}")
     if not any(sight.record for sight in sights) and (tag := wanted.as_tag) is not None:
-        of_tag = _looked(Observer(tag), folder, names, watch)
+        of_tag = _looked(Observer(tag), folder, names, watch=watch)
         if any(sight.record for sight in of_tag):
             wanted, sights = tag, of_tag
     if all(sight.record is None and sight.unknown is None for sight in sights):
@@ -118,7 +118,7 @@ def history(
         yield from teller.changes(name, sight)
 
 
-def _looked(observer: Observer, folder: Path, names: list[str], watch: Callable[[int, int], object]) -> list[Sight]:
+def _looked(observer: Observer, folder: Path, names: list[str], *, watch: Callable[[int, int], object]) -> list[Sight]:
     sights: list[Sight] = []
     for name in names:
         watch(len(sights), len(names))

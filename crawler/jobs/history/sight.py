@@ -62,7 +62,7 @@ class Observer:
             side = open_side(folder)
         except NcrawlError as error:
             return Sight(None, unknown=str(error))
-        self.regions.update(side.regions or ())
+        self.regions.update(region for _, region in side.lists or ())
         place = self._place(side)
         try:
             record = self._find(side, place)
@@ -105,7 +105,7 @@ class Observer:
         if side.manifest.stored_file(self._wanted.collection) is None:
             return f"the snapshot has no {self._wanted.collection.name}"
         if self._wanted.collection is REGISTRIES:
-            return None if side.knows_all_of(place[1]) else _of_region(side.manifest, place[1])
+            return None if side.knows_all_of(*place[:2]) else _of_region(side.manifest, place)
         if not side.has_all_of(*place):
             return _of_registry(side.manifest, place)
         gaps = msgspec.to_builtins(getattr(side.manifest, "tag_gaps", ())) if self._wanted.tag else ()
@@ -128,8 +128,10 @@ def _part(folder: Path, manifest: Manifest, wanted: Wanted, place: Place) -> Par
     return whole._replace(frame=frame, sha256=frame.sha256) if frame.length else None
 
 
-def _of_region(manifest: Manifest, region: str) -> str:
-    found = next((one for one in manifest.regions if one.region == region), None)
+def _of_region(manifest: Manifest, place: Place) -> str:
+    account, region, _ = place
+    here = (one for one in manifest.regions if one.region == region and one.owner in (None, account))
+    found = next(here, None)
     told = f"{found.verdict}: {found.reason or 'no reason given'}" if found else "not crawled"
     return f"{region}, list of registries: {told}"
 
@@ -138,4 +140,4 @@ def _of_registry(manifest: Manifest, place: Place) -> str:
     if left_out := next((one for one in manifest.excluded if one.place == place), None):
         return f"excluded: --exclude {left_out.pattern}"
     found = next((one for one in manifest.registries if one.place == place), None)
-    return f"{found.verdict}: {found.reason or 'no reason given'}" if found else _of_region(manifest, place[1])
+    return f"{found.verdict}: {found.reason or 'no reason given'}" if found else _of_region(manifest, place)

@@ -5,7 +5,7 @@ Time is what the limits allow at best: a gateway that is slower than the quickes
 
 from __future__ import annotations
 
-from math import inf
+from math import ceil, inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from crawler.api.collections import IMAGES, REGISTRIES, TAGS
 from crawler.jobs.plan.costs import Held, requests_for
 from crawler.jobs.plan.facts import total_of
+from crawler.snapshot.rotation import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 
 
 class Choice(NamedTuple):
-    """What of the options decides how many requests a run takes."""
+    """What of the options decides how many requests a run takes; ``sevenths`` of the lists of tags are fetched."""
 
     level: Collection
     verify: VerifyMode
     page_size: int
+    sevenths: int = CLASSES
 
 
 class Limits(NamedTuple):
@@ -83,7 +85,8 @@ def requests_by_level(known: RegionFacts, choice: Choice) -> dict[Collection, in
     held = known.images or ()
     taken[IMAGES] = sum(_requests(one, known.image_sizes, choice) for one in held) + known.image_extra
     if choice.level is TAGS:
-        taken[TAGS] = sum(one.records for one in held) * _requests(Held(1), known.image_sizes, choice)
+        lists = ceil(sum(one.records for one in held) * choice.sevenths / CLASSES)
+        taken[TAGS] = lists * _requests(Held(1), known.image_sizes, choice)
     return taken
 
 

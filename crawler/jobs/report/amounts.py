@@ -59,7 +59,7 @@ def amount_section(facts: Facts) -> Markup:
 
 def _registries(manifest: Manifest, region: str) -> int:
     listed = [one.registries for one in manifest.regions if one.region == region]
-    return max(sum(one.region == region for one in manifest.registries), *listed, 0)
+    return max(sum(one.region == region for one in manifest.registries), sum(listed))
 
 
 def _of_tags(facts: Facts, places: Iterable[Place]) -> list[Cell]:

@@ -130,7 +130,7 @@ def _images(snapshot: Snapshot, found: Holdings, now_ms: int) -> Iterator[Image]
     for group in intact_groups(snapshot):
         here = found.registries[group.place] = Stale()
         for key, line in group.records:
-            image = _image(group.place, key.name, line, now_ms - YEAR_MS)
+            image = _image(group.place, key.name, line, year_ago_ms=now_ms - YEAR_MS)
             _count(here, image)
             found.ages[_age_class(image.pushed_ms, now_ms)] += 1
             found.pulls[None if image.pulls is None else bisect_right(PULLS, image.pulls)] += 1
@@ -146,7 +146,7 @@ def _count(here: Stale, image: Image) -> None:
     here.both += image.rank == 0
 
 
-def _image(place: Place, name: str, line: bytes, year_ago_ms: int) -> Image:
+def _image(place: Place, name: str, line: bytes, *, year_ago_ms: int) -> Image:
     pulls, pushed_ms = _pulls_and_push(line)
     is_old, is_never_pulled = pushed_ms < year_ago_ms, pulls == 0
     rank = (0 if is_never_pulled else 1) if is_old else 2 if is_never_pulled else 3

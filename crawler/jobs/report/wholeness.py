@@ -23,7 +23,7 @@ _MARKS: dict[str, str] = {one: "good" if one.is_whole else "bad" if one.is_gap e
 
 def whole_section(facts: Facts) -> Markup:
     """Return the verdicts by region, then every gap with its reason."""
-    parts = [_verdicts(facts.manifest), *_gaps(facts), *_expected(facts), *_excluded(facts)]
+    parts = [_verdicts(facts.manifest), *_accounts(facts.manifest), *_gaps(facts), *_expected(facts), *_excluded(facts)]
     return join(parts)
 
 
@@ -34,6 +34,7 @@ def told_verdict(manifest: Manifest) -> Markup:
     lists = sum(one.verdict.is_gap for one in manifest.regions)
     missing = [_counted(len(manifest.missing), "registry", "registries")] if manifest.missing else []
     missing += [_counted(lists, "list of registries", "lists of registries")] if lists else []
+    missing += [_counted(len(lacking), "account", "accounts")] if (lacking := manifest.lacking_accounts) else []
     missing += [f"the tags of {_counted(len(gaps), 'image', 'images')}"] if (gaps := tag_gaps(manifest)) else []
     what = f"something is missing of {', '.join(missing)}" if missing else "the run ended before it was done"
     return element("p", element("strong", "✘ "), f"Incomplete: {what}{_aside(manifest)}.", class_="verdict bad")
@@ -77,7 +78,9 @@ def _counted(value: int, one: str, many: str) -> str:
 def _verdicts(manifest: Manifest) -> Markup:
     present = [one for one in Verdict if one is Verdict.COMPLETE or _with(manifest.registries, one)]
     regions = sorted({*(one.region for one in manifest.regions), *(one.region for one in manifest.registries)})
-    lists = {one.region: one.verdict for one in manifest.regions}
+    lists: dict[str, Verdict] = {}  # of a fleet's many the weakest
+    for one in sorted(manifest.regions, key=lambda one: [*Verdict].index(one.verdict)):
+        lists[one.region] = one.verdict
     rows: list[Row] = []
     for region in regions:
         here = [one for one in manifest.registries if one.region == region]
@@ -96,10 +99,18 @@ def _with(registries: Iterable[RegistryRecord], verdict: Verdict) -> int:
     return sum(one.verdict is verdict for one in registries)
 
 
+def _accounts(manifest: Manifest) -> list[Markup]:
+    rows: list[Row] = [
+        [one.account, verdict_cell(one.verdict), _reason(one.reason), count(one.images)]
+        for one in manifest.lacking_accounts
+    ]
+    return _some("Accounts that are not whole", ["account", "verdict", "reason", "images had"], rows)
+
+
 def _gaps(facts: Facts) -> list[Markup]:
     manifest = facts.manifest
     lists: list[Row] = [
-        [f"{one.region}: its list of registries", verdict_cell(one.verdict), _reason(one.reason), count(one.registries)]
+        [f"{one.label}: its list of registries", verdict_cell(one.verdict), _reason(one.reason), count(one.registries)]
         for one in manifest.regions
         if not one.verdict.is_good
     ]
@@ -109,7 +120,7 @@ def _gaps(facts: Facts) -> list[Markup]:
     ]
     tags: list[Row] = [
         [
-            "/".join(one[name] or "" for name in TAGS.fields[1:]),
+            "/".join(one[name] or "" for name in TAGS.named_by[1:]),
             verdict_cell(one["verdict"] or ""),
             _reason(one["reason"]),
         ]

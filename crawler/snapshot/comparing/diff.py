@@ -112,16 +112,17 @@ def diff(old: Side, new: Side, witness: Witness | None = None) -> Iterator[Diffe
 
 
 def _unknown_regions(old: Side, new: Side) -> Iterator[Difference]:
-    for region in sorted({*(old.regions or ()), *(new.regions or ())}):
-        if not (old.knows_all_of(region) and new.knows_all_of(region)):
-            yield Difference("unknown", None, region, None)
+    lists = {*(old.lists or ()), *(new.lists or ())}
+    for account, region in sorted(lists, key=lambda one: (one[0] or "", one[1])):
+        if not (old.knows_all_of(account, region) and new.knows_all_of(account, region)):
+            yield Difference("unknown", account, region, None)
 
 
 def _level_differences(
     old: Side, new: Side, pairs: Iterable[tuple[Group, Group]], level: Collection, *, ignored: Iterable[str]
 ) -> Iterator[Difference]:
     """Yield what differs of one level, registry by registry: first which of its lists are unknown, then the records."""
-    gaps = {place for place in old.gaps | new.gaps if len(place) == len(level.fields)}
+    gaps = {place for place in old.gaps | new.gaps if len(place) == len(level.named_by)}
     unknown = sorted(gaps)
     for before, after in pairs:
         place = before.place

@@ -56,7 +56,8 @@ class Side(ABC):
         manifest: its manifest or summary; None for a file that is taken as whole.
         verdicts: how the list of each registry's images ended.
         gaps: lists below that are not whole: account, region, and what each is within.
-        regions: how the listing of each region's registries ended; None for a file that is taken as whole.
+        lists: how the listing of each region's registries ended, by account, which is None where there is but one; None
+            for a file that is taken as whole.
         excluded: registries that are there, and whose images were not listed.
     """
 
@@ -65,7 +66,7 @@ class Side(ABC):
         self.manifest = manifest
         self.verdicts = {record.place: record.own_verdict for record in manifest.registries} if manifest else {}
         self.gaps = set(_gaps(manifest)) if manifest else set()
-        self.regions = {region.region: region.verdict for region in manifest.regions} if manifest else None
+        self.lists = {(one.owner, one.region): one.verdict for one in manifest.regions} if manifest else None
         self.excluded = {one.place for one in manifest.excluded} if manifest else set()
         self._renamed: dict[str, str] = {}
 
@@ -86,6 +87,7 @@ class Side(ABC):
         self.verdicts = {(name, region, registry): one for (_, region, registry), one in self.verdicts.items()}
         self.excluded = {(name, region, registry) for _, region, registry in self.excluded}
         self.gaps = {(name, *place[1:]) for place in self.gaps}
+        self.lists = self.lists and {(owner and name, region): one for (owner, region), one in self.lists.items()}
 
     @property
     def levels(self) -> list[Collection]:
@@ -108,11 +110,14 @@ class Side(ABC):
         if place in self.excluded:
             return False
         verdict = self.verdicts.get(place)
-        return self.knows_all_of(region) if verdict is None else verdict.accounts_for_all
+        return self.knows_all_of(account, region) if verdict is None else verdict.accounts_for_all
 
-    def knows_all_of(self, region: str) -> bool:
+    def knows_all_of(self, account: str | None, region: str) -> bool:
         """Tell whether a registry of that region that this side does not have did not exist."""
-        return self.regions is None or self.regions.get(region, Verdict.FAILED).is_whole
+        if self.lists is None:
+            return True
+        verdict = self.lists.get((account, region)) or self.lists.get((None, region))
+        return verdict is not None and verdict.is_whole
 
     @abstractmethod
     def groups(self, witness: Witness, collection: Collection = IMAGES) -> Iterator[Group]:
@@ -216,7 +221,7 @@ def _gaps(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     for collection in manifest.deeper:
         for gap in manifest.gaps_of(collection):
             if not Verdict(gap["verdict"] or "").accounts_for_all:
-                yield tuple(gap[name] or "" for name in collection.fields)
+                yield tuple(gap[name] or "" for name in collection.named_by)
 
 
 def paired(one: Iterator[Group], other: Iterator[Group]) -> Iterator[tuple[Group, Group]]:

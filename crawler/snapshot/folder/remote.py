@@ -64,15 +64,21 @@ def move_latest(store: Store, snapshot: str, manifest: bytes) -> bool:
     raise OSError(errno.EAGAIN, f"{LATEST} is changed by others all the time")
 
 
-def remove_snapshot(place: Place) -> None:
-    """Remove a snapshot, the manifest first: without it what is left is none.
+def remove_snapshot(place: Place) -> str | None:
+    """Remove a snapshot, the manifest first: without it what is left is none; return what is left, and why.
 
     Raises:
-        OSError: something cannot be removed.
+        OSError: nothing of it is removed.
     """
-    files = [found.name for found in place.store.files(place.key)]
-    for name in sorted(files, key=lambda name: not name.endswith(f"/{MANIFEST}")):
-        place.store.remove(name)
+    manifest = f"{place.key}/{MANIFEST}"
+    others = [found.name for found in place.store.files(place.key) if found.name != manifest]
+    place.store.remove(manifest)
+    for name in others:
+        try:
+            place.store.remove(name)
+        except OSError as error:
+            return f"{place} is no snapshot any more, but files of it are left: {error.strerror}; remove them by hand"
+    return None
 
 
 def _decoded(stored: Stored) -> Latest:

@@ -182,8 +182,7 @@ def _remove_all(folder: Path, doomed: list[str], spared: set[str], *, is_dry: bo
 def _remove(snapshot: Path) -> str | None:
     if isinstance(snapshot, Place):
         with writing(snapshot):
-            remove_snapshot(snapshot)
-        return None
+            return remove_snapshot(snapshot)
     with writing(snapshot):
         doomed = snapshot.rename(snapshot.with_name(f"{REMOVED}{snapshot.name}"))
         sync_folder(snapshot.parent)  # or a power loss might bring half of it back under its name

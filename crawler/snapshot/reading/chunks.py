@@ -41,8 +41,8 @@ def open_regular(path: Path, begin: int = 0, length: int | None = None) -> FileI
 
     Args:
         path: the file; of an object storage, if it is a `Place`.
-        begin: where to stand at first.
-        length: how much will be read from there: an object storage is asked for no more; None is all the rest.
+        begin: where whoever opens it will seek to and read first, of an object storage.
+        length: how much from there: no more is asked for; None is all the rest.
 
     Raises:
         OSError: it cannot be opened.
@@ -53,9 +53,7 @@ def open_regular(path: Path, begin: int = 0, length: int | None = None) -> FileI
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
-        file = FileIO(fd, "rb")
-        file.seek(begin)
-        return file
+        return FileIO(fd, "rb")
     os.close(fd)
     if stat.S_ISDIR(mode):
         raise UnreadableError(path, "cannot be read: Is a directory")
@@ -75,6 +73,8 @@ def read_lumps(path: Path, *, offset: int = 0, length: int | None = None) -> Ite
     """
     try:
         with open_regular(path, offset, length) as file:
+            if offset:
+                file.seek(offset)
             yield from plain_lumps(file, path, length)
     except OSError as error:
         raise UnreadableError(path, f"cannot be read: {error.strerror}") from error

@@ -97,7 +97,7 @@ def _deeper_lists(run: UnfinishedRun, source: Source, level: Collection) -> list
         return []
     verdict = Verdict.UNVERIFIED if looked_once else Verdict.COMPLETE
     return [
-        _Deeper(one, {tuple(gap[name] for name in one.fields[1:]) for gap in source.manifest.gaps_of(one)}, verdict)
+        _Deeper(one, {tuple(gap[name] for name in one.named_by[1:]) for gap in source.manifest.gaps_of(one)}, verdict)
         for one in source.manifest.deeper
         if one in level.lineage
     ]

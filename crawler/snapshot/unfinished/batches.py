@@ -149,4 +149,4 @@ def each_alone(part: Part) -> Iterator[Part]:
         alone = replace(result, within=(*result.within, *one.within), records=one.lines, count=None, lists=1)
         yield replace(part, result=alone, offset=offset, length=one.length, lines=one.lines, lists=())
         offset += one.length
-        result = replace(result, pages=0, requests=0, retries=0, throttled=0)
+        result = replace(result, pages=0, requests=0, retries=0, throttled=0, refreshed=0, different=0)

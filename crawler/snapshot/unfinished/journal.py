@@ -41,6 +41,20 @@ class UnusableRunError(UsageError):
         super().__init__(f"{path} cannot be taken up: {why}")
 
 
+class Reusing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run reuses: decided once, so that all of its sessions agree.
+
+    Attributes:
+        snapshot: id of the earlier snapshot.
+        path: where that is.
+        due: classes of lists that are read all the same.
+    """
+
+    snapshot: str
+    path: str
+    due: tuple[int, ...]
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What a run was asked to do.
 
@@ -52,6 +66,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         resumed: when it was taken up again, ISO 8601.
         taken_from: the snapshot that ``--retry-failed`` named, by its id.
         run_id: what whoever asked for it calls it, if anything.
+        reusing: what ``--reuse`` came to, if anything.
+        listed_ms: of the snapshot that anything is copied from: since when the lists of tags of each class were read.
         checksum: SHA-256 of this object as JSON with the checksum left empty.
     """
 
@@ -64,6 +80,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     resumed: tuple[str, ...] = ()
     taken_from: str | None = None
     run_id: str | msgspec.UnsetType = msgspec.UNSET
+    reusing: Reusing | msgspec.UnsetType = msgspec.UNSET
+    listed_ms: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
     checksum: str = ""
 
 

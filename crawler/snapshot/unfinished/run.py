@@ -130,7 +130,7 @@ class UnfinishedRun:
         Raises:
             OutputError: it cannot be written.
         """
-        await self._commit(result, [((), spool.sorted_lumps(), spool.count)])
+        await self.commit_lists(result, [((), spool.sorted_lumps(), spool.count)])
 
     async def commit_batch(self, batch: Batch) -> None:
         """Likewise those of a batch, all at once.
@@ -138,9 +138,15 @@ class UnfinishedRun:
         Raises:
             OutputError: it cannot be written.
         """
-        await self._commit(batch.result, [(name, spool.sorted_lumps(), spool.count) for name, spool in batch.lists])
+        lists = [(name, spool.sorted_lumps(), spool.count) for name, spool in batch.lists]
+        await self.commit_lists(batch.result, lists)
 
-    async def _commit(self, result: ListingResult, lists: Iterable[Lines]) -> None:
+    async def commit_lists(self, result: ListingResult, lists: Iterable[Lines]) -> None:
+        """Likewise lists that are summed up, lines sorted as they are.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         async with self._lock:
             if self._failure is not None:  # whoever waited for its turn must not write after a torn line
                 raise self._failure

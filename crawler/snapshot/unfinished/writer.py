@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from crawler.core.model import ListingResult
     from crawler.engine.tasks import ListingTask
+    from crawler.snapshot.unfinished.reuse import Reuse
     from crawler.snapshot.unfinished.run import UnfinishedRun
 
 MEMORY_BYTES = 64 * 1024 * 1024
@@ -30,11 +31,13 @@ class SnapshotWriter:
 
     Args:
         run: where finished listings go.
+        reuse: knows what some lists should be, if there is one.
         memory_bytes: for the records of all listings under way; beyond it, the largest is put aside on the disk.
     """
 
-    def __init__(self, run: UnfinishedRun, *, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(self, run: UnfinishedRun, reuse: Reuse | None = None, *, memory_bytes: int = MEMORY_BYTES) -> None:
         self._run = run
+        self._reuse = reuse
         self._lock = asyncio.Lock()
         self._memory_bytes = memory_bytes
         self._spools: dict[ListingTask, Spool] = {}
@@ -60,6 +63,8 @@ class SnapshotWriter:
         """Commit a listing that ended by itself."""
         spool = self._spools.pop(task, None) or Spool(self._run.path, task.prefix)
         self._bytes -= spool.bytes
+        if self._reuse is not None:
+            result = self._reuse.judge(result, spool.sorted_lumps())
         if is_plain(result):
             await self._end_together(result, spool)
             return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.output.compression import compressor
+from crawler.snapshot.rotation import CLASSES
 from crawler.snapshot.totals import VerdictCounts
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def contradictions(manifest: Manifest) -> Iterator[Contradiction]:
     yield from _contradictions_of_totals(manifest)
     yield from _contradictions_of_verdict(manifest)
     yield from _contradictions_of_exceptions(manifest)
+    yield from _contradictions_of_reuse(manifest)
     for collection in (IMAGES, *manifest.deeper):
         yield from _contradictions_of_extents(manifest, collection)
 
@@ -44,7 +47,7 @@ def _contradictions_of_order(manifest: Manifest) -> Iterator[Contradiction]:
     for one, other in pairwise(manifest.registries):
         if one.place >= other.place:  # code points sort as UTF-8 does
             yield Contradiction(other.label, f"is listed after {one.label}: not sorted, or twice")
-    for region, next_region in pairwise(sorted(record.region for record in manifest.regions)):
+    for region, next_region in pairwise(sorted(record.label for record in manifest.regions)):
         if region == next_region:
             yield Contradiction(None, f"lists region {region} twice")
 
@@ -77,6 +80,8 @@ def _contradictions_of_verdict(manifest: Manifest) -> Iterator[Contradiction]:
     records: tuple[RegistryRecord | RegionRecord, ...] = (*manifest.missing, *lists)
     for record in records:
         yield Contradiction(None, f"its verdict is complete, but {record.region} has what is {record.verdict}")
+    for account in manifest.lacking_accounts:
+        yield Contradiction(None, f"its verdict is complete, but account {account.account} is {account.verdict}")
 
 
 def _contradictions_of_exceptions(manifest: Manifest) -> Iterator[Contradiction]:
@@ -89,6 +94,28 @@ def _contradictions_of_exceptions(manifest: Manifest) -> Iterator[Contradiction]
             yield Contradiction(
                 f"{gap.region}/{gap.registry}", f"is an expected gap, {gap.verdict}, and not listed as one"
             )
+
+
+def _contradictions_of_reuse(manifest: Manifest) -> Iterator[Contradiction]:
+    run, marked = manifest.run, sum(one.reused or 0 for one in manifest.registries)
+    for one in manifest.registries:
+        if (one.reused or 0) > one.images:
+            yield Contradiction(one.label, f"reuses tags of {one.reused} images, and has {one.images}")
+    if marked != (run.reuse.reused if run.reuse else 0):
+        yield Contradiction(None, f"run.reuse does not add up to {marked}, which its registries reuse")
+    if run.reuse and run.reuse.refreshed_and_different > run.reuse.refreshed:
+        yield Contradiction(None, "run.reuse counts more that is different than was refreshed")
+    if run.reuse and not run.tags_listed_since:
+        yield Contradiction(None, "reuses tags, and does not say since when they were listed")
+    if run.tags_listed_since and not _are_times_before(run.tags_listed_since, run.started):
+        yield Contradiction(None, f"run.tags_listed_since is not {CLASSES} times up to its start")
+
+
+def _are_times_before(times: tuple[str, ...], end: str) -> bool:
+    try:
+        return len(times) == CLASSES and max(map(datetime.fromisoformat, times)) <= datetime.fromisoformat(end)
+    except (ValueError, TypeError):  # no times, or of no zone
+        return False
 
 
 def _contradictions_of_extents(manifest: Manifest, collection: Collection) -> Iterator[Contradiction]:

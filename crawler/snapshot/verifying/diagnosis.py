@@ -111,7 +111,9 @@ def explain_registries(path: Path, lines: int, manifest: Manifest) -> Iterator[F
 def _compare_regions(regions: Counter[str], lines: int, manifest: Manifest, file: str) -> Iterator[Finding]:
     if regions.total() != lines:
         yield Finding(file=file, problem=f"{regions.total()} good lines, where {lines} should be")
-    said = Counter({region.region: region.registries for region in manifest.regions})
+    said: Counter[str] = Counter()
+    for record in manifest.regions:  # a fleet has one of each account
+        said[record.region] += record.registries
     for region in sorted(set(said) | set(regions)):
         if said[region] != regions[region]:
             problem = f"{regions[region]} good lines of region {region}, where {MANIFEST} says {said[region]}"
@@ -120,9 +122,9 @@ def _compare_regions(regions: Counter[str], lines: int, manifest: Manifest, file
 
 def _explain_missing(records: Iterable[RegistryRecord], manifest: Manifest, file: str) -> Iterator[Finding]:
     """Yield a finding for each registry that has a record and no line, though its region's list was had to its end."""
-    listed = {region.region for region in manifest.regions if region.verdict.is_good}
+    listed = {(one.owner, one.region) for one in manifest.regions if one.verdict.is_good}
     for record in records:
-        if record.region in listed:
+        if not listed.isdisjoint({(None, record.region), (record.account, record.region)}):
             problem = f"has no line, though {MANIFEST} lists it, and has the whole list of its region"
             yield Finding(file=file, registry=record.label, problem=problem)
 

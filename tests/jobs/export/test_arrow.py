@@ -25,6 +25,7 @@ A = ("default", "kr", "team-a")
 B = ("default", "sgn", "team-b")
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(data=st.data(), table=st.sampled_from(["registries", "images", "tags"]))
 def test_a_row_depends_on_its_record_alone(data: st.DataObject, table: str) -> None:

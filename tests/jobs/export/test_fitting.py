@@ -39,6 +39,7 @@ def test_what_fits(case: str) -> None:
     assert (row[COUNT], row["extra"]) == (cell, extra)
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(data=st.data(), table=st.sampled_from(["registries", "images", "tags"]))
 def test_nothing_is_lost(data: st.DataObject, table: str) -> None:

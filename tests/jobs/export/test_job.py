@@ -339,7 +339,6 @@ def test_a_region_cannot_lead_elsewhere(tmp_path: Path, file_format: str) -> Non
     assert {path.name for path in (out / "images" / f"snapshot={ID}").iterdir()} == {"region=..%2F..%2Fx"}
 
 
-@pytest.mark.no_cover  # whose file would not fit either
 @parquet
 def test_a_full_disk(tmp_path: Path) -> None:
     """Where no more can be written, the exit code says so, in a sentence, and nothing is left."""

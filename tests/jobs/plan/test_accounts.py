@@ -100,6 +100,7 @@ async def requests_of(
     return emulator.statistics.requests - before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ACCOUNTS)
 async def test_within_five_percent(name: str, tmp_path: Path) -> None:
     """From the gateway and from a snapshot, in total and in each region, with what the account holds."""

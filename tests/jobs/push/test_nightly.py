@@ -89,6 +89,20 @@ def test_a_storage_that_fails_changes_no_exit_code(
     assert oldest not in _pushed(server)
 
 
+def test_keys_of_the_storage_are_in_no_sink(
+    night: Night, server: ObjectServer, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Not in a log that says all, nor in a summary, nor in what is pushed, whether it goes well or not."""
+    for wrong in (None, 403):
+        server.misdeed = lambda _, wrong=wrong: wrong  # type: ignore[misc]
+        summary = tmp_path / "summary.json"
+        assert night.snapshot("--push", URL, "-vv", "--log-format", "json", "--summary", str(summary)) == 0
+        told = capfd.readouterr()
+        kept = [path.read_text() for path in (summary, night.newest() / "manifest.json")]
+        assert "NEVERTOLD" not in "".join((told.out, told.err, *kept))
+    assert not any(b"NEVERTOLD" in stored.data for stored in server.files.values())
+
+
 def test_what_cannot_be_pushed_to_is_refused_before_a_request(night: Night, capfd: pytest.CaptureFixture[str]) -> None:
     """A URL that cannot be used ends the run at once, with exit 2, and is not shown where it may hold a key."""
     for url, words in (

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from support.object_server import Request
+
 URL = "s3://bucket/prefix"
 OLD, NEW = "20261122T020000Z", "20261123T020000Z"
 CONTENTS = {("team", "kr", name): [image("x", size=name), image("y")] for name in ("a", "b", "c")}
@@ -146,6 +148,26 @@ def test_prune_leaves_what_latest_names(server: ObjectServer, tmp_path: Path) ->
     assert [entry.id for entry in look_at(place).entries] == [names[1], names[3]]
     deleted = [one.name.rpartition("/")[2] for one in server.of("DELETE")]
     assert deleted == ["manifest.json", "images.ndjson", "registries.ndjson"] * 2
+
+
+def test_what_prune_cannot_remove_is_told(server: ObjectServer, tmp_path: Path) -> None:
+    """A snapshot whose manifest stays is whole still; one whose data stays is none any more, and that is said."""
+    names = make_nights(tmp_path, 3)
+    for name in names:
+        push(outgoing(tmp_path / name), store_at(URL))
+    place = place_at(f"{URL}/default")
+
+    def deny(request: Request) -> int | None:
+        what = f"{names[1]}/manifest.json", f"{names[0]}/images.ndjson"
+        return 403 if request.method == "DELETE" and request.name.endswith(what) else None
+
+    server.misdeed = deny
+    newer, older = prune(place, Retention(keep=1), now=datetime.now(UTC))
+    assert "denies it" in str(newer.problem)
+    assert "the next run tries again" in str(newer.problem)
+    assert "is no snapshot any more, but files of it are left" in str(older.problem)
+    assert [entry.id for entry in look_at(place).entries] == names[1:]
+    assert Snapshot(f"{URL}/default/{names[1]}").verify() == []
 
 
 def test_prune_removes_nothing_where_latest_is_damaged(server: ObjectServer, tmp_path: Path) -> None:

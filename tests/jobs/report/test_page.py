@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
     from support.snapshot_maker import Place
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 WIDTHS = (360, 1000, 1920)
 MARKUP = (

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from crawler.output.stores.interface import Store
 
+pytestmark = pytest.mark.long
+
 _PATIENCE_S = 120.0
 _KEYS = {"AWS_ACCESS_KEY_ID": "ACCESS", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_REGION": "us-east-1"}
 _BIN = Path(sys.executable).parent

@@ -196,7 +196,6 @@ def lines_of(snapshot: Path) -> dict[records.Key, bytes]:
     return {parse_key(line, ImageKey): line for line in lines}
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
 @given(accounts, accounts)
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_a_diff_applied_to_the_old_gives_the_new(

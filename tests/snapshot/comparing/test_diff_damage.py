@@ -136,7 +136,7 @@ def found_in(differences: list[Difference]) -> set[tuple[object, ...]]:
     return {(one.change, one[1:4], one.name, frozenset(one.fields)) for one in certain}
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
+@pytest.mark.long
 @given(accounts, accounts, chances)
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_only_what_differs_in_meaning_differs(old: Account, new: Account, chance: random.Random) -> None:
@@ -150,7 +150,7 @@ def test_only_what_differs_in_meaning_differs(old: Account, new: Account, chance
     assert said == []
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
+@pytest.mark.long
 @pytest.mark.parametrize("kept_bytes", [extents.KEPT_BYTES, 0])
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @given(accounts, accounts, chances)

@@ -24,6 +24,8 @@ from crawler.snapshot.folder.names import ID_FORMAT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.long
+
 WORLD = EmulatorOptions(registries=2, images=20)
 SYMLINK = "?symlink,?symlinkat"
 RENAME = "?rename,?renameat,?renameat2"
@@ -44,10 +46,7 @@ def spoilt(night: Night, call: str, effect: str, *options: str, paths: tuple[str
     words = ["strace", "--follow-forks", f"--output={night.home / 'calls'}"]
     words += [f"--trace={call}", f"--inject={call}:{effect}", *(f"--trace-path={path}" for path in paths)]
     job = [sys.executable, "-m", "crawler", "snapshot", str(night.folder), *options]
-    environment = night.environment
-    if call == MKDIR:  # measuring coverage makes folders too
-        environment = {name: value for name, value in environment.items() if not name.startswith("COV")}
-    done = subprocess.run([*words, *job], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([*words, *job], cwd=ROOT, env=night.environment, capture_output=True, text=True, check=False)
     if "PTRACE" in done.stderr or ("Operation not permitted" in done.stderr and "ncrawl" not in done.stderr):
         pytest.skip(f"not run: strace cannot watch a process here: {done.stderr}")
     return done.returncode, done.stderr

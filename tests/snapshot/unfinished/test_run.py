@@ -385,7 +385,7 @@ def damaged_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ni
             yield night, kept, undisturbed
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
+@pytest.mark.long
 @given(st.data())
 @settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_damage_is_set_aside_or_harmless(

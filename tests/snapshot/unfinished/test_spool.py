@@ -184,7 +184,6 @@ async def record(folder: Path, registries: Sequence[list[str]], pages: Sequence[
     return (assembled.folder / "images.ndjson").read_bytes()
 
 
-@pytest.mark.no_cover  # many runs of what is traced elsewhere
 @given(arrivals(), st.sampled_from([0, 500, 3000, 1 << 30]))
 @settings(deadline=None, max_examples=60)
 def test_any_interleaving_of_pages_gives_the_same_bytes(

@@ -10,7 +10,7 @@ import os
 import random
 import socket
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -39,6 +39,7 @@ from crawler.snapshot.manifest import (
     ExpectedGap,
     Manifest,
     ManifestError,
+    Reused,
     dump,
     load,
     read,
@@ -539,6 +540,49 @@ def test_a_manifest_that_contradicts_itself_is_found(
     snapshot = make_snapshot(tmp_path / "s", CONTENTS)
     reseal(snapshot, change)
     assert any(problem in finding.problem for finding in verify(snapshot))
+
+
+REUSE = Reused(snapshot="20261122T020000Z", reused=0, refreshed=0, refreshed_and_different=0)
+START = "2026-11-23T02:00:00Z"
+CONTRADICTIONS_OF_REUSE = {
+    "no mark": ({"reuse": msgspec.structs.replace(REUSE, reused=1), "tags_listed_since": (START,) * 7}, "add up to 0"),
+    "more different": (
+        {"reuse": msgspec.structs.replace(REUSE, refreshed_and_different=1), "tags_listed_since": (START,) * 7},
+        "more that is different than was refreshed",
+    ),
+    "no ages": ({"reuse": REUSE}, "does not say since when"),
+    "six times": ({"tags_listed_since": (START,) * 6}, "is not 7 times up to its start"),
+    "no times": ({"tags_listed_since": ("yesterday",) * 7}, "is not 7 times up to its start"),
+    "of no zone": ({"tags_listed_since": ("2026-11-23T02:00:00",) * 7}, "is not 7 times up to its start"),
+    "later": ({"tags_listed_since": (*[START] * 6, "2026-11-24T02:00:00Z")}, "is not 7 times up to its start"),
+}
+
+
+@pytest.mark.parametrize(("said", "problem"), CONTRADICTIONS_OF_REUSE.values(), ids=CONTRADICTIONS_OF_REUSE)
+def test_what_is_said_of_reuse_is_checked(tmp_path: Path, said: dict[str, Any], problem: str) -> None:
+    """Counts add up, and ages are times up to the start of the run."""
+    snapshot = make_snapshot(tmp_path / "s", CONTENTS)
+    run_of = msgspec.structs.replace
+    reseal(snapshot, lambda made: run_of(made, run=run_of(made.run, reuse=REUSE, tags_listed_since=(START,) * 7)))
+    assert list(verify(snapshot)) == []
+    bare = {"reuse": msgspec.UNSET, "tags_listed_since": msgspec.UNSET}
+    reseal(snapshot, lambda made: run_of(made, run=run_of(made.run, **bare | said)))
+    assert [problem in finding.problem for finding in verify(snapshot)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("marked", "problem"), [(1, "does not add up to 1"), (9, "reuses tags of 9 images, and has 5")]
+)
+def test_marks_of_registries_are_checked(tmp_path: Path, marked: int, problem: str) -> None:
+    """They add up to what the run says, and none reuses more than it has."""
+    snapshot = make_snapshot(tmp_path / "s", {A: CONTENTS[A]})
+    reseal(snapshot, lambda made: mark(made, marked))
+    assert any(problem in finding.problem for finding in verify(snapshot))
+
+
+def mark(made: Manifest, reused: int) -> Manifest:
+    registries = tuple(msgspec.structs.replace(one, reused=reused) for one in made.registries)
+    return msgspec.structs.replace(made, registries=registries)
 
 
 def test_what_a_verdict_leaves_aside(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,304 @@
+"""A lease on an account in a storage, so that no two machines crawl it at once, whatever dies.
+
+It is a small file that is only ever written by compare-and-swap: its owner renews it, and gives it back. No clock of
+any machine decides: who wants a lease that ran out watches for as long as it is good that nobody renews it, and an
+owner that could not renew it for as long takes it for lost. The times in it are for people.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Protocol
+from uuid import uuid4
+
+import msgspec
+
+from crawler.core.errors import LockedError, UsageError
+from crawler.core.text import iso
+from crawler.output.files import writing
+from crawler.output.stores.interface import ChangedError, ExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from crawler.output.stores.interface import Store, Stored
+
+LEASE: Final = "lease.json"
+GOOD_FOR_S: Final = 60.0
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What the file says; without an owner the lease is free.
+
+    Attributes:
+        owner: who has it: host, process, and what tells this one from all others.
+        run_id: of the fleet's run.
+        until: when it ends unless it is renewed, by the owner's clock.
+        seconds: how long it is good for after each renewal.
+        number: of the renewal: no two say the same, however still a clock stands.
+    """
+
+    owner: str | None = None
+    run_id: str = ""
+    until: str = ""
+    seconds: float = GOOD_FOR_S
+    number: int = 0
+
+
+class LeaseLostError(LockedError):
+    """Somebody else may have the account by now."""
+
+
+class Clocks(Protocol):
+    """Time that passes, waiting, and time for people."""
+
+    def monotonic_s(self) -> float:
+        """Return seconds that only grow."""
+        ...
+
+    def now_s(self) -> float:
+        """Return seconds since 1970."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class SystemClocks:
+    """This machine's."""
+
+    def monotonic_s(self) -> float:
+        """Return seconds that only grow."""
+        return time.monotonic()
+
+    def now_s(self) -> float:
+        """Return seconds since 1970."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+class Lease:
+    """A lease of one account.
+
+    Mutable state: the file's tag, and how often and when it was renewed.
+
+    Args:
+        store: where it is.
+        account: of which.
+        run_id: for what.
+        good_for_s: how long without being renewed.
+        clocks: that are gone by.
+    """
+
+    def __init__(
+        self, store: Store, account: str, run_id: str, *, good_for_s: float = GOOD_FOR_S, clocks: Clocks | None = None
+    ) -> None:
+        self._store = store
+        self._name = f"{account}/{LEASE}"
+        self._run_id = run_id
+        self._clocks = clocks or SystemClocks()
+        self.good_for_s = good_for_s
+        self.owner = f"{platform.node()}, process {os.getpid()}, {uuid4().hex[:12]}"
+        self._tag = ""
+        self._number = 0
+        self._renewed_s = 0.0
+
+    def __str__(self) -> str:
+        return f"{self._store.url}/{self._name}"
+
+    def take(self) -> None:
+        """Take the lease; one that ran out is watched first for as long as it is good.
+
+        Raises:
+            LockedError: somebody else has it, or was faster.
+            OutputError: the storage cannot be used.
+        """
+        with writing(str(self)):
+            found = self._store.read(self._name)
+            if found is not None and not self._is_free(found):
+                found = self._watched(found)
+            self._renewed_s = self._clocks.monotonic_s()
+            try:
+                data = self._data(self.owner)
+                create, swap = self._store.create, self._store.swap
+                self._tag = create(self._name, data) if found is None else swap(self._name, data, found.tag)
+            except (ExistsError, ChangedError):
+                raise self._taken("somebody who was faster") from None
+
+    def _is_free(self, found: Stored) -> bool:
+        """Whether nobody has it.
+
+        Raises:
+            LockedError: somebody has, and may well be alive.
+        """
+        held = _held(found)
+        if held.owner is None:
+            return True
+        ends_s = _seconds(held.until)
+        if ends_s is not None and 0 < ends_s - self._clocks.now_s() <= held.seconds:
+            raise self._taken(f"{held.owner}, until {held.until}")
+        return False
+
+    def _watched(self, found: Stored) -> Stored:
+        """Wait for as long as the lease is good, and return it if nobody renewed it.
+
+        Raises:
+            LockedError: somebody did.
+        """
+        held = _held(found)
+        self._clocks.sleep(max(held.seconds, self.good_for_s))
+        again = self._store.read(self._name)
+        if again is None or again.tag != found.tag:
+            raise self._taken(str(held.owner))
+        return again
+
+    def _taken(self, whom: str) -> LockedError:
+        return LockedError(f"{self} is held by {whom}; wait for it")
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was not renewed for as long as it is good: somebody else may have it."""
+        return self._clocks.monotonic_s() - self._renewed_s >= self.good_for_s
+
+    def renew(self) -> None:
+        """Have it for longer.
+
+        Raises:
+            LeaseLostError: somebody else has it.
+            OSError: the storage does not answer; it is had until it `is_lost`.
+        """
+        began_s = self._clocks.monotonic_s()
+        self._tag = self._swapped(self.owner)
+        self._renewed_s = began_s
+
+    def give_back(self) -> None:
+        """Let others have it at once; what fails is of no consequence, for it ends by itself."""
+        try:
+            self._swapped(None)
+        except (OSError, LeaseLostError):
+            return
+
+    def _swapped(self, owner: str | None) -> str:
+        data = self._data(owner)
+        try:
+            return self._store.swap(self._name, data, self._tag)
+        except ChangedError:
+            found = self._store.read(self._name)  # an earlier swap may have been done, and its answer lost
+            if found is None or _held(found).owner != self.owner:
+                raise LeaseLostError(f"{self} was taken by somebody else") from None
+            return self._store.swap(self._name, data, found.tag)
+
+    def _data(self, owner: str | None) -> bytes:
+        until = iso((self._clocks.now_s() + self.good_for_s) * 1000)
+        self._number += 1
+        held = Held(owner=owner, run_id=self._run_id, until=until, seconds=self.good_for_s, number=self._number)
+        return msgspec.json.encode(held) + b"\n"
+
+
+class Keeper:
+    """Renews a lease in a thread, until it is closed; whoever asks is told when it is lost.
+
+    Mutable state: the thread, who is told, and whether it is lost.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._is_closed = threading.Event()
+        self._is_lost = threading.Event()
+        self._renewing = threading.Lock()
+        self._told: list[Callable[[], object]] = []
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread.start()
+
+    def when_lost(self, tell: Callable[[], object]) -> None:
+        """Have somebody told, in this keeper's thread, or at once if it is lost already."""
+        self._told.append(tell)
+        if self._is_lost.is_set():
+            tell()
+
+    def check(self) -> None:
+        """Renew the lease now: what comes next is done by its owner, or not at all.
+
+        Raises:
+            LeaseLostError: it is lost.
+            OutputError: the storage does not answer.
+        """
+        if self._is_lost.is_set() or self._lease.is_lost:
+            raise LeaseLostError("the lease could not be renewed in time: another task may be at this account")
+        with self._renewing, writing(str(self._lease)):
+            self._lease.renew()
+
+    def close(self) -> None:
+        """Renew it no more."""
+        self._is_closed.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while not self._is_closed.wait(self._lease.good_for_s / 4):
+            try:
+                with self._renewing:
+                    self._lease.renew()
+            except LeaseLostError:
+                break
+            except OSError:
+                if self._lease.is_lost:
+                    break
+        if not self._is_closed.is_set():
+            self._is_lost.set()
+            for tell in list(self._told):
+                tell()
+
+
+@contextmanager
+def leased(lease: Lease, store: Store) -> Iterator[Keeper]:
+    """Have a lease, renewed all the time, and give it back in the end.
+
+    Raises:
+        UsageError: the storage ignores compare-and-swap, so a lease there would hold nobody off.
+        LockedError: somebody else has it.
+    """
+    with writing(store.url):
+        can_hold = store.can_create and store.can_swap
+    if not can_hold:
+        raise UsageError(
+            f"{store.url} has no compare-and-swap, so two tasks could crawl one account at once: see to it yourself "
+            "that none does, and add --without-lease"
+        )
+    lease.take()
+    keeper = Keeper(lease)
+    try:
+        yield keeper
+    finally:
+        keeper.close()
+        lease.give_back()
+
+
+def _held(found: Stored) -> Held:
+    """Return what a lease says; what cannot be understood is somebody's, until it was watched."""
+    try:
+        return msgspec.json.decode(found.data, type=Held)
+    except (msgspec.MsgspecError, ValueError):
+        return Held(owner="somebody who wrote something else")
+
+
+def _seconds(time_text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(time_text).timestamp()
+    except ValueError:
+        return None
+
+
+def holder(store: Store, account: str) -> Held | None:
+    """Return who has an account's lease, as far as the file says; None if nobody."""
+    found = store.read(f"{account}/{LEASE}")
+    held = None if found is None else _held(found)
+    return held if held is not None and held.owner is not None else None

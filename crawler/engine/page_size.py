@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from crawler.core.collection import Collection
     from crawler.core.model import Page
 
 LARGEST = 1000
@@ -102,6 +103,14 @@ class PageSize:
             self.limit = size if refused else self.limit
             self.reduced = size if is_smaller and not refused else self.reduced
             self._ask, self.is_known = size, True
+
+
+def page_sizes(ask: int, level: Collection) -> dict[Collection, PageSize]:
+    """Return what is known of a region's page sizes, for each kind of list; each may learn from those above it."""
+    sizes: dict[Collection, PageSize] = {}
+    for collection in level.lineage:
+        sizes[collection] = PageSize(ask, sizes[collection.parent] if collection.parent else None)
+    return sizes
 
 
 def other_size(taken: Sequence[int], *, known: int) -> int:

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 0.5
 _WORD = re.compile(r"[a-z0-9]+")
-_MORE_WORDS = {"rate": ("unlimited",), "region_rate": ("unlimited",), "accept": ("complete", "partial")}
+_MORE_WORDS = {
+    "rate": ("unlimited",),
+    "region_rate": ("unlimited",),
+    "accept": ("complete", "partial"),
+    "refresh": ("1/7",),
+}
 
 
 def completer_of(name: str, key: Option) -> Completer | None:

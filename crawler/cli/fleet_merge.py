@@ -31,8 +31,8 @@ def _seconds(_ctx: click.Context, _option: click.Parameter, text: str | None) ->
     cls=GroupedCommand,
     epilog="""\b
 Examples:
-  ncrawl fleet merge /var/lib/ncrawl --accounts accounts.toml --run-id 2026-11-26
-  ncrawl report /var/lib/ncrawl/fleet/2026-11-26 -o report.html
+  ncrawl fleet merge /srv/fleet --accounts acc.toml --run-id 2026-11-26
+  ncrawl report /srv/fleet/fleet/2026-11-26 -o report.html
 
 \b
 Exit codes: 0 every account is complete, 3 something is missing, 2 usage, or

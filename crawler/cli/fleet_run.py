@@ -43,8 +43,8 @@ Examples:
   ncrawl fleet run accounts.toml /srv/fleet --run-id 2026-11-26 --retry-failed
 
 \b
-Exit codes: 0 every account is complete, 2 usage, 3 an account lacks something,
-            which ones is said; of a share also 1, 4, 74, 75: run it again""",
+Exit codes: 0 every account is complete, 2 usage, 3 an account lacks
+            something, and it is said which; of a share also 1, 4, 74, 75""",
 )
 @click.argument("accounts", metavar="ACCOUNTS", shell_complete=complete_file)
 @click.argument("place", metavar="DIR|URL", shell_complete=complete_folder)

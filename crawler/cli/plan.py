@@ -99,13 +99,11 @@ def _tell(facts: Facts, settings: Settings, level: Collection, *, as_json: bool)
     from crawler.cli.stdout import write_lines  # noqa: PLC0415 - likewise
     from crawler.engine.page_size import LARGEST  # noqa: PLC0415 - likewise
     from crawler.jobs.plan.estimate import Choice, Limits, plan  # noqa: PLC0415 - likewise
-    from crawler.jobs.reusing import share_of  # noqa: PLC0415 - likewise
+    from crawler.jobs.reusing import reuses, share_of  # noqa: PLC0415 - likewise
     from crawler.snapshot.rotation import CLASSES  # noqa: PLC0415 - likewise
 
     page_size = settings.page_size if isinstance(settings.page_size, int) else LARGEST
-    choice = Choice(
-        level, settings.verify, page_size, CLASSES if settings.reuse is None else share_of(settings.refresh)
-    )
+    choice = Choice(level, settings.verify, page_size, share_of(settings.refresh) if reuses(settings) else CLASSES)
     limits = Limits(settings.rate, settings.region_rate, settings.concurrency)
     made = plan(facts, choice, limits)
     write_lines(

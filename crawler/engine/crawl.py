@@ -261,8 +261,7 @@ class Crawl:
     def _go_on(self, queue: RegionQueue, task: ListingTask) -> None:
         """Let a task ask for more pages; a second look waits until a back-end that lags shows what the others show.
 
-        Only a list that is not in the order of its names can lack what was there throughout twice in a row, because it
-        was pushed in between.
+        Only what is pushed meanwhile can be missed twice in a row, and only in a list that is not in its names' order.
         """
         is_second_look = task.listing.passes == 2 and not task.has_rested
         if is_second_look and task.is_sorted is False:

@@ -17,7 +17,7 @@ from crawler.core.errors import UsageError
 from crawler.core.text import duration, iso
 from crawler.jobs.events import RunTakenUp, Warned
 from crawler.jobs.own_options import own_options, with_own_options
-from crawler.jobs.reusing import check_reuse, choose_base, listed_since
+from crawler.jobs.reusing import check_reuse, choose_base, listed_since, reuses
 from crawler.output.files import mode_of
 from crawler.snapshot.folder.latest import followed
 from crawler.snapshot.folder.names import new_id
@@ -175,7 +175,7 @@ def _with_ages(header: Header, order: Order, source: Source | None, observe: Obs
     settings = order.settings
     if source is not None and COLLECTIONS[settings.level] is TAGS:
         return replace(header, listed_ms=listed_since(source.manifest) or UNSET)
-    if settings.reuse is None:
+    if settings.reuse is None or not reuses(settings):
         return header
     base = choose_base(_snapshot_path(order.folder, settings.reuse), header, settings, observe)
     return header if base is None else replace(header, reusing=base.reusing, listed_ms=base.listed_ms)

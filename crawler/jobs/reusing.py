@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import UNSET
 
-from crawler.api.collections import COLLECTIONS, TAGS
+from crawler.api.collections import COLLECTIONS, IMAGES, TAGS
 from crawler.core.errors import NcrawlError, UsageError
 from crawler.core.model import VerifyMode
 from crawler.core.text import iso, visible
 from crawler.jobs.events import Told, Warned
+from crawler.settings.options import option_of
 from crawler.snapshot.entries import Reused
 from crawler.snapshot.folder.latest import LATEST
 from crawler.snapshot.manifest import MANIFEST, ManifestError, read
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from crawler.snapshot.unfinished.run import UnfinishedRun
 
 _SHARES = {"none": 0, "all": ALL}
+_ASKED = (option_of("reuse"), "reuse")
+"""Where it was set if it was asked for tonight: as a flag, or as an argument of Python."""
 
 
 class Base(NamedTuple):
@@ -48,17 +51,22 @@ class Base(NamedTuple):
 
 
 def check_reuse(settings: Settings) -> None:
-    """Find out whether --reuse makes sense.
+    """Find out whether --reuse makes sense; in a settings file it stands for the nights that it goes with.
 
     Raises:
-        UsageError: it does not.
+        UsageError: it was asked for with what it does not go with.
     """
-    if settings.reuse is None:
+    if settings.reuse is None or settings.places.get("reuse") not in _ASKED:
         return
     if settings.retry_failed is not None:
         raise UsageError("--reuse and --retry-failed contradict each other: each copies from one snapshot; drop one")
     if COLLECTIONS[settings.level] is not TAGS:
         raise UsageError(f"--reuse copies tags, and --level {settings.level} lists none: add --level {TAGS.name}")
+
+
+def reuses(settings: Settings) -> bool:
+    """Whether a run with these settings is to reuse tags."""
+    return settings.reuse is not None and settings.retry_failed is None and COLLECTIONS[settings.level] is TAGS
 
 
 def share_of(refresh: str) -> int:
@@ -104,7 +112,7 @@ def _read(snapshot: Path, settings: Settings, observe: Observer) -> Manifest | N
 
 def _why_not(made: Manifest, header: Header, listed_ms: tuple[int, ...] | None) -> str | None:
     """Return why nothing of a snapshot may be reused; None if it may."""
-    if made.stored_file(TAGS) is None:
+    if None in map(made.stored_file, (IMAGES, TAGS)):
         return "it has none"
     if {record.account for record in made.registries} - {header.account} or made.run.identity != header.identity:
         return "it is of another account, or was taken with other keys"
@@ -125,7 +133,10 @@ def listed_since(made: Manifest) -> tuple[int, ...] | None:
         times = made.run.tags_listed_since
     else:
         times = (made.run.started,) * CLASSES if made.run.taken_over is None else ()
-    return tuple(map(_milliseconds, times)) if len(times) == CLASSES else None
+    try:
+        return tuple(map(_milliseconds, times)) if len(times) == CLASSES else None
+    except ValueError:  # no times
+        return None
 
 
 def _milliseconds(time: str) -> int:

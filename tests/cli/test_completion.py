@@ -116,6 +116,8 @@ VALUES = [
     ("images --deadline ", []),
     ("snapshot nights --retry-failed ", [*SNAPSHOTS, "latest"]),
     ("snapshot nights --retry-failed la", ["latest"]),
+    ("snapshot nights --reuse la", ["latest"]),
+    ("snapshot nights --refresh ", ["all", "none", "1/7"]),
     ("verify nights/", [f"nights/{name}" for name in (*SNAPSHOTS, "latest")]),
     ("diff nights/20261121T020000Z nights/l", ["nights/latest"]),
     ("snapshot ", ["dirnames"]),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.long
 
-USUAL_ATTEMPTS = 84
+USUAL_ATTEMPTS = 28 * len(REGIONS)
 HOUR_S, DAY_S = 3600, 86_400
 
 
@@ -140,7 +140,7 @@ def test_wall_clock_that_jumps(by_s: float, tmp_path: Path, monkeypatch: pytest.
     assert problems(outcome, gateway) == []
     assert outcome.exit_code == 0
     assert len(gateway.attempts) == USUAL_ATTEMPTS
-    assert outcome.lasted_s < 10
+    assert outcome.lasted_s < USUAL_ATTEMPTS / 10 + 2
     assert all(abs(attempt.arrived_s - attempt.signed_s) < 5 for attempt in gateway.attempts)
 
 

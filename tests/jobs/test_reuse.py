@@ -431,6 +431,18 @@ def test_what_makes_no_sense_is_refused(
     assert night.remains() == set()
 
 
+def test_in_a_settings_file_it_stands_for_the_nights_that_it_goes_with(night: Night) -> None:
+    """What is asked for tonight comes first: another level, or a snapshot to be mended."""
+    config = night.home / "ncrawl.toml"
+    config.write_text('reuse = "latest"\nrefresh = "none"\nlevel = "tags"\n')
+    config.chmod(0o600)
+    for options, asked in (((), IMAGES), ((), 0), (("--retry-failed", "latest"), 0), (("--level", "images"), 0)):
+        assert night.snapshot("--config", str(config), *options) == 0
+        assert len(asked_for_tags(night)) == asked
+    assert read(night.newest()).run.reuse is UNSET
+    assert night.snapshot("--config", str(config), "--level", "images", "--reuse", "latest") == 2
+
+
 # ── after a kill ──
 
 

@@ -75,6 +75,8 @@ def test_what_nobody_says_is_not_known() -> None:
     assert listed_since(made) == (0,) * CLASSES
     mended = Run(id="y", started=iso(0), finished="", taken_over=TakenOver(snapshot="x", registries=1, images=1))
     assert listed_since(SimpleNamespace(run=mended)) is None  # type: ignore[arg-type]
+    rubbish = Run(id="y", started="yesterday", finished="")
+    assert listed_since(SimpleNamespace(run=rubbish)) is None  # type: ignore[arg-type]
     short = Run(id="y", started=iso(0), finished="", tags_listed_since=(iso(0),) * 6)
     assert listed_since(SimpleNamespace(run=short)) is None  # type: ignore[arg-type]
 

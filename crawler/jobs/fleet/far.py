@@ -13,8 +13,9 @@ import anyio.to_thread
 import msgspec
 
 from crawler.engine.spec import StopReason
+from crawler.jobs.fleet.keeping import leased
 from crawler.jobs.fleet.layout import opened
-from crawler.jobs.fleet.lease import GOOD_FOR_S, Lease, leased
+from crawler.jobs.fleet.lease import GOOD_FOR_S, Lease
 from crawler.jobs.fleet.parts import find_part
 from crawler.jobs.fleet.task import take_account
 from crawler.jobs.push.job import outgoing, push
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from crawler.engine.crawl import Crawl
     from crawler.jobs.caller import Caller
-    from crawler.jobs.fleet.lease import Keeper
+    from crawler.jobs.fleet.keeping import Keeper
     from crawler.jobs.fleet.parts import Part
     from crawler.jobs.fleet.task import TaskOrder
     from crawler.jobs.progress import Progress

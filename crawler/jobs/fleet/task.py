@@ -74,4 +74,4 @@ def _mending(own: Path, order: TaskOrder) -> Settings:
     made = made_as(own, order.run_id)
     if made is None or made.verdict == "complete":
         return order.settings
-    return replace(order.settings, retry_failed=made.run.id)
+    return replace(order.settings, retry_failed=made.run.id, reuse=None)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.core.errors import LockedError, UsageError
-from crawler.jobs.fleet.lease import Keeper, Lease, LeaseLostError, holder, leased
+from crawler.jobs.fleet.keeping import Keeper, leased
+from crawler.jobs.fleet.lease import Lease, LeaseLostError, holder
 from crawler.output.stores.interface import ChangedError
 from crawler.output.stores.local import LocalStore
 

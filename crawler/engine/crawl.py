@@ -24,7 +24,7 @@ from crawler.core.model import PageRequest, VerifyMode
 from crawler.engine.discovery import Discovery
 from crawler.engine.failed_tries import FailedTries
 from crawler.engine.listing import Listing
-from crawler.engine.page_size import PageSize
+from crawler.engine.page_size import page_sizes
 from crawler.engine.retry_policy import Action
 from crawler.engine.scheduler import RegionQueue, Schedule
 from crawler.engine.spec import CrawlResult, StopReason, told_stop, without_wrong_regions
@@ -63,7 +63,7 @@ class Crawl:
         self._discovery = Discovery(spec)
         self._queues = {region.code: RegionQueue(region, self._begin, self._discovery.top) for region in spec.regions}
         self._schedule = Schedule(spec.concurrency, list(self._queues.values()))
-        self._page_sizes = {region.code: _page_sizes(spec.page_size, spec.level) for region in spec.regions}
+        self._page_sizes = {region.code: page_sizes(spec.page_size, spec.level) for region in spec.regions}
         self._idle: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._scope = anyio.CancelScope()
@@ -290,11 +290,3 @@ class Crawl:
         if not self._warned_of_override:
             self._warned_of_override = True
             self._observe(FieldOverridden(task.region.code, *task.what))
-
-
-def _page_sizes(ask: int, level: Collection) -> dict[Collection, PageSize]:
-    """Return what is known of a region's page sizes, for each kind of list; each may learn from the one above it."""
-    sizes: dict[Collection, PageSize] = {}
-    for one in level.lineage:
-        sizes[one] = PageSize(ask, sizes[one.parent] if one.parent else None)
-    return sizes

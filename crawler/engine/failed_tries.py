@@ -157,7 +157,9 @@ class FailedTries:
 
 def _called_for(queue: RegionQueue, job: PageTask, rule: Rule, *, error: RequestError) -> Action:
     """Return what an error calls for, where a page that keeps failing may be to blame for its size."""
-    action = called_for(rule, tries=job.tries, is_improper_again=job.was_improper and is_improper(error))
+    is_expected = rule.action is Action.TOO_LARGE and has_asked_for_less(job)  # more was too large, so this may be
+    tries = max(job.tries, is_expected)
+    action = called_for(rule, tries=tries, is_improper_again=job.was_improper and is_improper(error))
     if action is not Action.RETRY or queue.health.is_held or job.is_probe or not rule.is_of_weight:
         return action
     if job.page == 1 and job.task.listing.may_ask_for_less:

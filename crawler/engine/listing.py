@@ -16,11 +16,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crawler.core.model import Outcome, Verdict, VerifyMode
-from crawler.engine.page_size import SMALL, PageSize, other_size
+from crawler.engine.page_size import SMALL, PageSize, is_full, may_be_clamped, other_size
 from crawler.engine.passes import MAX_PAGES_BEYOND_COUNT, Failure, FailureKind, Pass
 from crawler.engine.proof import (
     ACCEPTED_LOSS,
     FEWEST_PASSES_TO_ESTIMATE,
+    ends_at_a_page,
     expected_loss,
     one_pass_was_atomic,
     passes_agree,
@@ -111,8 +112,10 @@ class Listing:
         if page.count is not None:
             self._count = page.count
         if number == 1 and len(self._passes) == 1:
-            is_full = page.next is not None and len(page.names) == current.size
-            self.size.given(current.size, refused=self._was_refused, is_full=is_full)
+            self.size.given(current.size, refused=self._was_refused, is_full=is_full(page, current.size))
+        if number == 1 and self._verify is not VerifyMode.NEVER:
+            current.is_usual_clamp = may_be_clamped(page, current.size, most=self.size.most)
+        self.size.most = max(self.size.most, len(page.names))
         before = current.names
         fresh = self._sift(number, page)
         current.stale = 0 if current.names > before else current.stale + 1
@@ -162,10 +165,8 @@ class Listing:
     def _smaller_than(self, size: int | None, why: FailureKind) -> int | None:
         if size is None:
             return None
-        if why is FailureKind.TOO_LARGE:
-            return size // 2 or None
-        if why is FailureKind.TOO_HEAVY:
-            return self.size.after_failure(size)
+        if why is not FailureKind.BAD_REQUEST:
+            return self.size.after_failure(size) or None
         if len(self._passes) == 1:
             return self.size.after_refusal(size)
         smaller = self._other_page_size()
@@ -242,7 +243,11 @@ class Listing:
         passes, known = self._passes, len(self._seen)
         if one_pass_was_atomic(passes, known):
             return len(passes) > 1 or self._verify is VerifyMode.AUTO
-        if passes_agree(passes) or passes_overlap(passes, known):
+        if passes_agree(passes):
+            return True
+        if ends_at_a_page(passes):
+            return False
+        if passes_overlap(passes, known):
             return True
         may_tell = len(passes) >= FEWEST_PASSES_TO_ESTIMATE
         return may_tell and expected_loss(passes, self._seen.held_by()) <= ACCEPTED_LOSS

@@ -62,6 +62,7 @@ class Pass(Struct):
             promise all the same, may be answered with pages that look like change.
         uneven: pages that were not as full as the first and named a next one.
         twice: names that came twice.
+        is_usual_clamp: its only page may be all that a gateway gives of more, which does not count.
         overlaps: page to the pages of the pass before that held its names, where that is known.
     """
 
@@ -85,6 +86,7 @@ class Pass(Struct):
     twice: set[str] = set()
     overlaps: dict[int, Overlap] = {}
     defects: int = 0
+    is_usual_clamp: bool = False
     uneven: list[int] = []
     last_filled: int = 0
     broken: str | None = None
@@ -178,14 +180,22 @@ class Pass(Struct):
         """One answer held the whole list."""
         return self.end == 1 and not self.twice
 
+    @property
+    def is_filled(self) -> bool:
+        """Each of its pages held as much as the first one, the last one as well, and there were several."""
+        return self.end is not None and self.given is not None and self.records >= self.given * self.end
+
     def missing(self) -> list[tuple[int, Failure]]:
         """Return the failures that left a hole: those past the end of the chain did not."""
         return [(n, f) for n, f in sorted(self.failures.items()) if self.end is None or n <= self.end]
 
     @property
     def is_doubted(self) -> bool:
-        """The gateway counts more than it gave: no sign of change, and perhaps no count of this list at all."""
-        return any(count > self.records for count in self.counts)
+        """The gateway counts more than it gave: no sign of change, and perhaps no count of this list at all.
+
+        Or it does not count, and what it gave is a number that it may give no more than of any list.
+        """
+        return self.is_usual_clamp or any(count > self.records for count in self.counts)
 
     def signs(self) -> list[str]:
         """Return what shows that this pass is not to be relied on: mostly change while it read, a phrase each."""

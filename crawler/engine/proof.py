@@ -66,6 +66,18 @@ def _is_enough(before: Pass, after: Pass, *, agreeing: int, has_moved: bool) -> 
     return agreeing >= (3 if is_doubted else 2)
 
 
+def ends_at_a_page(passes: Sequence[Pass]) -> bool:
+    """Whether the gateway seems to give so many pages and no more, whatever their size: it hides all that is behind.
+
+    The last two passes end with the same page, which is full both times, and one of them holds less than the other.
+    """
+    if len(passes) < 2:
+        return False
+    before, after = passes[-2:]
+    is_same = before.end == after.end and before.records != after.records
+    return is_same and all(p.is_closed and p.is_filled for p in (before, after))
+
+
 def passes_overlap(passes: Sequence[Pass], known: int) -> bool:
     """Whether no boundary is left that may have hidden something from every pass.
 
@@ -131,7 +143,9 @@ def _still_suspect(suspects: set[int], after: Pass) -> set[int]:
 
 
 def expected_loss(passes: Sequence[Pass], held_by: Mapping[int, int]) -> float:
-    """Estimate how many images all closed passes missed; infinity while there are too few passes, or names, to tell.
+    """Estimate how many images all closed passes missed.
+
+    Infinity while there are too few passes, or names, to tell, and where the gateway always counted more than came.
 
     Args:
         passes: those taken so far.
@@ -142,6 +156,8 @@ def expected_loss(passes: Sequence[Pass], held_by: Mapping[int, int]) -> float:
     if not held_by or len(closed) < FEWEST_PASSES_TO_ESTIMATE or len(boundaries) < FEWEST_BOUNDARIES_TO_ESTIMATE:
         return inf
     known = sum(held_by.values())
+    if all(p.counts and min(p.counts) > known for p in closed):
+        return inf
     alike = known * prod((known - p.names + 1) / (known + 1) for p in closed)
     return max(alike, _loss_of_unlike(held_by, [p.bit for p in closed]))
 
@@ -151,6 +167,8 @@ def signs_of_change(passes: Sequence[Pass], known: int) -> list[str]:
     found = [sign for p in passes for sign in p.signs()]
     if len(passes) == 1 or any(p.twice != passes[0].twice for p in passes):
         found += [oddity for p in passes for oddity in p.oddities()]
+    if ends_at_a_page(passes):
+        found.append(f"the last page is always page {passes[-1].end} and always full, whatever size is asked for")
     counts = {min(p.counts) for p in passes if p.counts}
     if len(counts) > 1:
         found.append(f"count went from {min(counts)} to {max(counts)} between passes")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PAGES_A_TURN = (8, 2)
 """Pages that a region's oldest task is asked for, and then the next one, by turns; the others have had their first
 page, and wait. Not as many of the next: both would hold all their names at the end."""
-MOST_SCOUTS = 3
+MOST_SCOUTS = 20
 """Listings of a kind that are begun one at a time to learn the page size; those that are refused tell nothing."""
 TASKS_A_SLOT = 2
 """Walks under way in a region, for each of its slots: enough to keep them busy, and a bound on memory."""
@@ -170,6 +170,7 @@ class RegionQueue:
         if not task.listing.size.is_known and self._scouts[task.collection] < MOST_SCOUTS:
             self._scout = task
             self._scouts[task.collection] += 1
+        self.search.begun(task)
         page = task.listing.next_page()
         assert page is not None
         return PageTask(task, page, task.listing.page_size)

@@ -154,6 +154,8 @@ async def crawl_with(
     a_plan: CrawlSpec,
     output: Any = None,
     watch: Callable[[Crawl, Event], None] = lambda _crawl, _event: None,
+    *,
+    patience_s: float = 320,
 ) -> Outcome:
     """Run a crawl to its end, or to the test's."""
     output = output or Kept()
@@ -165,7 +167,7 @@ async def crawl_with(
 
     crawl = Crawl(a_plan, fetcher, output, observe)
     started_s = time.monotonic()
-    async with asyncio.timeout(320):
+    async with asyncio.timeout(patience_s):
         result = await crawl.run()
     return Outcome(result, output, events, time.monotonic() - started_s)
 

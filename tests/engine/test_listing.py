@@ -21,8 +21,15 @@ from support.changing_registry import ChangingRegistry, crawl
 from crawler.core.model import Outcome, Page, Verdict, VerifyMode
 from crawler.engine.listing import MAX_PASSES, Listing
 from crawler.engine.page_size import PageSize
-from crawler.engine.passes import MAX_PAGES_BEYOND_COUNT, MAX_PAGES_BY_COUNT, MAX_STALE_PAGES, Failure, FailureKind
-from crawler.engine.proof import _loss_of_unlike
+from crawler.engine.passes import (
+    MAX_PAGES_BEYOND_COUNT,
+    MAX_PAGES_BY_COUNT,
+    MAX_STALE_PAGES,
+    Failure,
+    FailureKind,
+    Pass,
+)
+from crawler.engine.proof import ACCEPTED_LOSS, _loss_of_unlike, expected_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -1043,3 +1050,86 @@ def test_count_that_promises_too_much_where_pages_past_the_end_are_odd(past_end:
     assert listing.outcome.verdict.is_whole
     assert listing.outcome.records == len(names)
     assert listing.outcome.passes <= 4
+
+
+# ── gateways that hide the rest ──
+
+
+@pytest.mark.parametrize("pages", [2, 3, 30])
+@pytest.mark.parametrize("says", [None, 5_000])
+def test_a_gateway_that_gives_so_many_pages_and_no_more_hides_the_rest(pages: int, says: int | None) -> None:
+    """Smaller pages then end earlier, and always with a full one; that is no list from which some were deleted."""
+    whole = Shelf(5_000, says)
+
+    def gateway(number: int, size: int | None) -> Page | Failure:
+        answer = whole(number, size)
+        assert isinstance(answer, Page)
+        return page(answer.names, answer.next if number < pages else None, says)
+
+    found = run(gateway, at_most=500)
+    assert found.verdict is Verdict.INCOMPLETE
+    assert f"the last page is always page {pages} and always full" in found.reason
+
+
+def test_a_list_that_loses_its_end_between_passes_is_no_such_gateway() -> None:
+    """Unless by chance it ends with the same page, full again: another pass shows then that it does not."""
+    before, after = Shelf(40), Shelf(38)
+    requests = 0
+
+    def gateway(number: int, size: int | None) -> Page | Failure:
+        nonlocal requests
+        requests += 1
+        return (before if requests <= 2 else after)(number, size)
+
+    found = run(gateway, page_size=20)
+    assert (found.verdict, found.outcome.passes) == (Verdict.COMPLETE_WITH_DRIFT, 3)
+
+
+def clamping(images: int, largest: int, *, count: bool) -> Gateway:
+    """Give smaller pages than asked for, but take the next one's number from what was asked for."""
+
+    def gateway(number: int, size: int | None) -> Page:
+        assert size is not None
+        given = min(size, largest)
+        names = images_of((number - 1) * given, max(min(number * given, images), (number - 1) * given))
+        return page(names, number + 1 if number * size < images else None, images if count else None)
+
+    return gateway
+
+
+@pytest.mark.parametrize("count", [True, False])
+@pytest.mark.parametrize("images", [101, 150, 1000])
+def test_a_clamped_page_that_claims_to_be_all_is_looked_at_again(images: int, count: bool) -> None:  # noqa: FBT001
+    """It holds a usual number, less than was asked for: by count, or where there is none by another pass."""
+    found = run(clamping(images, 100, count=count), page_size=1000)
+    assert len(found.written) == images
+    assert found.verdict.is_whole
+
+
+def test_a_larger_page_of_another_list_shows_that_pages_are_not_clamped_so() -> None:
+    """Or every list of such a number would cost two requests more."""
+    size = PageSize(1000)
+    for images, requests in ((100, 3), (60, 1), (200, 3), (203, 1), (100, 1), (200, 1)):
+        listing, asked = Listing(size, AUTO), 0
+        while (number := listing.next_page()) is not None:
+            asked += 1
+            answer = Shelf(images)(number, listing.page_size)
+            assert isinstance(answer, Page)
+            listing.receive(number, answer)
+        assert asked == requests
+        assert listing.outcome is not None
+        assert listing.outcome.verdict is Verdict.COMPLETE
+
+
+@pytest.mark.parametrize(("counts", "is_told"), [({6000}, True), (set(), True), ({9000}, False)])
+def test_what_the_gateway_counts_above_what_came_is_no_loss_that_can_be_estimated(
+    counts: set[int],
+    is_told: bool,  # noqa: FBT001
+) -> None:
+    """The estimate goes by what came at least once; of the rest it knows nothing."""
+    passes = [
+        Pass(bit=1 << n, size=100 - n, given=100 - n, end=61, contiguous=61, names=5_999, counts=set(counts))
+        for n in range(5)
+    ]
+    held_by = {0b11111 ^ 1 << n: 1 for n in range(5)} | {0b11111: 5_995}
+    assert (expected_loss(passes, held_by) < ACCEPTED_LOSS) is is_told

@@ -60,6 +60,19 @@ def test_a_tiny_limit_is_taken_to_hold_for_all_kinds() -> None:
     of_images = PageSize(LARGEST, of_registries)
     of_registries.given(20, refused=True)
     assert of_images.ask == 20
+    of_images.given(20)
+    assert PageSize(LARGEST, of_images).ask == 20
+
+
+def test_a_limit_of_two_kinds_is_taken_to_hold_for_the_third() -> None:
+    """Only of the third: a list of registries may be limited otherwise than the others."""
+    of_registries = PageSize(LARGEST)
+    of_images = PageSize(LARGEST, of_registries)
+    of_tags = PageSize(LARGEST, of_images)
+    of_registries.given(100, refused=True)
+    assert (of_images.ask, of_tags.ask) == (LARGEST, LARGEST)
+    of_images.given(100, refused=True)
+    assert of_tags.ask == 100
 
 
 def test_one_that_failed_is_halved() -> None:
@@ -69,6 +82,33 @@ def test_one_that_failed_is_halved() -> None:
     size.given(250, is_full=True)
     assert size.after_failure(LARGEST) == 250
     assert size.after_failure(250) == 125
+    assert PageSize(150).after_failure(150) == 100
+    assert [PageSize(100).after_failure(failed) for failed in (100, 3, 1)] == [50, 1, 0]
+
+
+def test_what_failed_for_another_kind_of_list_is_believed_at_the_second_failure() -> None:
+    """It is asked for as much as can be all the same; if that fails, what the other came to is next, not half."""
+    of_registries = PageSize(LARGEST)
+    of_images = PageSize(LARGEST, of_registries)
+    of_tags = PageSize(LARGEST, of_images)
+    believed = [of_tags.has_failed_elsewhere]
+    of_registries.given(250)
+    believed.append(of_tags.has_failed_elsewhere)
+    assert believed == [False, True]
+    assert (of_tags.ask, of_tags.after_failure(LARGEST), of_tags.after_failure(250)) == (LARGEST, 250, 125)
+
+
+def test_a_size_is_a_risk_until_a_page_was_full() -> None:
+    """Pages of small lists show nothing; pages of a hundred are not to blame for their size."""
+    size = PageSize(LARGEST)
+    risks = []
+    for asked, is_full in ((LARGEST, False), (LARGEST, True), (LARGEST, False)):
+        size.given(asked, is_full=is_full)
+        risks.append(size.is_a_risk)
+    size.given(500, refused=True)
+    assert [*risks, size.is_a_risk] == [True, False, False, True]
+    assert not PageSize(100).is_a_risk
+    assert not PageSize(None).is_a_risk
 
 
 @pytest.mark.parametrize(("is_full", "is_known", "ask"), [(False, False, 500), (True, True, 500), (False, True, 1000)])
@@ -93,6 +133,8 @@ class Sized(Fake):
         by_kind: requests, those for registries first.
         asked_for: page sizes asked for, by kind, in the order of the requests.
     """
+
+    has_counts = True
 
     def __init__(self, images: list[int], answer: Callable[[int, int], int | Exception]) -> None:
         super().__init__({"kr": {}})
@@ -119,7 +161,8 @@ class Sized(Fake):
         if is_list:
             names = list(self.images)[first : first + given]
         following = request.page + 1 if request.page * given < total else None
-        return orjson.dumps({"count": total, "next": following, "results": [{"name": name} for name in names]})
+        count = total if self.has_counts else None
+        return orjson.dumps({"count": count, "next": following, "results": [{"name": name} for name in names]})
 
     @property
     def total(self) -> int:
@@ -142,9 +185,9 @@ def failing(cap: int, error: Exception, *, by_records: bool = False) -> Callable
     return lambda size, held: size if (held if by_records else size) <= cap else error
 
 
-def heavy_tailed(registries: int, images: int) -> list[int]:
+def heavy_tailed(registries: int, images: int, seed: int = 0) -> list[int]:
     """Return how many images each registry has."""
-    weights = [random.Random(number).paretovariate(1.1) for number in range(registries)]
+    weights = [random.Random(seed + number).paretovariate(1.1) for number in range(registries)]
     return [ceil(images * weight / sum(weights)) for weight in weights]
 
 
@@ -154,9 +197,20 @@ def least(images: list[int], page: int) -> int:
     return sum(number if number == 1 else 2 * number for number in pages)
 
 
-async def cost(images: list[int], answer: Callable[[int, int], int | Exception], page_size: int = LARGEST) -> Sized:
+class Countless(Sized):
+    """The same, where `count` is null."""
+
+    has_counts = False
+
+
+async def cost(
+    images: list[int],
+    answer: Callable[[int, int], int | Exception],
+    page_size: int = LARGEST,
+    gateway_of: type[Sized] = Sized,
+) -> Sized:
     """List everything, see that it is whole and that the region was never held, and return what counted."""
-    gateway = Sized(images, answer)
+    gateway = gateway_of(images, answer)
     outcome = await crawl_with(gateway, spec(regions=(KR,), page_size=page_size, concurrency=16))
     assert {one.verdict for one in outcome.result.everything} <= {Verdict.COMPLETE, Verdict.COMPLETE_WITH_DRIFT}
     assert sum(one.records for one in outcome.result.registries) == sum(images)
@@ -171,6 +225,26 @@ async def test_large_pages_cost_hardly_more_than_the_least_that_proves() -> None
     found = await cost(images, clamped(1000))
     assert found.total <= 1.1 * least(images, 1000)
     assert set(found.asked_for[True]) == {1000}
+
+
+@pytest.mark.parametrize("gateway_of", [Sized, Countless])
+@pytest.mark.parametrize("seed", [1000, 2000, 3000])
+async def test_lists_of_any_length_cost_hardly_more_than_the_least(seed: int, gateway_of: type[Sized]) -> None:
+    """A tenth of such an account, where 100 a page are given; whether the gateway counts or not."""
+    images = heavy_tailed(300, 61_300, seed)
+    found = await cost(images, clamped(100), gateway_of=gateway_of)
+    assert found.total <= 1.1 * least(images, 100)
+
+
+@pytest.mark.parametrize("gateway_of", [Sized, Countless])
+async def test_only_a_list_that_fills_its_last_page_costs_one_request_more(gateway_of: type[Sized]) -> None:
+    """Two passes of k full pages would have the same boundaries: a list of 200 has no other two pages of 100."""
+    images = [200] * 17 + [210] * 13 + [100, 99, 0, 198, 199, 5_000]
+    found = await cost(images, clamped(100), gateway_of=gateway_of)
+    full = sum(count > (100 - 1) * ceil(count / 100) for count in images if count > 100)
+    assert full == 17 + 2
+    doubted = 0 if gateway_of.has_counts else 2  # 100 of 1,000 that were asked for may be a page that claims to be all
+    assert found.total == least(images, 100) + full + doubted
 
 
 @pytest.mark.parametrize("limit", [clamped, refused])

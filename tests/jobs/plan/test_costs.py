@@ -13,7 +13,9 @@ from crawler.jobs.plan.costs import Held, PageSizes, requests_for
 
 def listed(held: Held, sizes: PageSizes, verify: VerifyMode) -> int:
     """Drive a listing over a list that nobody changes, all that it asks for at once; return its requests."""
-    listing, requests = Listing(PageSize(sizes.asked), verify), 0
+    size_of_first = PageSize(sizes.asked)
+    size_of_first.most = sizes.asked  # no smaller page is taken for a clamped one
+    listing, requests = Listing(size_of_first, verify), 0
     while listing.outcome is None:
         asked = []
         while (number := listing.next_page()) is not None:

@@ -227,6 +227,7 @@ async def test_large_pages_cost_hardly_more_than_the_least_that_proves() -> None
     assert set(found.asked_for[True]) == {1000}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("gateway_of", [Sized, Countless])
 @pytest.mark.parametrize("seed", [1000, 2000, 3000])
 async def test_lists_of_any_length_cost_hardly_more_than_the_least(seed: int, gateway_of: type[Sized]) -> None:

@@ -124,6 +124,7 @@ def failing(error: Exception, *, above: int = 300, by_records: bool = False) -> 
     return lambda size, held: size if (held if by_records else size) <= above else error
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("concurrency", [4, 16, 64])
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 @pytest.mark.parametrize("by_records", [False, True])
@@ -137,6 +138,7 @@ def test_large_pages_that_fail_cost_twenty_requests_however_many_are_in_flight(
     assert account.excess(of=FOUND, concurrency=concurrency) <= 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("concurrency", [4, 64])
 @pytest.mark.parametrize("version", ["v2", "v3"])
 @pytest.mark.parametrize("by_records", [False, True])
@@ -153,6 +155,7 @@ def test_registries_that_are_denied_do_not_let_the_others_fail_at_once(by_record
     assert account.excess(of=FOUND, concurrency=64) <= 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("concurrency", [4, 64])
 @pytest.mark.parametrize("version", ["v2", "v3"])
 @pytest.mark.parametrize("cap", [300, 100, 50, 30, 20])

@@ -107,6 +107,7 @@ def due_today(night: Night) -> set[Image]:
 # ── what is copied ──
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compress", ["none", "gzip", "zstd"])
 def test_only_what_changed_and_a_seventh_is_fetched(night: Night, compress: str) -> None:
     """Data files are those of a full snapshot, to the byte; the lists of images are read anew."""
@@ -130,6 +131,7 @@ def test_only_what_changed_and_a_seventh_is_fetched(night: Night, compress: str)
     assert read(night.newest()).run.reuse is UNSET
 
 
+@pytest.mark.long
 def test_requests_of_a_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the first level, of what changed (one image in a hundred), and of a seventh of the rest by its hash."""
     with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=2, images=1_000, max_page_size=1_000)) as night:

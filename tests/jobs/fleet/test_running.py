@@ -123,6 +123,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         yield one
 
 
+@pytest.mark.long
 def test_on_one_machine(fleet: Fleet) -> None:
     """All accounts, and the merge; an account without keys costs itself alone, and is said."""
     broken = fleet.file.read_text().replace('"sh", "-c"', '"false"', 1)

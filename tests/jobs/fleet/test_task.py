@@ -50,6 +50,7 @@ def test_of_an_account_that_is_being_taken(fleet: Fleet) -> None:
     assert "another run holds" in said
 
 
+@pytest.mark.long
 def test_what_it_lacks_is_fetched(tmp_path: Path) -> None:
     """With --retry-failed: as another snapshot of the run, once there is something to be had, and then no more."""
     with a_fleet(tmp_path, denied=1) as fleet:

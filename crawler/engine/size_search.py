@@ -25,8 +25,8 @@ MOST_AT_RISK = 6
 """First pages in flight of a size that may be too large: all of them may fail before the first failure is seen."""
 MOST_AT_RISK_AFTER_FAILURES = 2
 """The same where pages of another kind of list were too much for the gateway."""
-GIVEN_FOR_ONE_MORE = 32
-"""So many that were given allow one more in flight: with 2,000 small lists nothing is held back any more."""
+GIVEN_FOR_ONE_MORE = 16
+"""So many that were given allow one more in flight: with 1,000 small lists nothing is held back any more."""
 
 
 @dataclass(slots=True, eq=False)

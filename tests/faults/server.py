@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import quote, unquote
 
@@ -144,6 +144,7 @@ def tag(name: str, **more: object) -> bytes:
     return json.dumps(fields | more, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+@cache
 def registry(name: str) -> bytes:
     """Return a registry's record."""
     return json.dumps({"bucket": f"b-{name}", "created": 1600000000000, "name": name, "status": "running"}).encode()

@@ -207,14 +207,15 @@ class World:
         if place.image is not None and place.image not in self.names(place.region, place.registry or ""):
             return None
         size = LISTED_A_PAGE if place.registry is None else min(size or 20, largest)
-        held, first = self._records(place.region, place.within), (place.page - 1) * size
-        records, total = held[first : first + size], len(held)
-        return _BODIES[api](place.page, size, total, b",".join(records))
+        first = (place.page - 1) * size
+        if place.registry is None:
+            names = list(self.images[place.region])
+            return _BODIES[api](place.page, size, len(names), b",".join(map(registry, names[first : first + size])))
+        held = self._records(place.region, place.within)
+        return _BODIES[api](place.page, size, len(held), b",".join(held[first : first + size]))
 
     def _records(self, region: str, within: tuple[str, ...]) -> list[bytes]:
-        """Return what a list holds."""
-        if not within:
-            return list(map(registry, self.images[region]))
+        """Return what a list within a registry holds."""
         return self.images[region][within[0]] if len(within) == 1 else self.tags.get((within[0], within[1]), [])
 
 

@@ -64,7 +64,7 @@ def test_wire(
     monkeypatch.setenv("NCLOUD_SECRET_ACCESS_KEY", SECRET_KEY)
     monkeypatch.setenv("NCLOUD_METADATA_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HOME", str(tmp_path))
-    pages_a_registry = 6
+    pages_a_registry = 14  # two passes of five pages or six, the lists of registries, and what is tried again
     gateway = Gateway(World.of(round(ATTEMPTS * (1 - SHARE) / 3 / pages_a_registry), 50), meddle=shaken(11))
 
     async def main() -> Outcome:

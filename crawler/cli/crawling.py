@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,6 +16,7 @@ from crawler.cli.logs import configure_logging, log
 from crawler.cli.progress import show, shows_line
 from crawler.cli.reporting import Report, reported
 from crawler.cli.signals import INTERRUPTED, run, stopping_on_signals
+from crawler.cli.systemd import is_listening, show_status
 from crawler.cli.telling import teller
 from crawler.core.errors import NcrawlError
 from crawler.core.lifetime import began_s
@@ -25,13 +27,16 @@ from crawler.jobs.ends import exit_code
 from crawler.jobs.streaming import stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+    from typing import Any, TypeAlias
 
     from crawler.core.collection import Collection
     from crawler.engine.crawl import Crawl
     from crawler.jobs.caller import KeySource
     from crawler.jobs.progress import Progress
     from crawler.settings.table import Settings
+
+    View: TypeAlias = Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]]
 
 
 def crawl_command(settings: Settings, level: Collection) -> int:
@@ -84,19 +89,21 @@ def calling(
     """
     report = report or Report(settings.account)
     shows = shows_line(settings, to_standard_output=to_standard_output)
+    views = [*([show] if shows else []), *([show_status] if is_listening() else [])]
     return Caller(
         find_keys=report.finding(keys or providers_chain(os.environ)),
         observe=report.watching(teller(settings, hint, shows_line=shows)),
-        beside=_showing if shows else _attended,
+        beside=partial(_showing, views) if views else _attended,
         began_s=began_s(),
     )
 
 
 @asynccontextmanager
-async def _showing(crawl: Crawl, look: Callable[[], Progress]) -> AsyncIterator[None]:
+async def _showing(views: Iterable[View], crawl: Crawl, look: Callable[[], Progress]) -> AsyncIterator[None]:
     """Listen to signals, and show where a crawl stands while it goes on."""
     async with _attended(crawl, look), anyio.create_task_group() as beside:
-        beside.start_soon(show, look)
+        for view in views:
+            beside.start_soon(view, look)
         yield
         beside.cancel_scope.cancel()
 

@@ -13,6 +13,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from crawler.core.errors import UsageError
+
 FIELDS = ("name", "status", "detail", "mend", "seconds")
 """What machines read of a check."""
 NOTHING_REQUESTED = 2
@@ -64,6 +66,12 @@ def warning(name: str, detail: str, mend: str) -> Check:
 def failed(name: str, detail: str, mend: str | None, *, exit_code: int = SOMETHING_MISSING) -> Check:
     """Return that a run would not do."""
     return Check(name, Status.FAILED, detail, mend, exit_code=exit_code)
+
+
+def refused(name: str, error: UsageError) -> Check:
+    """Return that no run would begin: the error's sentence says what, and behind its last colon how to mend it."""
+    detail, _, mend = str(error).rpartition(": ")
+    return failed(name, detail or mend, mend, exit_code=NOTHING_REQUESTED)
 
 
 def skipped(name: str, detail: str) -> Check:

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from crawler.core.errors import LockedError, OutputError, UsageError
-from crawler.jobs.doctor.checks import NOTHING_REQUESTED, failed, ok, warning
+from crawler.jobs.doctor.checks import failed, ok, refused, warning
 from crawler.snapshot.folder.abilities import check_folder, find_out
 from crawler.snapshot.folder.lock import locked
 
@@ -32,7 +32,7 @@ def of_folder(folder: Path, now: str) -> Check:
     except LockedError as error:
         return warning("folder", str(error), "nothing, if a run is under way: what it can do was not tried")
     except UsageError as error:
-        return failed("folder", str(error), "do as it says", exit_code=NOTHING_REQUESTED)
+        return refused("folder", error)
     except OutputError as error:
         return failed("folder", str(error), "free some space, mend the disk or its permissions, or name another folder")
     return _told(folder, able.has_links, able.syncs_folders)

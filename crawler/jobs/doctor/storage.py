@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crawler.core.errors import UsageError
-from crawler.jobs.doctor.checks import NOTHING_REQUESTED, Check, failed, ok, warning
+from crawler.jobs.doctor.checks import Check, ok, refused, warning
 from crawler.output.stores.opening import store_at
 
 
@@ -16,7 +16,7 @@ def of_store(url: str) -> Check:
         store = store_at(url)
         is_safe = store.can_create and store.can_swap
     except UsageError as error:
-        return failed("store", str(error), "do as it says", exit_code=NOTHING_REQUESTED)
+        return refused("store", error)
     except OSError as error:
         return warning(
             "store", f"{url}: {error.strerror}", "check its bucket, keys and endpoint: nothing can be pushed"

@@ -640,7 +640,8 @@ async def test_no_such_folder(patient: Patient, tmp_path: Path) -> None:
     """A run would refuse it: exit 2, with how to make it."""
     found = await patient.examined(tmp_path / "missing")
     assert (found.code, found.named("failed")) == (2, ["folder"])
-    assert "mkdir" in found["folder"].detail
+    assert found["folder"].detail.endswith("does not exist")
+    assert "mkdir" in (found["folder"].mend or "")
 
 
 async def test_a_full_disk(patient: Patient, tmp_path: Path) -> None:

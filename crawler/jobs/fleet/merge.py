@@ -77,15 +77,27 @@ def merge(
     try:
         made = merge_into(work, store, run_id, expected=expected, tell=tell)
         with writing(final):
-            work.chmod(0o755)
-            if final.exists():
-                final.rename(work.with_name(f"{work.name}-old"))
-            work.rename(final)
+            _exchange(work, final)
         sync_folder(final.parent)
     finally:
         remove_tree(work)
         remove_tree(work.with_name(f"{work.name}-old"))
     return made
+
+
+def _exchange(work: Path, final: Path) -> None:
+    """Put a folder in the place of what is there, or leave that as it was."""
+    old = work.with_name(f"{work.name}-old")
+    work.chmod(0o755)
+    if not final.exists():
+        work.rename(final)
+        return
+    final.rename(old)
+    try:
+        work.rename(final)
+    except OSError:
+        old.rename(final)
+        raise
 
 
 def merge_far(

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from crawler.api.collections import COLLECTIONS
 from crawler.core.errors import NcrawlError
 from crawler.jobs.fleet.layout import FLEET
 from crawler.output.files import writing
 from crawler.snapshot.folder.names import started
-from crawler.snapshot.manifest import MANIFEST, AccountRecord, Manifest, load
+from crawler.snapshot.manifest import MANIFEST, SUFFIXES, AccountRecord, Manifest, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -126,10 +127,18 @@ def _part(account: str, candidates: Iterable[tuple[str, bytes]], run_id: str) ->
             return Part(account, problem=f"{name}: {error}")
         if made.run.run_id != run_id:
             continue
+        if made.run.id != name or not _are_plain(file.name for file in made.files):
+            return Part(account, problem=f"{name}: its manifest leads out of its folder")
         if strangers := {one.account for one in made.registries} - {account}:
             return Part(account, problem=f"{name}: is of account {min(strangers)}, in a folder of another name")
         return Part(account, made, hashlib.sha256(data).hexdigest())
     return Part(account)
+
+
+def _are_plain(names: Iterable[str]) -> bool:
+    """Whether names are those that data files have: what a storage says is no path to write or remove by."""
+    known = {one.file + suffix for one in COLLECTIONS.values() for suffix in SUFFIXES}
+    return known.issuperset(names)
 
 
 def _reason(made: Manifest) -> str | None:

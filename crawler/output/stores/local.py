@@ -77,7 +77,13 @@ class LocalStore(Store):
 
     def open(self, name: str, begin: int = 0, length: int | None = None) -> BinaryIO:  # noqa: ARG002 - a hint
         """Open a file."""
-        file = self._path(name).open("rb")
+        fd = os.open(
+            self._path(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )  # a pipe in its place would never end
+        file = os.fdopen(fd, "rb")
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            file.close()
+            raise OSError(errno.EINVAL, "is no regular file")
         file.seek(begin)
         return file
 

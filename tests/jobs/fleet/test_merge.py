@@ -107,6 +107,23 @@ def test_what_cannot_be_merged(tmp_path: Path) -> None:
     assert {one.account for one in made.registries} == {"a", "f"}
 
 
+@pytest.mark.parametrize("leads_out", ["file", "id"])
+def test_a_manifest_that_leads_out_of_its_folder(tmp_path: Path, leads_out: str) -> None:
+    """It names a file elsewhere, or another folder: nothing is read, written or removed by it; others are merged."""
+    make_account(tmp_path, "a", "x")
+    bad = make_account(tmp_path, "b", "y")
+
+    def elsewhere(made: Manifest) -> Manifest:
+        if leads_out == "id":
+            return replace(made, run=replace(made.run, id="../a"))
+        return replace(made, files=tuple(replace(one, name=f"../../{one.name}") for one in made.files))
+
+    reseal(bad, elsewhere)
+    made = merged(tmp_path)
+    assert [one.verdict for one in made.accounts or ()] == ["complete", "missing"]
+    assert "leads out of its folder" in str((made.accounts or ())[1].reason)
+
+
 def test_nothing_of_a_run(tmp_path: Path) -> None:
     """Exit 2, a sentence, and no folder that looks like a snapshot."""
     make_account(tmp_path, "a", "x", run_id="another")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +31,13 @@ class TestLocalFolder(Conformance):
         """Writers are kept apart."""
         assert store.can_create
         assert store.can_swap
+
+    def test_a_pipe_holds_nobody_up(self, store: Store, tmp_path: Path) -> None:
+        """What is no regular file is not read: a pipe that nobody writes to would never end."""
+        (tmp_path / "store").mkdir()
+        os.mkfifo(tmp_path / "store" / "manifest.json")
+        with pytest.raises(OSError, match="no regular file"):
+            store.read("manifest.json")
 
 
 class TestObjects(Conformance):

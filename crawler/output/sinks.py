@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from crawler.output.compression import Compressor
 
-LUMP_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 """Lines are collected up to this size before they are written."""
 LAST_WORDS_S = 1.0
 """How long a stopped run tries to get its last whole lines out to a slow reader."""
@@ -47,7 +47,7 @@ class _ForTerminal:
 
 
 class Sink:
-    """Collects whole lines and writes them in lumps.
+    """Collects whole lines and writes them in chunks.
 
     Left without a `commit`, it gives its last whole lines a moment to get out, and what was had gets no name.
 
@@ -64,7 +64,7 @@ class Sink:
         partial: of a file: where its lines are until they are committed, and stay if they are not.
         is_committed: nothing is to come, and all is where it should be.
 
-    Mutable state: the lump being collected, and the lock that lets one lump be written at a time.
+    Mutable state: the chunk being collected, and the lock that lets one chunk be written at a time.
     """
 
     def __init__(self, name: str, fd: int, compress: Compressor, *, hashed: bool = True) -> None:
@@ -76,8 +76,8 @@ class Sink:
         self.is_committed = False
         self._fd = fd
         self._compressor = compress
-        self._lump: list[bytes] = []
-        self._lump_bytes = 0
+        self._chunk: list[bytes] = []
+        self._chunk_bytes = 0
         self._unwritten = memoryview(b"")
         self._lock = asyncio.Lock()
         self._sha256 = hashlib.sha256()
@@ -93,19 +93,19 @@ class Sink:
         Raises:
             OutputError: they cannot be written; a ClosedPipeError if the reader went away.
         """
-        self._lump.append(lines)
-        self._lump_bytes += len(lines)
+        self._chunk.append(lines)
+        self._chunk_bytes += len(lines)
         self.lines += count
-        if self._lump_bytes >= LUMP_BYTES:
+        if self._chunk_bytes >= CHUNK_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
         """Write what was collected so far."""
         async with self._lock:
             await self._drain()
-            if self._lump:
-                lump, self._lump, self._lump_bytes = b"".join(self._lump), [], 0
-                self._unwritten = memoryview(self._compressor.compress(lump))
+            if self._chunk:
+                chunk, self._chunk, self._chunk_bytes = b"".join(self._chunk), [], 0
+                self._unwritten = memoryview(self._compressor.compress(chunk))
                 await self._drain()
 
     async def commit(self, patience_s: float = 0.0) -> None:
@@ -157,7 +157,7 @@ class Sink:
     def _forget_unwritten(self) -> None:
         """Count no line that did not get out; in a compressed stream nobody can tell which did."""
         if isinstance(self._compressor, Plain):
-            self.lines -= bytes(self._unwritten).count(b"\n") + b"".join(self._lump).count(b"\n")
+            self.lines -= bytes(self._unwritten).count(b"\n") + b"".join(self._chunk).count(b"\n")
 
     def _publish(self) -> None:
         """Give what is whole its name."""
@@ -166,7 +166,7 @@ class Sink:
         """Leave no trace of a run that had nothing."""
 
     async def _drain(self) -> None:
-        """Write the lump under way; what a cancelled call left over goes first next time, so lines stay whole."""
+        """Write the chunk under way; what a cancelled call left over goes first next time, so lines stay whole."""
         while self._unwritten:
             try:
                 written = await self._write_some(self._unwritten)
@@ -174,8 +174,8 @@ class Sink:
                 raise ClosedPipeError(self.name, error) from None
             except OSError as error:
                 if isinstance(self._compressor, Plain):
-                    lump = bytes(self._unwritten.obj)
-                    take_back_half_line(self._fd, lump[: len(lump) - len(self._unwritten)])
+                    chunk = bytes(self._unwritten.obj)
+                    take_back_half_line(self._fd, chunk[: len(chunk) - len(self._unwritten)])
                 raise OutputError(self.name, error) from None
             if self._hashed:
                 self._sha256.update(self._unwritten[:written])

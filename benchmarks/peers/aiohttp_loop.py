@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import uvloop
-from common import LUMP_BYTES, ask, by_ncrawl, by_orjson, names_of, signed, target
+from common import CHUNK_BYTES, ask, by_ncrawl, by_orjson, names_of, signed, target
 from yarl import URL
 
 
@@ -18,7 +18,7 @@ async def main() -> None:
     """Crawl everything."""
     chosen = ask()
     read = by_ncrawl if chosen.ours else by_orjson
-    lump = bytearray()
+    chunk = bytearray()
     todo: list[tuple[str, str | None]] = []
 
     async def get(session: aiohttp.ClientSession, what: str) -> bytes:
@@ -38,10 +38,10 @@ async def main() -> None:
                     lines = b""
                 else:
                     following, lines = read(body, registry, image)
-                lump.extend(lines)
-                if len(lump) >= LUMP_BYTES:
-                    file.write(lump)
-                    lump.clear()
+                chunk.extend(lines)
+                if len(chunk) >= CHUNK_BYTES:
+                    file.write(chunk)
+                    chunk.clear()
                 page = following or 0
 
     connector = aiohttp.TCPConnector(limit=0)
@@ -53,7 +53,7 @@ async def main() -> None:
                 todo += ((name, None) for name in names)
                 page = following or 0
             await asyncio.gather(*(work(session) for _ in range(chosen.concurrency)))
-        file.write(lump)
+        file.write(chunk)
 
 
 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

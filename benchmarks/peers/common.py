@@ -18,7 +18,7 @@ import orjson
 ACCESS_KEY, SECRET_KEY = os.environ["NCLOUD_ACCESS_KEY_ID"], os.environ["NCLOUD_SECRET_KEY"]
 _SECRET = SECRET_KEY.encode()
 BASE = "/ncr/api/v2/repositories"
-LUMP_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 
 
 def ask(concurrency: int = 64) -> argparse.Namespace:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import httpx
 import uvloop
-from common import LUMP_BYTES, ask, by_orjson, names_of, signed, target
+from common import CHUNK_BYTES, ask, by_orjson, names_of, signed, target
 
 
 async def main() -> None:
     """Crawl everything."""
     chosen = ask(concurrency=4)
-    lump = bytearray()
+    chunk = bytearray()
     todo: list[str] = []
 
     async def get(client: httpx.AsyncClient, what: str) -> bytes:
@@ -29,10 +29,10 @@ async def main() -> None:
             registry, page = todo.pop(), 1
             while page:
                 following, lines = by_orjson(await get(client, target(registry, page, chosen.page_size)), registry)
-                lump.extend(lines)
-                if len(lump) >= LUMP_BYTES:
-                    file.write(lump)
-                    lump.clear()
+                chunk.extend(lines)
+                if len(chunk) >= CHUNK_BYTES:
+                    file.write(chunk)
+                    chunk.clear()
                 page = following or 0
 
     with Path(chosen.output).open("wb", buffering=0) as file:  # noqa: ASYNC230 - it blocks no longer than a write
@@ -43,7 +43,7 @@ async def main() -> None:
                 todo += names
                 page = following or 0
             await asyncio.gather(*(work(client) for _ in range(chosen.concurrency)))
-        file.write(lump)
+        file.write(chunk)
 
 
 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pycurl
-from common import LUMP_BYTES, ask, by_ncrawl, by_orjson, names_of, signed, target
+from common import CHUNK_BYTES, ask, by_ncrawl, by_orjson, names_of, signed, target
 
 
 class Handle:
@@ -50,7 +50,7 @@ def main() -> None:
         page = following or 0
     multi = pycurl.CurlMulti()
     multi.setopt(pycurl.M_MAXCONNECTS, chosen.concurrency)
-    lump = bytearray()
+    chunk = bytearray()
 
     def begin(handle: Handle, following: int | None) -> int:
         if following:
@@ -72,14 +72,14 @@ def main() -> None:
             for curl in done:
                 multi.remove_handle(curl)
                 following, lines = read(curl.handle.result(), curl.handle.registry)
-                lump += lines
+                chunk += lines
                 running += begin(curl.handle, following) - 1
-            if len(lump) >= LUMP_BYTES:
-                file.write(lump)
-                lump.clear()
+            if len(chunk) >= CHUNK_BYTES:
+                file.write(chunk)
+                chunk.clear()
             if running and not done:
                 multi.select(1.0)
-        file.write(lump)
+        file.write(chunk)
 
 
 main()

@@ -11,7 +11,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 import uvloop
-from common import LUMP_BYTES, ask, by_ncrawl, by_orjson, names_of, signed, target
+from common import CHUNK_BYTES, ask, by_ncrawl, by_orjson, names_of, signed, target
 
 
 class Connection(asyncio.Protocol):
@@ -65,7 +65,7 @@ async def main() -> None:
     read = by_ncrawl if chosen.ours else by_orjson
     origin = urlsplit(chosen.origin)
     loop = asyncio.get_running_loop()
-    lump = bytearray()
+    chunk = bytearray()
     todo: list[str] = []
 
     async def connect() -> Connection:
@@ -77,10 +77,10 @@ async def main() -> None:
             registry, page = todo.pop(), 1
             while page:
                 following, lines = read(await connection.get(target(registry, page, chosen.page_size)), registry)
-                lump.extend(lines)
-                if len(lump) >= LUMP_BYTES:
-                    file.write(lump)
-                    lump.clear()
+                chunk.extend(lines)
+                if len(chunk) >= CHUNK_BYTES:
+                    file.write(chunk)
+                    chunk.clear()
                 page = following or 0
         connection.close()
 
@@ -92,7 +92,7 @@ async def main() -> None:
             page = following or 0
         connection.close()
         await asyncio.gather(*(work() for _ in range(chosen.concurrency)))
-        file.write(lump)
+        file.write(chunk)
 
 
 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

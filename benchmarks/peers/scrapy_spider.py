@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import scrapy
-from common import LUMP_BYTES, ask, by_orjson, names_of, signed, target
+from common import CHUNK_BYTES, ask, by_orjson, names_of, signed, target
 from scrapy.crawler import CrawlerProcess
 
 WITH_ITEMS = "--items" in sys.argv and not sys.argv.remove("--items")
@@ -71,10 +71,10 @@ class Spider(scrapy.Spider):
             following = page["next"]
         else:
             following, lines = by_orjson(response.body, registry)
-            lump.extend(lines)
-            if len(lump) >= LUMP_BYTES:
-                file.write(lump)
-                lump.clear()
+            chunk.extend(lines)
+            if len(chunk) >= CHUNK_BYTES:
+                file.write(chunk)
+                chunk.clear()
         if following:
             yield self._request(registry, following)
 
@@ -84,7 +84,7 @@ process.crawl(Spider)
 if WITH_ITEMS:
     process.start()
 else:
-    lump = bytearray()
+    chunk = bytearray()
     with Path(chosen.output).open("wb", buffering=0) as file:
         process.start()
-        file.write(lump)
+        file.write(chunk)

@@ -1,4 +1,4 @@
-"""Write lines of bytes to standard output, in lumps, for the commands that do not crawl."""
+"""Write lines of bytes to standard output, in chunks, for the commands that do not crawl."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _STANDARD_OUTPUT = 1
-_LUMP_BYTES = 256 * 1024
+_CHUNK_BYTES = 256 * 1024
 
 
 def write_lines(lines: Iterable[bytes], *, before_writing: Callable[[], None] = lambda: None) -> None:
@@ -32,23 +32,23 @@ def write_lines(lines: Iterable[bytes], *, before_writing: Callable[[], None] = 
         ClosedPipeError: the reader went away.
         OutputError: the disk is full, for instance.
     """
-    lump = bytearray()
+    chunk = bytearray()
     terminal = os.isatty(_STANDARD_OUTPUT)
     with Outlet(os.dup(_STANDARD_OUTPUT)) as outlet:
         try:
             for line in lines:
-                lump += escaped_for_terminal(line) if terminal else line
-                if len(lump) >= _LUMP_BYTES:
-                    ready, lump = lump, bytearray()
+                chunk += escaped_for_terminal(line) if terminal else line
+                if len(chunk) >= _CHUNK_BYTES:
+                    ready, chunk = chunk, bytearray()
                     before_writing()
                     _write(outlet, ready)
         finally:
             before_writing()
-            _write(outlet, lump)
+            _write(outlet, chunk)
 
 
-def _write(outlet: Outlet, lump: bytearray) -> None:
-    rest = memoryview(lump)
+def _write(outlet: Outlet, chunk: bytearray) -> None:
+    rest = memoryview(chunk)
     try:
         while rest:
             written = outlet.take(rest)
@@ -58,5 +58,5 @@ def _write(outlet: Outlet, lump: bytearray) -> None:
     except BrokenPipeError as error:
         raise ClosedPipeError("standard output", error) from error
     except OSError as error:
-        take_back_half_line(_STANDARD_OUTPUT, bytes(lump[: len(lump) - len(rest)]))
+        take_back_half_line(_STANDARD_OUTPUT, bytes(chunk[: len(chunk) - len(rest)]))
         raise OutputError("standard output", error) from error

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from crawler.snapshot.reading.chunks import (
     DamagedError,
     UnreadableError,
-    lump_bytes,
+    chunk_bytes,
     open_regular,
-    stored_lumps,
+    stored_chunks,
     unpacked,
     whole_lines,
 )
@@ -61,7 +61,7 @@ def damaged(folder: Path, name: str, problem: str) -> DamagedError:
 def _measured(
     file: IO[bytes], path: Path, update: Callable[[bytes], object], watch: Callable[[int], object]
 ) -> Iterator[bytes]:
-    for lump in stored_lumps(file, None, lump_bytes(path)):
-        update(lump)
-        watch(len(lump))
-        yield lump
+    for chunk in stored_chunks(file, None, chunk_bytes(path)):
+        update(chunk)
+        watch(len(chunk))
+        yield chunk

@@ -15,7 +15,7 @@ from crawler.snapshot.comparing.diff import diff
 from crawler.snapshot.comparing.opening import open_side, relate
 from crawler.snapshot.folder.latest import followed
 from crawler.snapshot.manifest import read
-from crawler.snapshot.reading.chunks import DamagedError, read_lumps, whole_lines
+from crawler.snapshot.reading.chunks import DamagedError, read_chunks, whole_lines
 from crawler.snapshot.reading.records import BadLineError, key_type, line_start, parse_keys
 from crawler.snapshot.reading.witness import Witness
 from crawler.snapshot.verifying.verify import verify
@@ -64,7 +64,7 @@ class Snapshot:
         file = self.manifest.stored_file(REGISTRIES)
         if file is not None:
             path = self.path / file.name
-            found = _records(read_lumps(path), path, REGISTRIES)
+            found = _records(read_chunks(path), path, REGISTRIES)
             yield from (record for record in found if region in (None, record.region))
 
     def images(self, *, region: str | None = None, registry: str | None = None) -> Iterator[Record]:
@@ -137,26 +137,26 @@ def differences(
 
 def _records_of(registry: RegistryRecord, extent: Extent, path: Path, collection: Collection) -> Iterator[Record]:
     digest = hashlib.sha256()
-    lumps = read_lumps(path, offset=extent.offset, length=extent.length)
-    yield from _records(_hashed(lumps, digest), path, collection)
+    chunks = read_chunks(path, offset=extent.offset, length=extent.length)
+    yield from _records(_hashed(chunks, digest), path, collection)
     if digest.hexdigest() != extent.sha256:
         raise DamagedError(path, f"{registry.label} does not have the SHA-256 of the manifest")
 
 
-def _hashed(lumps: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
-    for lump in lumps:
-        digest.update(lump)
-        yield lump
+def _hashed(chunks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
 
 
-def _records(lumps: Iterable[bytes], path: Path, collection: Collection) -> Iterator[Record]:
+def _records(chunks: Iterable[bytes], path: Path, collection: Collection) -> Iterator[Record]:
     kind = key_type(collection)
-    for lump in whole_lines(lumps, path):
+    for chunk in whole_lines(chunks, path):
         try:
-            keys = parse_keys(lump, kind)
+            keys = parse_keys(chunk, kind)
         except BadLineError as error:
             raise DamagedError(path, f"a line is no record: {error.problem}") from None
-        for key, line in zip(keys, lump.split(b"\n"), strict=False):
+        for key, line in zip(keys, chunk.split(b"\n"), strict=False):
             start = line_start(key)
             if not line.startswith(start):
                 raise DamagedError(path, "a line does not begin with the fields that are ours")

@@ -25,7 +25,7 @@ from crawler.output import sinks
 from crawler.output.compression import compressor
 from crawler.output.files import check_place, replace_file, write_file
 from crawler.output.outlets import Outlet
-from crawler.output.sinks import LUMP_BYTES, FileSink, StreamSink, open_sink
+from crawler.output.sinks import CHUNK_BYTES, FileSink, StreamSink, open_sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -373,7 +373,7 @@ async def test_reader_that_goes_away() -> None:
 
 @pytest.mark.on_both_loops
 async def test_slow_reader_slows_the_writer() -> None:
-    """The writer waits; what is held meanwhile is a lump, the portions of those who wait, and no more."""
+    """The writer waits; what is held meanwhile is a chunk, the portions of those who wait, and no more."""
     with pipe() as (reading, writing):
         async with stream(writing) as sink:
             portion = LINES[: LINES.index(b"\n", 10_000) + 1]
@@ -383,7 +383,7 @@ async def test_slow_reader_slows_the_writer() -> None:
                 stuck_at = sink.lines
                 await anyio.sleep(0.05)  # nobody could tell that nothing is happening
             held = sink.lines // portion.count(b"\n") * len(portion) - sink.bytes
-            assert LUMP_BYTES < held < 3 * LUMP_BYTES
+            assert CHUNK_BYTES < held < 3 * CHUNK_BYTES
             data = b""
             async with asyncio.timeout(60):
                 while sink.lines == stuck_at:
@@ -453,7 +453,7 @@ async def test_sleeping_reader_of_a_run_at_its_end(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sinks, "LAST_WORDS_S", 0.1)
     with pipe() as (_, writing):
         sink = stream(writing)
-        sink._lump.append(LINES)
+        sink._chunk.append(LINES)
         with pytest.raises(OutputError, match="nobody read it in time"):
             async with sink:
                 await sink.commit()

@@ -519,12 +519,12 @@ async def test_body_at_the_cap_is_whole_and_above_it_an_error() -> None:
 @pytest.mark.parametrize("zip_it", [False, True])
 async def test_endless_body(zip_it: bool) -> None:  # noqa: FBT001 - a parameter
     """A body that never ends is an error as soon as it is above the cap (H13)."""
-    lump = (
+    begun = (
         zlib.compressobj(0, zlib.DEFLATED, 16 + zlib.MAX_WBITS).compress(bytes(1 << 20)) if zip_it else bytes(1 << 20)
     )
     head = HEAD + (b"Content-Encoding: gzip\r\n" if zip_it else b"") + b"Transfer-Encoding: chunked\r\n\r\n"
-    more = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS).compress(bytes(1 << 20)) if zip_it else lump
-    endless = in_pieces(head + chunk(lump), chunk(more), every_s=0, for_ever=True)
+    more = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS).compress(bytes(1 << 20)) if zip_it else begun
+    endless = in_pieces(head + chunk(begun), chunk(more), every_s=0, for_ever=True)
     assert type(await fetch_failing(endless)) is TooLargeError
 
 

@@ -91,7 +91,7 @@ class Part(NamedTuple):
                 proof = extents.prove(self.frame)
                 if proof.problem is not None:
                     raise self._damaged(f"{self.frame.label} {proof.problem}")
-                yield from extents.lumps(self.frame, proof)
+                yield from extents.chunks(self.frame, proof)
         except OSError as error:
             raise self._damaged(f"cannot be read: {error.strerror}") from error
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from crawler.api.collections import REGISTRIES
 from crawler.core.errors import UsageError
-from crawler.snapshot.reading.chunks import read_lumps, whole_lines
+from crawler.snapshot.reading.chunks import read_chunks, whole_lines
 from crawler.snapshot.reading.records import key_type, parse_keys
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def _listed(folder: Path, manifest: Manifest) -> set[str]:
     if stored is None or not stored.lines:
         return set()
     path = folder / stored.name
-    lump = next(whole_lines(read_lumps(path), path), b"")
+    chunk = next(whole_lines(read_chunks(path), path), b"")
     try:
-        return {key.account for key in parse_keys(lump, key_type(REGISTRIES))[:1]}
+        return {key.account for key in parse_keys(chunk, key_type(REGISTRIES))[:1]}
     except ValueError:
         raise UsageError(f"{path} is damaged: `ncrawl verify {folder}` tells more") from None

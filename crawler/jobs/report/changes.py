@@ -58,7 +58,7 @@ class Changes:
 
 
 def changes(earlier: list[Path], new: Snapshot, *, most_shown: int = MOST_SHOWN) -> Changes:
-    """Compare a snapshot with the one before it. O(n), in the memory of a few lumps and of what is shown."""
+    """Compare a snapshot with the one before it. O(n), in the memory of a few chunks and of what is shown."""
     found = Changes()
     if not earlier:
         return found

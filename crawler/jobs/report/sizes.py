@@ -77,11 +77,11 @@ def _tags(folder: Path, stored: StoredFile) -> Iterator[_Tag]:
         yield from _decoded(block, folder / stored.name)
 
 
-def _decoded(lump: bytes, path: Path) -> list[_Tag]:
+def _decoded(chunk: bytes, path: Path) -> list[_Tag]:
     try:
-        return _DECODER.decode_lines(lump)
+        return _DECODER.decode_lines(chunk)
     except (ValueError, RecursionError):
         try:
-            return [msgspec.convert(json.loads(line), _Tag) for line in lump.splitlines()]  # halves of surrogate pairs
+            return [msgspec.convert(json.loads(line), _Tag) for line in chunk.splitlines()]  # halves of surrogate pairs
         except (ValueError, RecursionError) as error:
             raise DamagedError(path, f"holds what is no tag: {error}") from error

@@ -88,7 +88,7 @@ class Difference(NamedTuple):
 def diff(old: Side, new: Side, witness: Witness | None = None) -> Iterator[Difference]:
     """Yield what differs, ordered by account, region, registry and name; regions that are unknown come first.
 
-    Costs O(n), in the memory of a few lumps. Registries of which both sides have the same lines are only hashed.
+    Costs O(n), in the memory of a few chunks. Registries of which both sides have the same lines are only hashed.
 
     Args:
         old: what was.

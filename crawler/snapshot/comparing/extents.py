@@ -1,7 +1,7 @@
 """Read a snapshot's data file registry by registry, and prove each against its manifest before anything is made of it.
 
 A registry is read through and hashed first. A small one is kept in memory; a large one is read again, and must be the
-same still, lump by lump.
+same still, chunk by chunk.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from zlib import crc32
 from crawler.snapshot.reading.chunks import (
     DamagedError,
     UnreadableError,
+    chunk_bytes,
     is_packed,
-    lump_bytes,
-    stored_lumps,
+    stored_chunks,
     unpacked,
     whole_lines,
 )
@@ -37,18 +37,18 @@ class Proof(NamedTuple):
 
     Attributes:
         problem: what is wrong with it; None if it is what the manifest says.
-        lumps: all of its lines, if they are few; whether they are tells ``is_kept``.
-        checksums: of each lump, if they are many.
+        chunks: all of its lines, if they are few; whether they are tells ``is_kept``.
+        checksums: of each chunk, if they are many.
     """
 
     problem: str | None
-    lumps: list[bytes]
+    chunks: list[bytes]
     checksums: list[int]
 
     @property
     def is_kept(self) -> bool:
         """Whether all lines are in memory."""
-        return len(self.lumps) == len(self.checksums)
+        return len(self.chunks) == len(self.checksums)
 
 
 class Extents:
@@ -83,38 +83,38 @@ class Extents:
         digest, lines, size = hashlib.sha256(), 0, 0
         kept, checksums = list[bytes](), list[int]()
         try:
-            for lump in self._lumps(frame):
-                digest.update(lump)
-                self._look(lump)
-                lines, size = lines + lump.count(b"\n"), size + len(lump)
-                checksums.append(crc32(lump))
+            for chunk in self._chunks(frame):
+                digest.update(chunk)
+                self._look(chunk)
+                lines, size = lines + chunk.count(b"\n"), size + len(chunk)
+                checksums.append(crc32(chunk))
                 if size <= KEPT_BYTES:
-                    kept.append(lump)
+                    kept.append(chunk)
                 if lines > frame.lines:
                     break
         except UnreadableError as error:
             return Proof(error.problem, [], [])
         return Proof(_problem(frame, lines, digest.hexdigest()), kept, checksums)
 
-    def lumps(self, frame: Frame, proof: Proof) -> Iterator[bytes]:
+    def chunks(self, frame: Frame, proof: Proof) -> Iterator[bytes]:
         """Yield the whole lines of a registry that was proved.
 
         Raises:
             DamagedError: it has changed since.
         """
         if proof.is_kept:
-            yield from proof.lumps
+            yield from proof.chunks
             return
         checksums = iter(proof.checksums)
-        for lump in self._lumps(frame):
-            if crc32(lump) != next(checksums, None):
+        for chunk in self._chunks(frame):
+            if crc32(chunk) != next(checksums, None):
                 raise DamagedError(self._path, f"{frame.label} changed while it was read")
-            yield lump
+            yield chunk
 
-    def _lumps(self, frame: Frame) -> Iterator[bytes]:
+    def _chunks(self, frame: Frame) -> Iterator[bytes]:
         try:
             self._file.seek(frame.offset)
-            stored = stored_lumps(self._file, frame.length, lump_bytes(self._path))
+            stored = stored_chunks(self._file, frame.length, chunk_bytes(self._path))
             yield from whole_lines(unpacked(stored, self._path), self._path)
         except OSError as error:
             raise UnreadableError(self._path, f"cannot be read: {error.strerror}") from error

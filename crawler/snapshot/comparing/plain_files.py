@@ -17,8 +17,8 @@ from crawler.snapshot.reading.chunks import (
     DamagedError,
     UnreadableError,
     is_packed,
-    plain_lumps,
-    read_lumps,
+    plain_chunks,
+    read_chunks,
     whole_lines,
 )
 from crawler.snapshot.reading.records import DisorderError, ordered_records
@@ -83,17 +83,17 @@ class PlainFile(Side):
 
     def _records(self, witness: Witness, collection: Collection) -> Iterator[Record]:
         if self._is_regular and self._is_sorted(witness, collection):
-            return ordered_records(self._lumps(witness), self.path, collection)
-        return sorted_records(self._lumps(witness), self.path, collection)
+            return ordered_records(self._chunks(witness), self.path, collection)
+        return sorted_records(self._chunks(witness), self.path, collection)
 
     def _is_sorted(self, witness: Witness, collection: Collection) -> bool:
         try:
-            deque(ordered_records(self._lumps(witness), self.path, collection), maxlen=0)
+            deque(ordered_records(self._chunks(witness), self.path, collection), maxlen=0)
         except DisorderError:
             return False
         return True
 
-    def _lumps(self, witness: Witness) -> Iterator[bytes]:
+    def _chunks(self, witness: Witness) -> Iterator[bytes]:
         """Yield whole lines.
 
         Raises:
@@ -102,9 +102,9 @@ class PlainFile(Side):
         try:
             with self.path.open("rb", buffering=0) as file:
                 measured = _Measured(file)
-                for lump in whole_lines(plain_lumps(measured, self.path), self.path):
-                    witness.look(lump)
-                    yield lump
+                for chunk in whole_lines(plain_chunks(measured, self.path), self.path):
+                    witness.look(chunk)
+                    yield chunk
         except OSError as error:
             raise UnreadableError(self.path, f"cannot be read: {error.strerror}") from error
         if self._stored and not self._is_regular and measured.sha256 != self._stored.sha256:
@@ -149,8 +149,8 @@ def _digests(path: Path) -> Iterator[str]:
     if is_packed(path):
         digest = hashlib.sha256()
         with suppress(UnreadableError):
-            for lump in read_lumps(path):
-                digest.update(lump)
+            for chunk in read_chunks(path):
+                digest.update(chunk)
             yield digest.hexdigest()
 
 

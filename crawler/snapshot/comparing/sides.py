@@ -203,13 +203,13 @@ class _File:
             unknown = f"its {self._collection.name} are unknown"
             self._witness.damaged(f"{self._path}: {visible(frame.label)} {proof.problem}: {unknown}")
             return Group(place, is_intact=False)
-        records = chain.from_iterable(self._batches(frame, extents.lumps(frame, proof)))
+        records = chain.from_iterable(self._batches(frame, extents.chunks(frame, proof)))
         return Group(place, records, frame.sha256)
 
-    def _batches(self, frame: Frame, lumps: Iterator[bytes]) -> Iterator[Iterable[Record]]:
+    def _batches(self, frame: Frame, chunks: Iterator[bytes]) -> Iterator[Iterable[Record]]:
         """Yield a proved registry's records; what is wrong with them was so when they were written."""
         try:
-            yield from ordered_batches(lumps, self._path, self._collection, place=frame.place)
+            yield from ordered_batches(chunks, self._path, self._collection, place=frame.place)
         except DamagedError:
             raise
         except UnreadableError as error:

@@ -1,4 +1,4 @@
-"""Bytes and whole lines out of plain, .gz and .zst files or a registry's part of them, a lump at a time."""
+"""Bytes and whole lines out of plain, .gz and .zst files or a registry's part of them, a chunk at a time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-LUMP_BYTES = 256 * 1024
-PACKED_LUMP_BYTES = 64 * 1024
+CHUNK_BYTES = 256 * 1024
+PACKED_CHUNK_BYTES = 64 * 1024
 MAX_LINE_BYTES = 32 * 1024 * 1024
 """A page has 8 MiB at most; a record that is put together anew can grow to three times its size."""
 
@@ -60,7 +60,7 @@ def open_regular(path: Path, begin: int = 0, length: int | None = None) -> FileI
     raise UnreadableError(path, f"is a {'pipe' if stat.S_ISFIFO(mode) else 'device'}, not a file")
 
 
-def read_lumps(path: Path, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+def read_chunks(path: Path, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
     """Yield the uncompressed bytes of a regular file, or of one part of it.
 
     Args:
@@ -75,31 +75,31 @@ def read_lumps(path: Path, *, offset: int = 0, length: int | None = None) -> Ite
         with open_regular(path, offset, length) as file:
             if offset:
                 file.seek(offset)
-            yield from plain_lumps(file, path, length)
+            yield from plain_chunks(file, path, length)
     except OSError as error:
         raise UnreadableError(path, f"cannot be read: {error.strerror}") from error
 
 
-def plain_lumps(file: Readable, path: Path, length: int | None = None) -> Iterator[bytes]:
+def plain_chunks(file: Readable, path: Path, length: int | None = None) -> Iterator[bytes]:
     """Yield what the next ``length`` bytes of an open file unpack to, or all that are left.
 
     Raises:
         OSError: they cannot be read.
         UnreadableError: they cannot be unpacked.
     """
-    lumps = stored_lumps(file, length, lump_bytes(path))
+    chunks = stored_chunks(file, length, chunk_bytes(path))
     if length is None and is_packed(path):
-        lumps = _some(lumps, path)
-    return unpacked(lumps, path)
+        chunks = _some(chunks, path)
+    return unpacked(chunks, path)
 
 
-def _some(lumps: Iterator[bytes], path: Path) -> Iterator[bytes]:
-    """Let lumps pass, if there are any: what a packer wrote is never empty."""
-    first = next(lumps, b"")
+def _some(chunks: Iterator[bytes], path: Path) -> Iterator[bytes]:
+    """Let chunks pass, if there are any: what a packer wrote is never empty."""
+    first = next(chunks, b"")
     if not first:
         raise cut_short(path)
     yield first
-    yield from lumps
+    yield from chunks
 
 
 def is_packed(path: Path) -> bool:
@@ -107,36 +107,36 @@ def is_packed(path: Path) -> bool:
     return path.suffix in (".gz", ".zst")
 
 
-def lump_bytes(path: Path) -> int:
+def chunk_bytes(path: Path) -> int:
     """Return how much of a stored file to read at a time."""
-    return PACKED_LUMP_BYTES if is_packed(path) else LUMP_BYTES
+    return PACKED_CHUNK_BYTES if is_packed(path) else CHUNK_BYTES
 
 
-def stored_lumps(file: Readable, length: int | None, size: int) -> Iterator[bytes]:
-    """Yield the next ``length`` bytes of ``file``, or all that are left, in lumps of at most ``size``."""
+def stored_chunks(file: Readable, length: int | None, size: int) -> Iterator[bytes]:
+    """Yield the next ``length`` bytes of ``file``, or all that are left, in chunks of at most ``size``."""
     while length is None or length > 0:
-        lump = file.read(size if length is None else min(size, length))
-        if not lump:
+        chunk = file.read(size if length is None else min(size, length))
+        if not chunk:
             return
-        yield lump
-        length = None if length is None else length - len(lump)
+        yield chunk
+        length = None if length is None else length - len(chunk)
 
 
-def whole_lines(lumps: Iterable[bytes], path: Path) -> Iterator[bytes]:
-    """Cut lumps anew, so that each ends where a line ends; only the very last line may lack its newline.
+def whole_lines(chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:
+    """Cut chunks anew, so that each ends where a line ends; only the very last line may lack its newline.
 
     Raises:
         UnreadableError: a line longer than any record.
     """
     rest: list[bytes] = []
     size = 0
-    for lump in lumps:
-        cut = lump.rfind(b"\n") + 1
+    for chunk in chunks:
+        cut = chunk.rfind(b"\n") + 1
         if cut:
-            yield b"".join((*rest, lump[:cut]))
+            yield b"".join((*rest, chunk[:cut]))
             rest, size = [], 0
-        rest.append(lump[cut:])
-        size += len(lump) - cut
+        rest.append(chunk[cut:])
+        size += len(chunk) - cut
         if size > MAX_LINE_BYTES:
             raise UnreadableError(path, f"a line is longer than {MAX_LINE_BYTES:,} bytes: not NDJSON")
     if size:

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from crawler.core.collection import Collection
 
 
-def lines_within(lumps: Iterable[bytes], path: Path, collection: Collection) -> Iterator[tuple[tuple[str, ...], bytes]]:
+def lines_within(
+    chunks: Iterable[bytes], path: Path, collection: Collection
+) -> Iterator[tuple[tuple[str, ...], bytes]]:
     """Yield each line with what its list is within, from the registry down."""
-    for lump in whole_lines(lumps, path):
-        keys = parse_keys(lump, key_type(collection))
-        for key, line in zip(keys, lump.splitlines(keepends=True), strict=True):
+    for chunk in whole_lines(chunks, path):
+        keys = parse_keys(chunk, key_type(collection))
+        for key, line in zip(keys, chunk.splitlines(keepends=True), strict=True):
             yield msgspec.structs.astuple(key)[2:-1], line
 
 

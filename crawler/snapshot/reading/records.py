@@ -31,7 +31,7 @@ class DisorderError(UnreadableError):
 
 
 class BadLineError(ValueError):
-    """A line that is no record; ``index`` counts the lines before it in its lump."""
+    """A line that is no record; ``index`` counts the lines before it in its chunk."""
 
     def __init__(self, problem: str, index: int) -> None:
         self.problem = problem
@@ -121,34 +121,34 @@ def _parse_key_tolerantly(text: str, kind: type[Key]) -> Key:
     return msgspec.convert(found, kind)
 
 
-def parse_keys(lump: bytes, kind: type[Key]) -> list[Key]:
-    """Find out which records the lines of a lump hold: one key a line, as fast as can be.
+def parse_keys(chunk: bytes, kind: type[Key]) -> list[Key]:
+    """Find out which records the lines of a chunk hold: one key a line, as fast as can be.
 
     Raises:
         BadLineError: some line is no record.
     """
     try:
-        keys = decoder_of(kind).decode_lines(lump)
-        if not lump.isascii():
-            lump.decode()
+        keys = decoder_of(kind).decode_lines(chunk)
+        if not chunk.isascii():
+            chunk.decode()
     except (ValueError, RecursionError):
-        return _parse_keys_singly(lump, kind)
+        return _parse_keys_singly(chunk, kind)
     # JSON has no raw newline in its strings, so "}\n{" stands between two records and nowhere else.
-    is_whole = len(keys) == lump.count(b"\n") == lump.count(b"}\n{") + 1 and lump.endswith(b"}\n")
-    if is_whole and not _may_nest_deep(lump, len(keys)):
+    is_whole = len(keys) == chunk.count(b"\n") == chunk.count(b"}\n{") + 1 and chunk.endswith(b"}\n")
+    if is_whole and not _may_nest_deep(chunk, len(keys)):
         return keys
-    return _parse_keys_singly(lump, kind)
+    return _parse_keys_singly(chunk, kind)
 
 
-def _may_nest_deep(lump: bytes, lines: int) -> bool:
-    """Whether some line of a lump nests too deep; tells that none does at the cost of counting, if most are flat."""
-    more_brackets = lump.count(b"{") + lump.count(b"[") - lines
-    return more_brackets >= MAX_DEPTH and any(map(nests_deeper, lump.split(b"\n")))
+def _may_nest_deep(chunk: bytes, lines: int) -> bool:
+    """Whether some line of a chunk nests too deep; tells that none does at the cost of counting, if most are flat."""
+    more_brackets = chunk.count(b"{") + chunk.count(b"[") - lines
+    return more_brackets >= MAX_DEPTH and any(map(nests_deeper, chunk.split(b"\n")))
 
 
-def _parse_keys_singly(lump: bytes, kind: type[Key]) -> list[Key]:
+def _parse_keys_singly(chunk: bytes, kind: type[Key]) -> list[Key]:
     keys: list[Key] = []
-    for line in lump.removesuffix(b"\n").split(b"\n"):
+    for line in chunk.removesuffix(b"\n").split(b"\n"):
         try:
             keys.append(parse_key(line, kind))
         except ValueError as error:
@@ -204,23 +204,23 @@ def are_increasing(keys: Iterable[Key]) -> bool:
     return all(map(lt, these, islice(following, 1, None)))
 
 
-def ordered_records(lumps: Iterable[bytes], path: Path, collection: Collection) -> Iterator[Record]:
-    """Yield the records of the sorted lumps of a file that holds a collection.
+def ordered_records(chunks: Iterable[bytes], path: Path, collection: Collection) -> Iterator[Record]:
+    """Yield the records of the sorted chunks of a file that holds a collection.
 
     Raises:
         DisorderError: they are not sorted, or one is there twice.
         UnreadableError: a line is no record.
     """
-    return chain.from_iterable(ordered_batches(lumps, path, collection))
+    return chain.from_iterable(ordered_batches(chunks, path, collection))
 
 
 def ordered_batches(
-    lumps: Iterable[bytes], path: Path, collection: Collection, *, place: tuple[str, str, str] | None = None
+    chunks: Iterable[bytes], path: Path, collection: Collection, *, place: tuple[str, str, str] | None = None
 ) -> Iterator[Iterable[Record]]:
-    """Yield the records of sorted lumps, a lump at a time.
+    """Yield the records of sorted chunks, a chunk at a time.
 
     Args:
-        lumps: the uncompressed bytes of a file, or of a part of it.
+        chunks: the uncompressed bytes of a file, or of a part of it.
         path: of the file, for errors.
         collection: what the file holds.
         place: account, region and registry of all of them; None if they may be of any.
@@ -230,33 +230,33 @@ def ordered_batches(
         UnreadableError: a line is no record.
     """
     last: list[Key] = []
-    for lump, keys in keyed_lumps(lumps, path, collection):
+    for chunk, keys in keyed_chunks(chunks, path, collection):
         if not are_increasing(last + keys):
             raise DisorderError(path, f"its {collection.name} are not sorted, or one is there twice")
         if place and not keys[0].place == keys[-1].place == place:  # and so all between: they are sorted
             raise DisorderError(path, f"one of its {collection.name} is of another registry")
-        yield paired_records(lump, keys)
+        yield paired_records(chunk, keys)
         last = keys[-1:]
 
 
-def keyed_lumps(lumps: Iterable[bytes], path: Path, collection: Collection) -> Iterator[tuple[bytes, list[Key]]]:
+def keyed_chunks(chunks: Iterable[bytes], path: Path, collection: Collection) -> Iterator[tuple[bytes, list[Key]]]:
     """Yield whole lines, some at a time, with their keys.
 
     Raises:
         UnreadableError: a line is no record.
     """
     lines, kind = 0, key_type(collection)
-    for lump in whole_lines(lumps, path):
+    for chunk in whole_lines(chunks, path):
         try:
-            keys = parse_keys(lump, kind)
+            keys = parse_keys(chunk, kind)
         except BadLineError as error:
             line = lines + error.index + 1
             problem = f"line {line:,} is no {collection.singular} record: {error.problem}"
             raise UnreadableError(path, problem) from error
-        yield lump, keys
+        yield chunk, keys
         lines += len(keys)
 
 
-def paired_records(lump: bytes, keys: list[Key]) -> Iterable[Record]:
+def paired_records(chunk: bytes, keys: list[Key]) -> Iterable[Record]:
     """Return keys with their lines."""
-    return zip(keys, lump.split(b"\n"), strict=False)  # nothing follows the last newline
+    return zip(keys, chunk.split(b"\n"), strict=False)  # nothing follows the last newline

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crawler.core.errors import OutputError
-from crawler.snapshot.reading.chunks import stored_lumps
-from crawler.snapshot.reading.records import DisorderError, keyed_lumps, paired_records
+from crawler.snapshot.reading.chunks import stored_chunks
+from crawler.snapshot.reading.records import DisorderError, keyed_chunks, paired_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from crawler.snapshot.reading.records import Record
 
 RUN_BYTES = 32 * 1024 * 1024
-RUN_LUMP_BYTES = 64 * 1024  # one of each run is in memory at once
+RUN_CHUNK_BYTES = 64 * 1024  # one of each run is in memory at once
 
 
-def sorted_records(lumps: Iterable[bytes], path: Path, collection: Collection) -> Iterator[Record]:
-    """Yield the records of lumps in any order, sorted, after all have been read: a pipe cannot be read twice.
+def sorted_records(chunks: Iterable[bytes], path: Path, collection: Collection) -> Iterator[Record]:
+    """Yield the records of chunks in any order, sorted, after all have been read: a pipe cannot be read twice.
 
     Runs of `RUN_BYTES` are sorted in memory, kept in temporary files and merged: O(n log n), memory O(runs).
 
@@ -36,7 +36,7 @@ def sorted_records(lumps: Iterable[bytes], path: Path, collection: Collection) -
         OutputError: the temporary files cannot be written.
     """
     with ExitStack() as stack:
-        runs = [stack.enter_context(_stored_run(run)) for run in _sorted_runs(lumps, path, collection)]
+        runs = [stack.enter_context(_stored_run(run)) for run in _sorted_runs(chunks, path, collection)]
         yield from _each_once(heapq.merge(*(_read_run(run, path, collection) for run in runs)), path, collection)
 
 
@@ -51,13 +51,13 @@ def _each_once(records: Iterable[Record], path: Path, collection: Collection) ->
         last = record[0]
 
 
-def _sorted_runs(lumps: Iterable[bytes], path: Path, collection: Collection) -> Iterator[list[Record]]:
+def _sorted_runs(chunks: Iterable[bytes], path: Path, collection: Collection) -> Iterator[list[Record]]:
     """Yield runs, each of which is looked through for what is there twice: what unpacks to much repeats itself."""
     run: list[Record] = []
     size = 0
-    for lump, keys in keyed_lumps(lumps, path, collection):
-        run.extend(paired_records(lump, keys))
-        size += len(lump)
+    for chunk, keys in keyed_chunks(chunks, path, collection):
+        run.extend(paired_records(chunk, keys))
+        size += len(chunk)
         if size >= RUN_BYTES:
             yield list(_each_once(sorted(run), path, collection))
             run, size = [], 0
@@ -75,5 +75,5 @@ def _stored_run(run: list[Record]) -> IO[bytes]:
 
 
 def _read_run(file: IO[bytes], path: Path, collection: Collection) -> Iterator[Record]:
-    for lump, keys in keyed_lumps(stored_lumps(file, None, RUN_LUMP_BYTES), path, collection):
-        yield from paired_records(lump, keys)
+    for chunk, keys in keyed_chunks(stored_chunks(file, None, RUN_CHUNK_BYTES), path, collection):
+        yield from paired_records(chunk, keys)

@@ -41,7 +41,7 @@ def cut_short(path: Path) -> UnreadableError:
     return UnreadableError(path, "cannot be unpacked: it is cut short")
 
 
-def unpacked(lumps: Iterable[bytes], path: Path) -> Iterator[bytes]:
+def unpacked(chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:
     """Undo the compression that ``path`` is named after; any number of whole members or frames may follow each other.
 
     Nothing at all unpacks to nothing: a registry without images has no bytes.
@@ -50,10 +50,10 @@ def unpacked(lumps: Iterable[bytes], path: Path) -> Iterator[bytes]:
         UnreadableError: damaged, cut short, or packed so that unpacking takes too much memory.
     """
     if path.suffix == ".gz":
-        return _readable(_members(lumps, path), path)
+        return _readable(_members(chunks, path), path)
     if path.suffix == ".zst":
-        return _readable(_frames(_Source(lumps, path)), path)
-    return iter(lumps)
+        return _readable(_frames(_Source(chunks, path)), path)
+    return iter(chunks)
 
 
 def _readable(pieces: Iterator[bytes], path: Path) -> Iterator[bytes]:
@@ -63,11 +63,11 @@ def _readable(pieces: Iterator[bytes], path: Path) -> Iterator[bytes]:
         raise UnreadableError(path, f"cannot be unpacked: {error}") from error
 
 
-def _members(lumps: Iterable[bytes], path: Path) -> Iterator[bytes]:
+def _members(chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:
     member = zlib.decompressobj(wbits=31)
     is_begun = False
-    for lump in lumps:
-        rest = lump
+    for chunk in chunks:
+        rest = chunk
         while rest:
             is_begun = True
             yield from _inflated(member, rest)
@@ -90,22 +90,22 @@ def _inflated(member: zlib._Decompress, data: bytes) -> Iterator[bytes]:
 class _Source:
     """Bytes that are taken in whatever portions they are asked for; whose file they are of is for errors."""
 
-    def __init__(self, lumps: Iterable[bytes], path: Path) -> None:
+    def __init__(self, chunks: Iterable[bytes], path: Path) -> None:
         self.path = path
-        self._lumps = iter(lumps)
-        self._lump = b""
+        self._chunks = iter(chunks)
+        self._chunk = b""
         self._at = 0
 
     def upto(self, size: int) -> bytes:
         """Return the next ``size`` bytes, or as many as there are."""
-        taken = self._lump[self._at : self._at + size]
+        taken = self._chunk[self._at : self._at + size]
         self._at += len(taken)
         if len(taken) == size:
             return taken
         pieces, size = [taken], size - len(taken)
-        while size and (lump := next(self._lumps, None)) is not None:
-            pieces.append(lump[:size])
-            self._lump, self._at = lump, len(pieces[-1])
+        while size and (chunk := next(self._chunks, None)) is not None:
+            pieces.append(chunk[:size])
+            self._chunk, self._at = chunk, len(pieces[-1])
             size -= self._at
         return b"".join(pieces)
 

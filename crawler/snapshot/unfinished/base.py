@@ -16,7 +16,7 @@ from crawler.core.errors import UsageError
 from crawler.core.model import ListingResult, Verdict, VerifyMode
 from crawler.snapshot import manifest as manifests
 from crawler.snapshot.manifest import RegistryRecord
-from crawler.snapshot.reading.chunks import UnreadableError, read_lumps, whole_lines
+from crawler.snapshot.reading.chunks import UnreadableError, read_chunks, whole_lines
 from crawler.snapshot.reading.lists import Lists, lines_within
 from crawler.snapshot.reading.records import key_type, parse_keys
 from crawler.snapshot.unfinished.batches import MOST_BYTES, MOST_LISTS
@@ -110,17 +110,17 @@ def _is_enough(manifest: Manifest, record: RegistryRecord | RegionRecord, run: U
 
 
 def _copy_list(run: UnfinishedRun, source: Source, record: RegistryRecord) -> None:
-    lumps = _lumps_of(source, record, IMAGES)
-    if lumps is not None:
-        run.adopt(_result_of_registry(record, source.manifest), lumps(), record.images)
+    chunks = _chunks_of(source, record, IMAGES)
+    if chunks is not None:
+        run.adopt(_result_of_registry(record, source.manifest), chunks(), record.images)
 
 
 def _copy_deeper(run: UnfinishedRun, source: Source, record: RegistryRecord, deeper: _Deeper) -> None:
     """Copy the lists of a deeper level that were whole: those that are named by a list that is copied."""
-    lumps = _lumps_of(source, record, deeper.collection)
-    if lumps is None:
+    chunks = _chunks_of(source, record, deeper.collection)
+    if chunks is None:
         return
-    stored = Lists(lines_within(lumps(), source.path, deeper.collection))
+    stored = Lists(lines_within(chunks(), source.path, deeper.collection))
     lists = (
         (within[1:], stored.of(within))
         for within in _lists_of(run, record, deeper.collection)
@@ -149,15 +149,15 @@ def _batched(lists: Iterator[tuple[tuple[str, ...], list[bytes]]]) -> Iterator[_
         yield some
 
 
-def _lumps_of(source: Source, record: RegistryRecord, collection: Collection) -> Callable[[], Iterator[bytes]] | None:
+def _chunks_of(source: Source, record: RegistryRecord, collection: Collection) -> Callable[[], Iterator[bytes]] | None:
     """Return what gives a registry's bytes in the file of a collection; None if they are not what they were."""
     file, extent = source.manifest.stored_file(collection), record.extent_of(collection)
     if file is None:
         return None
     if extent is None:
         return (lambda: iter(())) if collection is not IMAGES and not record.lines_of(collection) else None
-    lumps = partial(read_lumps, source.path / file.name, offset=extent.offset, length=extent.length)
-    return lumps if _sha256_of(lumps()) == extent.sha256 else None
+    chunks = partial(read_chunks, source.path / file.name, offset=extent.offset, length=extent.length)
+    return chunks if _sha256_of(chunks()) == extent.sha256 else None
 
 
 def _lists_of(run: UnfinishedRun, record: RegistryRecord, collection: Collection) -> Iterator[tuple[str, ...]]:
@@ -180,8 +180,8 @@ def _copy_registries(run: UnfinishedRun, source: Source, regions: Names[str]) ->
         return
     lines = [
         (key.region, line)
-        for lump in whole_lines(read_lumps(snapshot / file.name), snapshot / file.name)
-        for key, line in zip(parse_keys(lump, key_type(REGISTRIES)), lump.splitlines(keepends=True), strict=True)
+        for chunk in whole_lines(read_chunks(snapshot / file.name), snapshot / file.name)
+        for key, line in zip(parse_keys(chunk, key_type(REGISTRIES)), chunk.splitlines(keepends=True), strict=True)
     ]
     by_region = {region: [line for _, line in group] for region, group in groupby(lines, key=itemgetter(0))}
     for region, record in whole.items():
@@ -190,12 +190,12 @@ def _copy_registries(run: UnfinishedRun, source: Source, regions: Names[str]) ->
             run.adopt(_result_of_region(record, manifest), [b"".join(here)], len(here))
 
 
-def _sha256_of(lumps: Iterable[bytes]) -> str | None:
-    """Return the SHA-256 of ``lumps``; None if they cannot be read."""
+def _sha256_of(chunks: Iterable[bytes]) -> str | None:
+    """Return the SHA-256 of ``chunks``; None if they cannot be read."""
     sha256 = hashlib.sha256()
     try:
-        for lump in lumps:
-            sha256.update(lump)
+        for chunk in chunks:
+            sha256.update(chunk)
     except UnreadableError:
         return None
     return sha256.hexdigest()

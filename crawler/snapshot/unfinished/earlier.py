@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from crawler.api.collections import IMAGES, TAGS
 from crawler.api.pulls import COUNTS
 from crawler.core.model import Verdict, VerifyMode
-from crawler.snapshot.reading.chunks import UnreadableError, open_regular, plain_lumps, whole_lines
+from crawler.snapshot.reading.chunks import UnreadableError, open_regular, plain_chunks, whole_lines
 from crawler.snapshot.reading.lists import Lists, lines_within
 from crawler.snapshot.reading.records import key_type, parse_fields, parse_keys
 
@@ -74,20 +74,20 @@ class Earlier:
         stored = self._stored[region, registry]
         for file, extent in ((self._images, stored.images), (self._tags, stored.tags)):
             sha256 = hashlib.sha256()
-            for lump in file.lumps(extent):
-                sha256.update(lump)
+            for chunk in file.chunks(extent):
+                sha256.update(chunk)
             if extent is not None and sha256.hexdigest() != extent.sha256:
                 raise UnreadableError(file.path, "does not have the SHA-256 of its manifest")
 
     def compared(
-        self, region: str, registry: str, lumps: Iterable[bytes], path: Path
+        self, region: str, registry: str, chunks: Iterable[bytes], path: Path
     ) -> Iterator[tuple[str, list[bytes] | None]]:
         """Yield each image with the lines of its tags; without, where its record is not what it was.
 
         Args:
             region: a registry's.
             registry: its name.
-            lumps: the lines of its images now, sorted.
+            chunks: the lines of its images now, sorted.
             path: of those, for errors.
 
         Raises:
@@ -95,10 +95,10 @@ class Earlier:
             BadLineError: likewise.
         """
         stored = self._stored[region, registry]
-        tags = Lists(lines_within(self._tags.lumps(stored.tags), self._tags.path, TAGS))
-        then = _records(self._images.lumps(stored.images), self._images.path)
+        tags = Lists(lines_within(self._tags.chunks(stored.tags), self._tags.path, TAGS))
+        then = _records(self._images.chunks(stored.images), self._images.path)
         earlier = next(then, None)
-        for name, line in _records(lumps, path):
+        for name, line in _records(chunks, path):
             while earlier is not None and earlier[0] < name:
                 earlier = next(then, None)
             is_same = earlier is not None and earlier[0] == name and is_same_image(earlier[1], line)
@@ -129,10 +129,10 @@ def _stored(manifest: Manifest) -> Iterator[tuple[tuple[str, str], _Stored]]:
             yield (record.region, record.registry), _Stored(images, tags)
 
 
-def _records(lumps: Iterable[bytes], path: Path) -> Iterator[tuple[str, bytes]]:
-    for lump in whole_lines(lumps, path):
-        keys = parse_keys(lump, key_type(IMAGES))
-        yield from zip((key.name for key in keys), lump.splitlines(keepends=True), strict=True)
+def _records(chunks: Iterable[bytes], path: Path) -> Iterator[tuple[str, bytes]]:
+    for chunk in whole_lines(chunks, path):
+        keys = parse_keys(chunk, key_type(IMAGES))
+        yield from zip((key.name for key in keys), chunk.splitlines(keepends=True), strict=True)
 
 
 class _Held(NamedTuple):
@@ -141,7 +141,7 @@ class _Held(NamedTuple):
     path: Path
     file: FileIO
 
-    def lumps(self, extent: Extent | None) -> Iterator[bytes]:
+    def chunks(self, extent: Extent | None) -> Iterator[bytes]:
         """Yield the plain bytes of a part.
 
         Raises:
@@ -150,7 +150,7 @@ class _Held(NamedTuple):
         if extent is None:
             return
         try:
-            yield from plain_lumps(_Window(self.file.fileno(), extent.offset), self.path, extent.length)
+            yield from plain_chunks(_Window(self.file.fileno(), extent.offset), self.path, extent.length)
         except OSError as error:
             raise UnreadableError(self.path, f"cannot be read: {error.strerror}") from error
 

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from crawler.output.compression import compressor
 from crawler.output.files import open_own, sync_folder, write_all, writing
-from crawler.snapshot.reading.chunks import LUMP_BYTES, unpacked
+from crawler.snapshot.reading.chunks import CHUNK_BYTES, unpacked
 from crawler.snapshot.unfinished.journal import JOURNAL, PARTS, Entry, ListPart, Part, journal_line, read_part
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ class RunFiles:
         sha256, written, pause_at = hashlib.sha256(), list[ListPart](), PAUSE_EVERY_BYTES
         with writing(self.path):
             offset = end = os.fstat(parts).st_size  # a commit that was cut off may have left bytes of nobody's
-            for name, lumps, lines in lists:
+            for name, chunks, lines in lists:
                 start = end
-                for packed in self._packed(lumps, sha256, lines):
+                for packed in self._packed(chunks, sha256, lines):
                     write_all(parts, packed)
                     end += len(packed)
                     if end - offset >= pause_at:
@@ -101,11 +101,11 @@ class RunFiles:
         write_all(journal, line)
         return Entry(part, at, len(line))
 
-    def _packed(self, lumps: Iterable[bytes], sha256: hashlib._Hash, lines: int) -> Iterator[bytes]:
+    def _packed(self, chunks: Iterable[bytes], sha256: hashlib._Hash, lines: int) -> Iterator[bytes]:
         compress = compressor(self._suffix)
-        for lump in filter(None, lumps):  # gzip would begin a member even for nothing
-            sha256.update(lump)
-            yield compress.compress(lump)
+        for chunk in filter(None, chunks):  # gzip would begin a member even for nothing
+            sha256.update(chunk)
+            yield compress.compress(chunk)
         if lines:
             yield compress.flush()
 
@@ -124,7 +124,7 @@ class RunFiles:
             os.ftruncate(self._fds[1], size)
 
     def read(self, parts: Iterable[Part | Stretch]) -> Iterator[bytes]:
-        """Yield the plain lines of parts, one after the other, in lumps.
+        """Yield the plain lines of parts, one after the other, in chunks.
 
         Raises:
             UnreadableError: damaged.
@@ -143,7 +143,7 @@ class RunFiles:
         for piece in self._pieces(parts):
             pieces.append(piece)
             size += len(piece)
-            if size >= LUMP_BYTES:
+            if size >= CHUNK_BYTES:
                 yield b"".join(pieces)
                 pieces, size = [], 0
         yield b"".join(pieces)
@@ -151,9 +151,9 @@ class RunFiles:
     def _pieces(self, parts: Iterable[Part | Stretch]) -> Iterator[bytes]:
         for part in parts:
             end = part.offset + part.length
-            for position in range(part.offset, end, LUMP_BYTES):
+            for position in range(part.offset, end, CHUNK_BYTES):
                 with writing(self.path):
-                    piece = os.pread(self._fds[0], min(LUMP_BYTES, end - position), position)
+                    piece = os.pread(self._fds[0], min(CHUNK_BYTES, end - position), position)
                 yield piece
 
     async def sync(self) -> None:

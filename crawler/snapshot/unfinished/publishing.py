@@ -107,9 +107,9 @@ def publish(run: UnfinishedRun, assembled: Path, manifest: Manifest) -> Path:
     return final
 
 
-def _store(path: Path, lumps: Iterable[bytes], *, lines: int) -> StoredFile:
+def _store(path: Path, chunks: Iterable[bytes], *, lines: int) -> StoredFile:
     # Without any lines it is one empty frame: tools take a packed file of no bytes for one cut short.
-    sha256, size = _write_synced(path, chain(lumps, () if lines else [compressor(path.name).flush()]))
+    sha256, size = _write_synced(path, chain(chunks, () if lines else [compressor(path.name).flush()]))
     return StoredFile(name=path.name, bytes=size, sha256=sha256, lines=lines)
 
 
@@ -130,10 +130,10 @@ def _framed(
     for (collection, region, registry), results in groupby(listed, key=lambda one: family_of(one.place)):
         sha256, compress, length = hashlib.sha256(), compressor(run.suffix), 0
         some = _stretches(run, results)
-        for lump in whole_lines(run.read_part(*some), run.path):
-            sha256.update(lump)
-            look(collection, region, registry, lump)
-            yield (packed := compress.compress(lump))
+        for chunk in whole_lines(run.read_part(*some), run.path):
+            sha256.update(chunk)
+            look(collection, region, registry, chunk)
+            yield (packed := compress.compress(chunk))
             length += len(packed)
         if some:
             yield (packed := compress.flush())
@@ -156,15 +156,15 @@ def _stretches(run: UnfinishedRun, results: Iterable[ListingResult]) -> list[Str
     return sorted(found)
 
 
-def _write_synced(path: Path, lumps: Iterable[bytes]) -> tuple[str, int]:
+def _write_synced(path: Path, chunks: Iterable[bytes]) -> tuple[str, int]:
     sha256, size = hashlib.sha256(), 0
     with writing(path):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
-            for lump in lumps:
-                sha256.update(lump)
-                size += len(lump)
-                write_all(fd, lump)
+            for chunk in chunks:
+                sha256.update(chunk)
+                size += len(chunk)
+                write_all(fd, chunk)
             os.fsync(fd)
         finally:
             os.close(fd)

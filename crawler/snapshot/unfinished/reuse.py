@@ -97,21 +97,21 @@ class Reuse:
         except (UnreadableError, BadLineError) as error:
             self._tell_of_damage(place, str(error))
 
-    def judge(self, result: ListingResult, lumps: Iterable[bytes]) -> ListingResult:
+    def judge(self, result: ListingResult, chunks: Iterable[bytes]) -> ListingResult:
         """Return the result of a list of tags, and whether it is what it was if it was read though nothing showed.
 
         Args:
             result: of a list that is over.
-            lumps: its whole lines, sorted.
+            chunks: its whole lines, sorted.
         """
         then = self._then.pop(result.place, None)
         if then is None or not result.verdict.is_good:
             return result
-        return replace(result, refreshed=1, different=int(_digest(lumps) != then))
+        return replace(result, refreshed=1, different=int(_digest(chunks) != then))
 
     async def _copy(self, place: Place, taken: dict[str, int]) -> None:
-        lumps = self._run.read_part(self._run.parts[place])
-        images = self._earlier.compared(place[1], place[2][0], lumps, self._run.path)
+        chunks = self._run.read_part(self._run.parts[place])
+        images = self._earlier.compared(place[1], place[2][0], chunks, self._run.path)
         some: dict[str, list[bytes]] = {}
         size = 0
         for number, (name, lines) in enumerate(images):
@@ -187,9 +187,9 @@ class Reuse:
             self._warn(f"{where}: its tags are fetched, for those of {self._earlier.id} are damaged: {problem}{more}")
 
 
-def _digest(lumps: Iterable[bytes]) -> bytes:
+def _digest(chunks: Iterable[bytes]) -> bytes:
     """Return what stands for the lines of a list, whoever pulls what."""
     digest = hashlib.blake2b(digest_size=16)
-    for lump in lumps:
-        digest.update(without_times(lump))
+    for chunk in chunks:
+        digest.update(without_times(chunk))
     return digest.digest()

@@ -130,7 +130,7 @@ class UnfinishedRun:
         Raises:
             OutputError: it cannot be written.
         """
-        await self.commit_lists(result, [((), spool.sorted_lumps(), spool.count)])
+        await self.commit_lists(result, [((), spool.sorted_chunks(), spool.count)])
 
     async def commit_batch(self, batch: Batch) -> None:
         """Likewise those of a batch, all at once.
@@ -138,7 +138,7 @@ class UnfinishedRun:
         Raises:
             OutputError: it cannot be written.
         """
-        lists = [(name, spool.sorted_lumps(), spool.count) for name, spool in batch.lists]
+        lists = [(name, spool.sorted_chunks(), spool.count) for name, spool in batch.lists]
         await self.commit_lists(batch.result, lists)
 
     async def commit_lists(self, result: ListingResult, lists: Iterable[Lines]) -> None:
@@ -160,9 +160,9 @@ class UnfinishedRun:
                 self._failure = error
                 raise
 
-    def adopt(self, result: ListingResult, lumps: Iterable[bytes], lines: int) -> None:
+    def adopt(self, result: ListingResult, chunks: Iterable[bytes], lines: int) -> None:
         """Take over a finished listing of an earlier snapshot, lines sorted as they are."""
-        self.adopt_batch(result, [((), lumps, lines)])
+        self.adopt_batch(result, [((), chunks, lines)])
 
     def adopt_batch(self, result: ListingResult, lists: Iterable[Lines]) -> None:
         """Likewise lists that are summed up: what each is within below its registry, its lines, and their number."""
@@ -179,7 +179,7 @@ class UnfinishedRun:
             self.parts.update((part.result.place, part) for part in each_alone(batch))
 
     def read_part(self, *parts: Part | Stretch) -> Iterator[bytes]:
-        """Yield the plain lines of parts, one after the other, in lumps.
+        """Yield the plain lines of parts, one after the other, in chunks.
 
         Raises:
             UnreadableError: damaged.
@@ -192,8 +192,8 @@ class UnfinishedRun:
         found = self.parts.get(place) or (self.batches.find(place) if place[2] else None)
         if found is None:
             return []
-        kind, lumps = key_type(COLLECTIONS[place[0]]), self.read_part(found)
-        return [key.name for lump in whole_lines(lumps, self.path / PARTS) for key in parse_keys(lump, kind)]
+        kind, chunks = key_type(COLLECTIONS[place[0]]), self.read_part(found)
+        return [key.name for chunk in whole_lines(chunks, self.path / PARTS) for key in parse_keys(chunk, kind)]
 
     def close(self) -> None:
         """Close its files; the folder stays."""
@@ -238,8 +238,8 @@ class UnfinishedRun:
     def _is_intact(self, part: Part) -> bool:
         sha256 = hashlib.sha256()
         try:
-            for lump in self.read_part(part):
-                sha256.update(lump)
+            for chunk in self.read_part(part):
+                sha256.update(chunk)
         except UnreadableError:
             return False
         return sha256.hexdigest() == part.sha256

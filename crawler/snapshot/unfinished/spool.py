@@ -74,8 +74,8 @@ class Spool:
             self._runs.append((start, self._file.tell()))
         self._pages, self.bytes = [], 0
 
-    def sorted_lumps(self) -> Iterator[bytes]:
-        """Yield whole lines in the order of their names (code points: that is UTF-8's order too), in lumps."""
+    def sorted_chunks(self) -> Iterator[bytes]:
+        """Yield whole lines in the order of their names (code points: that is UTF-8's order too), in chunks."""
         blocks = self._blocks_in_memory()
         if self._runs:
             blocks = _merged([blocks, *(self._blocks_of_run(*run) for run in self._runs)])

@@ -64,7 +64,7 @@ class SnapshotWriter:
         spool = self._spools.pop(task, None) or Spool(self._run.path, task.prefix)
         self._bytes -= spool.bytes
         if self._reuse is not None:
-            result = self._reuse.judge(result, spool.sorted_lumps())
+            result = self._reuse.judge(result, spool.sorted_chunks())
         if is_plain(result):
             await self._end_together(result, spool)
             return

@@ -15,7 +15,7 @@ from crawler.api.collections import REGISTRIES
 from crawler.core.model import Verdict
 from crawler.core.text import writable
 from crawler.snapshot.manifest import MANIFEST
-from crawler.snapshot.reading.chunks import UnreadableError, is_packed, read_lumps, whole_lines
+from crawler.snapshot.reading.chunks import UnreadableError, is_packed, read_chunks, whole_lines
 from crawler.snapshot.reading.records import Key, key_type, line_start, parse_key
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ class _Lines:
                 yield self._finding(number, error.problem)
 
     def _lines(self, offset: int, length: int | None) -> Iterator[bytes]:
-        for lump in whole_lines(read_lumps(self._path, offset=offset, length=length), self._path):
-            yield from BytesIO(lump)
+        for chunk in whole_lines(read_chunks(self._path, offset=offset, length=length), self._path):
+            yield from BytesIO(chunk)
 
     def _row(self, number: int, line: bytes) -> _Row | Finding:
         try:

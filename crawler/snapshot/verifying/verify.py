@@ -1,6 +1,6 @@
 """Prove a snapshot whole, or say what is wrong with it by file, registry and line.
 
-A file of images is read once, in lumps, to prove it; only if that fails is it read again, line by line, to say why.
+A file of images is read once, in chunks, to prove it; only if that fails is it read again, line by line, to say why.
 Memory does not grow with the files: what is strictly sorted is unique.
 """
 
@@ -16,9 +16,9 @@ from crawler.snapshot.frames import Frame
 from crawler.snapshot.manifest import MANIFEST, ManifestError, load, read_bytes, salvage
 from crawler.snapshot.reading.chunks import (
     UnreadableError,
-    lump_bytes,
+    chunk_bytes,
     open_regular,
-    stored_lumps,
+    stored_chunks,
     unpacked,
     whole_lines,
 )
@@ -85,17 +85,17 @@ class _Tape:
     def __init__(self, file: IO[bytes], path: Path, watch: Callable[[int], object]) -> None:
         self._file = file
         self._watch = watch
-        self._lump_bytes = lump_bytes(path)
+        self._chunk_bytes = chunk_bytes(path)
         self._digest = hashlib.sha256()
         self.position = 0
 
     def take(self, length: int | None) -> Iterator[bytes]:
         """Yield the next ``length`` bytes, or all that are left."""
-        for lump in stored_lumps(self._file, length, self._lump_bytes):
-            self._digest.update(lump)
-            self.position += len(lump)
-            self._watch(len(lump))
-            yield lump
+        for chunk in stored_chunks(self._file, length, self._chunk_bytes):
+            self._digest.update(chunk)
+            self.position += len(chunk)
+            self._watch(len(chunk))
+            yield chunk
 
     def skip(self, length: int | None) -> None:
         """Measure the next ``length`` bytes, or all that are left, without looking at them."""
@@ -164,17 +164,17 @@ def _is_proven(tape: _Tape, frame: Frame, path: Path) -> bool:
     return proven
 
 
-def _are_lines_of(frame: Frame, lumps: Iterable[bytes], path: Path) -> bool:
+def _are_lines_of(frame: Frame, chunks: Iterable[bytes], path: Path) -> bool:
     digest = hashlib.sha256()
     lines, last = 0, list[Key]()
     try:
-        for lump in whole_lines(lumps, path):
-            keys = parse_keys(lump, frame.kind)
-            if not (_do_begin_right(lump, keys) and are_increasing(last + keys)):
+        for chunk in whole_lines(chunks, path):
+            keys = parse_keys(chunk, frame.kind)
+            if not (_do_begin_right(chunk, keys) and are_increasing(last + keys)):
                 return False
             if not keys[0].place == keys[-1].place == frame.place:  # and so all between: they are sorted
                 return False
-            digest.update(lump)
+            digest.update(chunk)
             lines, last = lines + len(keys), keys[-1:]
             if lines > frame.lines:  # what is packed may go on for gigabytes
                 return False
@@ -183,13 +183,13 @@ def _are_lines_of(frame: Frame, lumps: Iterable[bytes], path: Path) -> bool:
     return lines == frame.lines and digest.hexdigest() == frame.sha256
 
 
-def _do_begin_right(lump: bytes, keys: list[Key]) -> bool:
+def _do_begin_right(chunk: bytes, keys: list[Key]) -> bool:
     """Whether each line begins with our own fields, to the letter: lines of one list have them all in common."""
     if line_start(keys[0]) == line_start(keys[-1]):
-        return _do_begin_with(line_start(keys[0]), lump, len(keys))
-    *lines, rest = lump.split(b"\n")
+        return _do_begin_with(line_start(keys[0]), chunk, len(keys))
+    *lines, rest = chunk.split(b"\n")
     return not rest and len(lines) == len(keys) and all(map(bytes.startswith, lines, map(line_start, keys)))
 
 
-def _do_begin_with(start: bytes, lump: bytes, lines: int) -> bool:
-    return lump.startswith(start) and lump.count(b"\n" + start) == lines - 1 and lump.endswith(b"\n")
+def _do_begin_with(start: bytes, chunk: bytes, lines: int) -> bool:
+    return chunk.startswith(start) and chunk.count(b"\n" + start) == lines - 1 and chunk.endswith(b"\n")

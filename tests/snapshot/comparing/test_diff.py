@@ -333,7 +333,7 @@ def test_unsorted_files_are_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     plain = unsorted_file(tmp_path / "plain", 1000)
     snapshot = make_snapshot(tmp_path / "s", {place: [image(f"{n:06}") for n in range(1000)] for place in (A, C)})
     monkeypatch.setattr(sorting, "RUN_BYTES", 20_000)
-    monkeypatch.setattr("crawler.snapshot.reading.chunks.LUMP_BYTES", 5_000)
+    monkeypatch.setattr("crawler.snapshot.reading.chunks.CHUNK_BYTES", 5_000)
     assert compare(plain, snapshot) == compare(snapshot, plain) == compare(plain, plain) == []
 
 

@@ -263,7 +263,7 @@ def test_many_damages_are_counted(tmp_path: Path, capfd: pytest.CaptureFixture[s
 def test_a_registry_that_changes_while_it_is_read_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the proof and the use of it: no line of it is believed."""
     monkeypatch.setattr(extents, "KEPT_BYTES", 0)
-    monkeypatch.setattr("crawler.snapshot.reading.chunks.LUMP_BYTES", 100)
+    monkeypatch.setattr("crawler.snapshot.reading.chunks.CHUNK_BYTES", 100)
     old, new = make_snapshot(tmp_path / "old", OLD), make_snapshot(tmp_path / "new", NEW)
     differences = diff(open_side(old), open_side(new))
     assert next(differences).name == "1"
@@ -322,8 +322,8 @@ def test_frames_of_every_kind_are_unpacked(packer: Callable[[bytes], bytes], at_
     plain = b"".join(image_line(A, image(f"{number:06}")) for number in range(3000))
     plain += random.Random(1).randbytes(300_000) + b"\n" * 1_000_000
     packed = packer(plain)
-    lumps = (packed[at : at + at_a_time] for at in range(0, len(packed), at_a_time))
-    assert b"".join(unpacked(lumps, Path("x.zst"))) == plain
+    chunks = (packed[at : at + at_a_time] for at in range(0, len(packed), at_a_time))
+    assert b"".join(unpacked(chunks, Path("x.zst"))) == plain
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
@@ -346,8 +346,8 @@ def test_a_bomb_takes_little_memory(tmp_path: Path, line: bytes) -> None:
     """Exit 2 with a sentence, in 250 MB, of which the interpreter takes 30 and a run to be sorted 150."""
     stream = zstandard.ZstdCompressor().compressobj()
     path = tmp_path / "bomb.zst"
-    lump = line * (2**20 // len(line))
-    path.write_bytes(b"".join(stream.compress(lump) for _ in range(256)) + stream.flush())
+    chunk = line * (2**20 // len(line))
+    path.write_bytes(b"".join(stream.compress(chunk) for _ in range(256)) + stream.flush())
     script = "import sys; from crawler.cli import run; code = run(sys.argv[1:]); "
     script += "print(code, *[line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')])"
     command = [sys.executable, "-c", script, "diff", "--assume-complete", str(path), str(path)]

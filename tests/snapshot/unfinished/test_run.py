@@ -352,14 +352,14 @@ def test_a_commit_cut_off_does_not_disturb_the_next(tmp_path: Path) -> None:
 def test_small_parts_are_read_together_and_large_ones_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every byte once, in the order that was asked for, and no lump larger than two."""
-    monkeypatch.setattr("crawler.snapshot.unfinished.files.LUMP_BYTES", 40)
+    """Every byte once, in the order that was asked for, and no chunk larger than two."""
+    monkeypatch.setattr("crawler.snapshot.unfinished.files.CHUNK_BYTES", 40)
     run = UnfinishedRun.begin(tmp_path, header())
     for registry, names in (("a", "ab"), ("b", ""), ("c", "c"), ("d", "defghijk"), ("e", "l")):
         commit(run, registry, names)
     whole = (run.path / "parts").read_bytes()
     parts = list(run.parts.values())
-    assert [len(lump) for lump in run.files.stored(parts)] == [79, 40, 37]
+    assert [len(chunk) for chunk in run.files.stored(parts)] == [79, 40, 37]
     for asked in (parts, parts[::-1], *([part] for part in parts)):
         expected = b"".join(whole[part.offset : part.offset + part.length] for part in asked)
         assert b"".join(run.files.stored(asked)) == expected

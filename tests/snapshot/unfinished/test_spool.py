@@ -66,7 +66,7 @@ def test_any_order_and_any_runs_give_the_same_lines(names: list[str], data: st.D
             if start in emptied:
                 spool.put_aside()
         assert spool.count == len(names)
-        lines = b"".join(spool.sorted_lumps())
+        lines = b"".join(spool.sorted_chunks())
     assert lines == b"".join(line_of(PREFIX, name) for name in sorted(names, key=by_utf8))
 
 
@@ -77,20 +77,20 @@ def test_runs_of_many_blocks_are_merged(tmp_path: Path) -> None:
     for some in (names[0:3000:2], names[1:3000:2], names[4000:], names[3000:4000]):
         spool.add(some, [record_of(name, size=100) for name in some])
         spool.put_aside()
-    lumps = list(spool.sorted_lumps())
-    assert b"".join(lumps) == b"".join(line_of(PREFIX, name, size=100) for name in names)
-    assert max(map(len, lumps)) < 8 * BLOCK_BYTES
-    assert all(lump.endswith(b"\n") for lump in lumps)
+    chunks = list(spool.sorted_chunks())
+    assert b"".join(chunks) == b"".join(line_of(PREFIX, name, size=100) for name in names)
+    assert max(map(len, chunks)) < 8 * BLOCK_BYTES
+    assert all(chunk.endswith(b"\n") for chunk in chunks)
     spool.close()
 
 
-def test_a_record_larger_than_a_block_is_a_lump_of_its_own(tmp_path: Path) -> None:
+def test_a_record_larger_than_a_block_is_a_chunk_of_its_own(tmp_path: Path) -> None:
     """No size is too large for a block, in memory or in a run."""
     spool = Spool(tmp_path, PREFIX)
     spool.add(["b", "d"], [record_of("b", 3 * BLOCK_BYTES), record_of("d", 3 * BLOCK_BYTES)])
     spool.put_aside()
     spool.add(["c", "a"], [record_of("c", 3 * BLOCK_BYTES), record_of("a", 3 * BLOCK_BYTES)])
-    lines = b"".join(spool.sorted_lumps())
+    lines = b"".join(spool.sorted_chunks())
     assert lines == b"".join(line_of(PREFIX, name, 3 * BLOCK_BYTES) for name in "abcd")
     spool.close()
 
@@ -114,7 +114,7 @@ def test_however_many_runs_there_is_one_file_without_a_name(tmp_path: Path) -> N
         spool.put_aside()
     assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
     assert list(tmp_path.iterdir()) == []
-    assert b"".join(spool.sorted_lumps()).count(b"\n") == 300
+    assert b"".join(spool.sorted_chunks()).count(b"\n") == 300
     spool.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
@@ -221,7 +221,7 @@ def test_the_largest_listing_is_put_aside(tmp_path: Path) -> None:
 
 
 def test_a_listing_that_ends_lets_others_go_on(tmp_path: Path) -> None:
-    """A large registry is committed a lump at a time, so that signals and other answers need not wait for it."""
+    """A large registry is committed a chunk at a time, so that signals and other answers need not wait for it."""
 
     async def busy() -> list[str]:
         header = Header(id="x", started_ms=0, account="default", identity="", options={"compress": "none"})

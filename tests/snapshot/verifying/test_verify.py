@@ -45,7 +45,7 @@ from crawler.snapshot.manifest import (
     read,
     salvage,
 )
-from crawler.snapshot.reading.chunks import LUMP_BYTES, MAX_LINE_BYTES, whole_lines
+from crawler.snapshot.reading.chunks import CHUNK_BYTES, MAX_LINE_BYTES, whole_lines
 from crawler.snapshot.reading.records import BadLineError, parse_keys
 from crawler.snapshot.totals import RegionTotals, VerdictCounts
 from crawler.snapshot.verifying.verify import verify
@@ -113,8 +113,8 @@ def test_latest_can_be_verified(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_registry_may_be_larger_than_a_lump(tmp_path: Path, suffix: str) -> None:
-    """Order is proved across the lumps that a large registry is read in; so is the last line, which is altered then."""
+def test_a_registry_may_be_larger_than_a_chunk(tmp_path: Path, suffix: str) -> None:
+    """Order is proved across the chunks that a large registry is read in; so is the last line, which is altered."""
     contents = {A: [image(f"{number:05}", description="x" * 200) for number in range(5000)], B: [image("z")]}
     snapshot = make_snapshot(tmp_path / "s", contents, suffix=suffix)
     assert list(verify(snapshot)) == []
@@ -272,13 +272,13 @@ FORGERIES = {
 }
 
 
-@pytest.mark.parametrize("at_a_time", [1, LUMP_BYTES])
+@pytest.mark.parametrize("at_a_time", [1, CHUNK_BYTES])
 @pytest.mark.parametrize("damage", FORGERIES.values(), ids=FORGERIES)
 def test_lines_are_proved_although_every_checksum_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[list[bytes]], None], at_a_time: int
 ) -> None:
-    """As after a bug in whatever wrote them: in one lump, and across the border of two."""
-    monkeypatch.setattr("crawler.snapshot.reading.chunks.LUMP_BYTES", at_a_time)
+    """As after a bug in whatever wrote them: in one chunk, and across the border of two."""
+    monkeypatch.setattr("crawler.snapshot.reading.chunks.CHUNK_BYTES", at_a_time)
     snapshot = make_snapshot(tmp_path / "s", {A: CONTENTS[A]})
     damage_lines(snapshot, damage)
     data = images_of(snapshot).read_bytes()
@@ -791,29 +791,29 @@ def test_many_unknown_registries_are_not_held_in_memory(tmp_path: Path) -> None:
 
 @settings(derandomize=True)
 @given(st.lists(st.text("ab\n\r").map(str.encode)))
-def test_whole_lines_lose_nothing(tmp_path_factory: pytest.TempPathFactory, lumps: list[bytes]) -> None:
-    """However a file is cut into lumps, the same bytes come out, cut at newlines only."""
-    cut = list(whole_lines(lumps, tmp_path_factory.getbasetemp()))
-    assert b"".join(cut) == b"".join(lumps)
-    assert all(lump.endswith(b"\n") for lump in cut[:-1])
+def test_whole_lines_lose_nothing(tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes]) -> None:
+    """However a file is cut into chunks, the same bytes come out, cut at newlines only."""
+    cut = list(whole_lines(chunks, tmp_path_factory.getbasetemp()))
+    assert b"".join(cut) == b"".join(chunks)
+    assert all(chunk.endswith(b"\n") for chunk in cut[:-1])
 
 
 LINE = b'{"account":"a","region":"r","registry":"g","name":"n"}'
 
 
 @pytest.mark.parametrize(
-    "lump", [b"%b\n%b%b\n" % (LINE, LINE[:20] + b"\n" + LINE[20:], LINE), LINE + b"\n\n", LINE * 2]
+    "chunk", [b"%b\n%b%b\n" % (LINE, LINE[:20] + b"\n" + LINE[20:], LINE), LINE + b"\n\n", LINE * 2]
 )
-def test_a_record_is_a_line(lump: bytes) -> None:
+def test_a_record_is_a_line(chunk: bytes) -> None:
     """Two records on a line do not make up for one on two lines, as they would for a parser of streams."""
     with pytest.raises(BadLineError):
-        parse_keys(lump, ImageKey)
+        parse_keys(chunk, ImageKey)
 
 
-@pytest.mark.parametrize("lump", [LINE, b" %b \r\n%b\n" % (LINE, LINE)])
-def test_blanks_around_a_record_are_allowed(lump: bytes) -> None:
+@pytest.mark.parametrize("chunk", [LINE, b" %b \r\n%b\n" % (LINE, LINE)])
+def test_blanks_around_a_record_are_allowed(chunk: bytes) -> None:
     """They are JSON; plain files may come from elsewhere."""
-    assert set(parse_keys(lump, ImageKey)) == {ImageKey("a", "r", "g", "n")}
+    assert set(parse_keys(chunk, ImageKey)) == {ImageKey("a", "r", "g", "n")}
 
 
 @pytest.mark.parametrize("beside", [b"", b'"t":"\\ud800",'], ids=["plain", "a lone surrogate"])
@@ -821,7 +821,7 @@ def test_blanks_around_a_record_are_allowed(lump: bytes) -> None:
     "neighbours", [b"", b'{"account":"a","region":"r","registry":"g","name":"n","x":[{}]}\n' * 300]
 )
 def test_a_line_nests_as_deep_as_a_record(neighbours: bytes, beside: bytes) -> None:
-    """250 levels are a record, wherever it stands in a lump; 251 are none, on every Python."""
+    """250 levels are a record, wherever it stands in a chunk; 251 are none, on every Python."""
     line = b'{"account":"a","region":"r","registry":"g","name":"n",%b"v":%b}\n'
     assert (
         len(parse_keys(neighbours + line % (beside, b"[" * 249 + b"]" * 249), ImageKey)) == neighbours.count(b"\n") + 1

@@ -37,25 +37,25 @@ def read_in_time(source: Path | str | int, until_s: float = inf) -> bytes:
     """
     fd = source if isinstance(source, int) else open_at_once(source)
     try:
-        return b"".join(_pieces(fd, until_s))
+        return b"".join(_chunks(fd, until_s))
     finally:
         if fd is not source:
             os.close(fd)
 
 
-def _pieces(fd: int, until_s: float) -> Iterator[bytes]:
+def _chunks(fd: int, until_s: float) -> Iterator[bytes]:
     total = 0
     while _comes(fd, until_s):
         try:
-            piece = os.read(fd, 1 << 16)
+            chunk = os.read(fd, 1 << 16)
         except BlockingIOError:  # somebody else who reads there was faster
             continue
-        if not piece:
+        if not chunk:
             return
-        total += len(piece)
+        total += len(chunk)
         if total > MOST_BYTES:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        yield piece
+        yield chunk
     raise TimeoutError(errno.ETIMEDOUT, "its end did not come before the deadline")
 
 

@@ -37,7 +37,7 @@ page, and wait. Not as many of the next: both would hold all their names at the 
 MOST_SCOUTS = 20
 """Listings of a kind that are begun one at a time to learn the page size; those that are refused tell nothing."""
 TASKS_A_SLOT = 2
-"""Walks under way in a region, for each of its slots: enough to keep them busy, and a bound on memory."""
+"""Listings under way in a region, for each of its slots: enough to keep them busy, and a bound on memory."""
 RESTING_FOR_EACH = 4
 """So many times as many may be under way while most of them wait for their second look."""
 

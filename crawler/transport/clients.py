@@ -1,4 +1,4 @@
-"""What attempts are sent over: the seam between the transport and an HTTP library, whose names end beyond it.
+"""What attempts are sent over: the interface between the transport and an HTTP library, whose names end beyond it.
 
 There are two clients, which give the same bytes. `DirectClient` takes aiohttp's connections and parser without the
 session around them, which is cheaper, and knows names of aiohttp that it does not document; `SessionClient` is

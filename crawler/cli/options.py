@@ -55,14 +55,14 @@ class GroupedCommand(click.Command):
 
 
 def crawl_options(*names: str, **defaults: str) -> Callable[[_Function], _Function]:
-    """Add ``--config`` and the options of the named keys, or of all; an option that is not given is None or ().
+    """Add ``--config`` and the options of the named settings, or of all; an option that is not given is None or ().
 
     Args:
-        names: keys.
-        defaults: what the help gives as a key's default where the command has one of its own.
+        names: settings.
+        defaults: what the help gives as a setting's default where the command has one of its own.
 
     Raises:
-        KeyError: there is no such key.
+        KeyError: there is no such setting.
     """
     decorators = [_option(name, OPTIONS[name], defaults.get(name, OPTIONS[name].default)) for name in names or OPTIONS]
     decorators.append(
@@ -107,17 +107,17 @@ def settings_from(flags: Mapping[str, object], *, is_of_run: bool = False) -> Se
     return settings
 
 
-def _option(name: str, key: Option, default: str) -> Callable[[_Function], _Function]:
-    if key.shape is Arity.ARGUMENTS:
-        return click.argument(name, nargs=-1, metavar=f"[{key.metavar}]...")
+def _option(name: str, setting: Option, default: str) -> Callable[[_Function], _Function]:
+    if setting.shape is Arity.ARGUMENTS:
+        return click.argument(name, nargs=-1, metavar=f"[{setting.metavar}]...")
     option = option_of(name)
-    spelling = f"{option}/--no-{option[2:]}" if key.shape is Arity.SWITCH else option
+    spelling = f"{option}/--no-{option[2:]}" if setting.shape is Arity.SWITCH else option
     told = f"; default: {default}" if default else ""
     return click.option(
-        *filter(None, (key.short, spelling)),
+        *filter(None, (setting.short, spelling)),
         default=None,
-        metavar=key.metavar,
-        shell_complete=completer_of(name, key),
-        help=f"{key.help}  [{variable_of(name)}{told}]",
-        **_FORMS[key.shape],
+        metavar=setting.metavar,
+        shell_complete=completer_of(name, setting),
+        help=f"{setting.help}  [{variable_of(name)}{told}]",
+        **_FORMS[setting.shape],
     )

@@ -20,7 +20,7 @@
     │   └── ClosedPipeError           141 the reader closed the pipe
     └── LockedError                   75  another run holds the lock
 
-Rooms have kinds of their own below these: `StaleConnectionError` in the transport, `UnreadableError` and
+Packages have kinds of their own below these: `StaleConnectionError` in the transport, `UnreadableError` and
 `ManifestError` in the snapshots. Their texts never hold a header, a key or a signature.
 """
 

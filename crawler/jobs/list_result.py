@@ -27,7 +27,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
         reason: why it is not plainly complete, in words.
         found: distinct records.
         count: how many the gateway said there were: advice, never proof.
-        requests: tries on the wire.
+        requests: attempts on the wire.
         is_missing: something of it may be missing, and nobody expected that.
     """
 

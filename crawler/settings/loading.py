@@ -15,7 +15,7 @@ from crawler.settings.options import (
     parsed,
     plain,
 )
-from crawler.settings.sources import CONFIG_NAME, SYSTEM_CONFIG, Notes, read_config, unknown_keys, written_settings
+from crawler.settings.sources import CONFIG_NAME, SYSTEM_CONFIG, Notes, read_config, unknown_settings, written_settings
 from crawler.settings.table import OPTIONS, Settings
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def load_settings(
 ) -> Settings:
     """Return the settings: flag before ``NCRAWL_<KEY>`` before account before TOML file before default.
 
-    Only the value that takes effect is looked at, but unknown keys are always errors. An empty variable is not set.
+    Only the value that takes effect is looked at, but unknown names are always errors. An empty variable is not set.
 
     Args:
-        flags: what the command line gave, by key; None and () are "not given". ``config`` names the file.
+        flags: what the command line gave, by name; None and () are "not given". ``config`` names the file.
         environ: the environment.
         cwd: what a relative ``config`` starts from; no file is looked for there.
         config_home: where ``ncrawl/ncrawl.toml`` is looked for; None where there is no such place.
@@ -48,14 +48,14 @@ def load_settings(
         patience_s: how long a file that is a pipe is waited for, from the start of the process; None: the deadline.
 
     Raises:
-        ConfigurationError: with a sentence for every problem: key, place, value and what would be right.
+        ConfigurationError: with a sentence for every problem: setting, place, value and what would be right.
     """
     notes = Notes(warnings=[] if warnings is None else warnings)
     problems = notes.problems
     usual = [config_home / "ncrawl" / CONFIG_NAME] if config_home else []
     until_s = ends_s(_deadline_s(flags, environ) if patience_s is None else patience_s)
     path, table = read_config(flags, environ, cwd=cwd, usual=[*usual, system_config], until_s=until_s, notes=notes)
-    problems += unknown_keys(OPTIONS, environ, table, path=path)
+    problems += unknown_settings(OPTIONS, environ, table, path=path)
     above = written_settings(OPTIONS, flags, environ, file={}, path=path)
     below = written_settings(OPTIONS, {}, {}, file=table, path=path)
     settings = settled(above, below, cwd=cwd, until_s=until_s, notes=notes)
@@ -97,7 +97,7 @@ def _checked(written: Mapping[str, RawValue], problems: list[str]) -> Settings:
 
 def _deadline_s(flags: Mapping[str, object], environ: Mapping[str, str]) -> float:
     """Return the deadline that is known before the file is read: a pipe in its place is waited for no longer."""
-    key = OPTIONS["deadline"]
-    written = written_settings({"deadline": key}, flags, environ, file={}, path=Path())
-    found: float | None = parsed(key, written["deadline"], []) if written else None
+    option = OPTIONS["deadline"]
+    written = written_settings({"deadline": option}, flags, environ, file={}, path=Path())
+    found: float | None = parsed(option, written["deadline"], []) if written else None
     return Settings().deadline if found is None else found

@@ -1,4 +1,4 @@
-"""What people type → values: what a key of the settings is, and one small parser for each kind of text.
+"""What people type → values: what a setting is, and one small parser for each kind of text.
 
 A parser takes the text as written and returns the value, or raises ValueError with a sentence that shows the text
 and says what would be right. Where the text stood is for the caller to add.
@@ -46,18 +46,18 @@ _WORDS: dict[type, str] = {
 
 
 class Arity(Enum):
-    """How often a key may be given, and how the command line spells it."""
+    """How often a setting may be given, and how the command line spells it."""
 
-    VALUE = auto()  # --key VALUE
-    SWITCH = auto()  # --key / --no-key
+    VALUE = auto()  # --name VALUE
+    SWITCH = auto()  # --name / --no-name
     COUNT = auto()  # -v, -vv
-    LIST = auto()  # --key A --key B, or A,B in one text; A,B in the environment
+    LIST = auto()  # --name A --name B, or A,B in one text; A,B in the environment
     ARGUMENTS = auto()  # A B, without an option's name; A,B in the environment
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """Everything about one key but its name: the option, the variable, the TOML key and the help follow from it.
+    """Everything about one setting but its name: the option, the variable, the TOML key and the help follow from it.
 
     Attributes:
         parse: text to value; of one item where the shape is a list.
@@ -86,24 +86,24 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class RawValue:
-    """What somebody wrote for a key, item by item; where; and which types are welcome there."""
+    """What somebody wrote for a setting, item by item; where; and which types are welcome there."""
 
     place: str
     items: tuple[object, ...]
     types: tuple[type, ...] = (str, int, float, bool)
 
 
-def parsed(key: Option, written: RawValue, problems: list[str]) -> Any:
-    """Return the value of a key, or None after noting what is wrong with it."""
+def parsed(option: Option, written: RawValue, problems: list[str]) -> Any:
+    """Return the value of a setting, or None after noting what is wrong with it."""
     values = []
     for item in written.items:
         try:
-            values.append(key.parse(_as_text(item, written.types)))
+            values.append(option.parse(_as_text(item, written.types)))
         except ValueError as error:
             problems.append(f"{written.place}: {error}")
     if len(values) < len(written.items):
         return None
-    return tuple(dict.fromkeys(values)) if key.is_list else values[0]
+    return tuple(dict.fromkeys(values)) if option.is_list else values[0]
 
 
 def _as_text(item: object, types: tuple[type, ...]) -> str:
@@ -121,12 +121,12 @@ def _as_text(item: object, types: tuple[type, ...]) -> str:
 
 
 def variable_of(name: str) -> str:
-    """Return the environment variable of a key."""
+    """Return the environment variable of a setting."""
     return PREFIX + name.upper()
 
 
 def option_of(name: str) -> str:
-    """Return the long option of a key."""
+    """Return the long option of a setting."""
     return "--" + name.replace("_", "-")
 
 

@@ -132,81 +132,81 @@ def _parse_toml(path: Path, content: bytes, notes: Notes) -> dict[str, object]:
 
 
 def written_settings(
-    keys: Mapping[str, Option],
+    options: Mapping[str, Option],
     flags: Mapping[str, object],
     environ: Mapping[str, str],
     *,
     file: Mapping[str, object],
     path: Path,
 ) -> dict[str, RawValue]:
-    """Return for every key that somebody set what takes effect: flag before variable before file."""
+    """Return for every setting that somebody gave what takes effect: flag before variable before file."""
     found: dict[str, RawValue] = {}
-    for name, key in keys.items():
-        written = _in_flags(name, key, flags) or _in_environment(name, key, environ)
-        if written := written or in_file(name, key, f"{plain(path)}: {name}", table=file):
+    for name, option in options.items():
+        written = _in_flags(name, option, flags) or _in_environment(name, option, environ)
+        if written := written or in_file(name, option, f"{plain(path)}: {name}", table=file):
             found[name] = written
     return found
 
 
-def _in_flags(name: str, key: Option, flags: Mapping[str, object]) -> RawValue | None:
+def _in_flags(name: str, option: Option, flags: Mapping[str, object]) -> RawValue | None:
     value = flags.get(name)
     if value is None or value == ():
         return None
-    place = key.metavar if key.shape is Arity.ARGUMENTS and key.metavar else option_of(name)
+    place = option.metavar if option.shape is Arity.ARGUMENTS and option.metavar else option_of(name)
     values = value if isinstance(value, tuple) else (value,)
-    if key.shape is Arity.LIST:
+    if option.shape is Arity.LIST:
         values = tuple(part.strip() for text in values for part in str(text).split(","))
     return RawValue(place, values)
 
 
-def _in_environment(name: str, key: Option, environ: Mapping[str, str]) -> RawValue | None:
+def _in_environment(name: str, option: Option, environ: Mapping[str, str]) -> RawValue | None:
     text = environ.get(variable_of(name))
     if not text:
         return None
-    return RawValue(variable_of(name), tuple(map(str.strip, text.split(","))) if key.is_list else (text,))
+    return RawValue(variable_of(name), tuple(map(str.strip, text.split(","))) if option.is_list else (text,))
 
 
-def in_file(name: str, key: Option, place: str, *, table: Mapping[str, object]) -> RawValue | None:
-    """Return what a table of TOML says under ``name``, which need not be what the key is called; None for nothing."""
+def in_file(name: str, option: Option, place: str, *, table: Mapping[str, object]) -> RawValue | None:
+    """Return what a table of TOML says under ``name``, which may be an account's own name for a setting; or None."""
     if name not in table:
         return None
     value = table[name]
-    if key.is_list and isinstance(value, list):
-        return RawValue(place, tuple(value), key.types)
-    return RawValue(place, (value,), (list,) if key.is_list and not key.takes_one else key.types)
+    if option.is_list and isinstance(value, list):
+        return RawValue(place, tuple(value), option.types)
+    return RawValue(place, (value,), (list,) if option.is_list and not option.takes_one else option.types)
 
 
-def unknown_keys(
-    keys: Mapping[str, Option], environ: Mapping[str, str], file: Mapping[str, object], *, path: Path
+def unknown_settings(
+    options: Mapping[str, Option], environ: Mapping[str, str], file: Mapping[str, object], *, path: Path
 ) -> Iterator[str]:
     """Say of every unknown name which one may have been meant; values are not shown, for they may be secrets.
 
-    All keys are named once, for those names that are like none of them.
+    All settings are named once, for those names that are like none of them.
     """
     lost: list[str] = []
     variables = [name for name, text in environ.items() if text and name.startswith(PREFIX)]
-    strangers = [(f"{plain(path)}: ", name) for name in file if name not in keys]
-    strangers += [("", name) for name in sorted(variables) if _is_unknown_variable(name, keys)]
+    strangers = [(f"{plain(path)}: ", name) for name in file if name not in options]
+    strangers += [("", name) for name in sorted(variables) if _is_unknown_variable(name, options)]
     for place, name in strangers:
-        hint = _hint(name, keys, is_variable=not place)
+        hint = _hint(name, options, is_variable=not place)
         if hint:
             yield f"{place}{plain(name[:60])}: no such key: {hint}"
         else:
             lost.append(f"{place}{plain(name[:60])}")
     if lost:
         shown = ", ".join(lost[:20]) + (f" and {len(lost) - 20:,} more" if len(lost) > 20 else "")
-        yield f"{shown}: no such key: there are {', '.join(keys)}; {PREFIX}<KEY> as variables"
+        yield f"{shown}: no such key: there are {', '.join(options)}; {PREFIX}<KEY> as variables"
 
 
-def _is_unknown_variable(name: str, keys: Mapping[str, Option]) -> bool:
-    known = {variable_of(key) for key in (*keys, "config")}
+def _is_unknown_variable(name: str, options: Mapping[str, Option]) -> bool:
+    known = {variable_of(each) for each in (*options, "config")}
     return name not in known and not _SERVICE_VARIABLE.fullmatch(name.removeprefix(PREFIX))
 
 
-def _hint(name: str, keys: Mapping[str, Option], *, is_variable: bool) -> str:
-    """Return what may have been meant by a name that is no key's; empty where nothing is like it."""
+def _hint(name: str, options: Mapping[str, Option], *, is_variable: bool) -> str:
+    """Return what may have been meant by a name that is no setting's; empty where nothing is like it."""
     folded = name.lower().replace("-", "_").removeprefix(PREFIX.lower())
     if "secret" in folded or "access_key" in folded:
         return _KEYS_BELONG
-    close = get_close_matches(folded, (*keys, "config") if is_variable else keys, n=1)
+    close = get_close_matches(folded, (*options, "config") if is_variable else options, n=1)
     return f"did you mean {variable_of(close[0]) if is_variable else close[0]}?" if close else ""

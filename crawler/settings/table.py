@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-def _option(value: _T, key: Option) -> _T:
+def _option(value: _T, option: Option) -> _T:
     """Return a dataclass field with its default and its metadata; typed as the default, as ``field()`` itself is."""
-    made: Any = field(default=value, metadata={"key": key})
+    made: Any = field(default=value, metadata={"option": option})
     return made  # type: ignore[no-any-return]
 
 
@@ -72,7 +72,7 @@ class Settings:
         heartbeat: seconds; 0 is never.
         level: name of the collection that a snapshot goes down to.
         resume_within: seconds, by this machine's clock.
-        given: names of the keys that somebody set, wherever; the others have their defaults.
+        given: names of those that somebody gave, wherever; the others have their defaults.
         key_place: where an account of ``accounts`` has its keys; None for ``profile``, or wherever some are found.
         places: where each of those was set; and under ``config`` the file that was read, if one was.
     """
@@ -236,9 +236,11 @@ SNAPSHOT_OPTIONS = (
     "keep_days",
     "push",
 )
-"""Keys that only `ncrawl snapshot` has."""
+"""Settings that only `ncrawl snapshot` has."""
 
-OPTIONS: dict[str, Option] = {each.name: each.metadata["key"] for each in fields(Settings) if "key" in each.metadata}
+OPTIONS: dict[str, Option] = {
+    each.name: each.metadata["option"] for each in fields(Settings) if "option" in each.metadata
+}
 PRIVATE_OPTIONS = ("ping",)
-"""Keys whose values are written down nowhere: whoever knows them could speak for this run."""
+"""Settings whose values are written down nowhere: whoever knows them could speak for this run."""
 CRAWL_OPTIONS = tuple(name for name in OPTIONS if name not in SNAPSHOT_OPTIONS)

@@ -106,7 +106,7 @@ class RegistryRecord(msgspec.Struct, frozen=True, kw_only=True):
         count: how many images the gateway said there were: advice, never proof.
         pages: pages fetched.
         passes: how often it was listed from the start.
-        requests: tries on the wire.
+        requests: attempts on the wire.
         offset: where its bytes begin in the stored file; where they would, if it has no images.
         length: of its bytes in the plain file, or of its own member or frame in a compressed one; 0 without images.
         sha256: of its uncompressed lines, whatever the compression. These three are null without a snapshot.

@@ -53,7 +53,7 @@ SETTLE_S = 1.0
 class Crawl:
     """One run. Mutable state: the schedule, the results so far, and the workers that wait for something to do."""
 
-    def __init__(self, spec: CrawlSpec, fetcher: Fetcher, output: Output, observe: Observer) -> None:
+    def __init__(self, spec: CrawlSpec, fetcher: Fetcher, output: Output, *, observe: Observer) -> None:
         self._spec = spec
         self._fetcher = fetcher
         self._output = output
@@ -235,7 +235,7 @@ class Crawl:
 
     async def _fresh(self, queue: RegionQueue, task: ListingTask, names: list[str], *, records: list[bytes]) -> None:
         """Take in what no page held before; each is listed in its turn, whichever pass brought it to light."""
-        self._discovery.named(queue, task.collection, task.within, names, is_open=True)
+        self._discovery.named(queue, task.collection, task.within, names=names, is_open=True)
         self._found[task.collection] += len(names)
         await self._output.take(task, names, records)
 

@@ -51,15 +51,15 @@ class Discovery:
         """Let wait what an earlier run had not finished below a list that it had."""
         if collection in self._children:
             names = self._spec.names_of((collection.name, queue.region.code, within))
-            self.named(queue, collection, within, names, is_open=False)
+            self.named(queue, collection, within, names=names, is_open=False)
 
     def named(
         self,
         queue: RegionQueue,
         collection: Collection,
         within: tuple[str, ...],
-        names: Iterable[str],
         *,
+        names: Iterable[str],
         is_open: bool,
     ) -> None:
         """Let the lists wait of what a list has named, if the crawl goes so deep.

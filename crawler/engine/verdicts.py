@@ -87,9 +87,9 @@ class Verdicts:
             stop: what ended the crawl early, if anything did.
             reason: why, for people.
         """
-        in_region = _why(reason, queue, stop, queue.last_trouble)
+        in_region = _why(reason, queue, stop, trouble=queue.last_trouble)
         for task in queue.tasks:
-            self._cut_off(task, _why(reason, queue, stop, task.trouble) if task.trouble else in_region)
+            self._cut_off(task, _why(reason, queue, stop, trouble=task.trouble) if task.trouble else in_region)
         queue.tasks.clear()
         queue.waiting.release_all()
         not_begun = f"not begun: {in_region}"
@@ -98,7 +98,7 @@ class Verdicts:
             queue.tasks.clear()  # there may be a million of them
         for region, within in list(self._suspects):
             if region == queue.region.code:
-                self._judge(region, within, (), in_region)
+                self._judge(region, within, (), doubt=in_region)
         if queue.probe is not None:
             queue.probe.listing.abandon("a probe")
             self.beside.append(queue.probe.result(queue.probe.started_ms))
@@ -117,9 +117,9 @@ class Verdicts:
         doubt = None
         if not listed.verdict.is_whole:
             doubt = f"the list of {again.collection.name} read after it: {listed.reason}"
-        return self._judge(again.region.code, again.within, named, doubt)
+        return self._judge(again.region.code, again.within, named, doubt=doubt)
 
-    def _judge(self, region: str, within: tuple[str, ...], named: Names[str], doubt: str | None) -> Ended:
+    def _judge(self, region: str, within: tuple[str, ...], named: Names[str], *, doubt: str | None) -> Ended:
         """Give what answered 404 its verdict.
 
         Args:
@@ -162,7 +162,7 @@ def _is_suspect(task: ListingTask) -> bool:
     return outcome.verdict is Verdict.GONE or is_failed
 
 
-def _why(reason: str, queue: RegionQueue, stop: StopReason | None, trouble: str) -> str:
+def _why(reason: str, queue: RegionQueue, stop: StopReason | None, *, trouble: str) -> str:
     """Return why a listing was cut off, with what went wrong last where that may be why its time did not suffice."""
     is_held = queue.health.is_held
     last = f"; last: {trouble}" if trouble and (is_held or stop is None or not stop.is_cause) else ""

@@ -205,7 +205,7 @@ class Client:
         spec = crawl_spec(settings, self._account, named, level=level)
         send, pages = anyio.create_memory_object_stream[_Page](MOST_PAGES)
         watched, transport = WatchedOutput(_Pages(send, level), "the reader"), self._transport
-        crawl = Crawl(spec, transport, watched, self._caller.observe)
+        crawl = Crawl(spec, transport, watched, observe=self._caller.observe)
         task = self._begin(_UnderWay(crawl, Meter(crawl, lambda: transport.pace, watched)), send)
         try:
             async for page in pages:

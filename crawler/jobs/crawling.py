@@ -96,7 +96,7 @@ async def crawl(
     """
     async with open_transport(settings, found, caller.observe) as transport:
         watched = WatchedOutput(output, waits_for)
-        one = Crawl(replace(spec, deadline_s=caller.left_s(settings)), transport, watched, caller.observe)
+        one = Crawl(replace(spec, deadline_s=caller.left_s(settings)), transport, watched, observe=caller.observe)
         return await run_attended(one, Meter(one, lambda: transport.pace, watched), settings=settings, caller=caller)
 
 

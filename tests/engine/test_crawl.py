@@ -165,7 +165,7 @@ async def crawl_with(
         events.append(event)
         watch(crawl, event)
 
-    crawl = Crawl(a_plan, fetcher, output, observe)
+    crawl = Crawl(a_plan, fetcher, output, observe=observe)
     started_s = time.monotonic()
     async with asyncio.timeout(patience_s):
         result = await crawl.run()
@@ -628,7 +628,7 @@ async def test_stop_from_outside(why: StopReason) -> None:
 async def test_stop_before_the_start() -> None:
     """Nothing is requested, and the discoveries say why."""
     async with Emulator(EmulatorOptions(registries=2)) as emulator, transport_to(emulator.url) as transport:
-        crawl = Crawl(spec(), transport, Kept(), lambda _event: None)
+        crawl = Crawl(spec(), transport, Kept(), observe=lambda _event: None)
         crawl.stop(StopReason.TERMINATED)
         result = await crawl.run()
     assert emulator.statistics.requests == 0
@@ -639,7 +639,7 @@ async def test_stop_before_the_start() -> None:
 async def test_cancellation_is_not_swallowed() -> None:
     """Who cancels the task that crawls gets it back cancelled."""
     async with Emulator(EmulatorOptions(latency_ms=1000)) as emulator, transport_to(emulator.url) as transport:
-        task = asyncio.create_task(Crawl(spec(), transport, Kept(), lambda _event: None).run())
+        task = asyncio.create_task(Crawl(spec(), transport, Kept(), observe=lambda _event: None).run())
         async with asyncio.timeout(60):
             while not emulator.statistics.in_flight:  # noqa: ASYNC110 - a server tells nobody what it noticed
                 await asyncio.sleep(0)

@@ -64,7 +64,7 @@ class Names:
 
 async def crawl(there: Tree, output: Names | None = None, **changes: object) -> CrawlResult:
     """Crawl down to tags."""
-    return await Crawl(spec_of(TAGS, **changes), there, output or Names(), lambda _event: None).run()
+    return await Crawl(spec_of(TAGS, **changes), there, output or Names(), observe=lambda _event: None).run()
 
 
 @pytest.fixture(autouse=True)
@@ -235,7 +235,7 @@ async def test_a_stopped_run_goes_on_within_a_registry(tmp_path: Path) -> None:
             holder[0].stop(StopReason.TERMINATED)
 
     there.on_request = stop
-    holder.append(Crawl(spec_of(TAGS), there, writer, lambda _event: None))
+    holder.append(Crawl(spec_of(TAGS), there, writer, observe=lambda _event: None))
     await holder[0].run()
     await writer.end_batches()
     writer.close()
@@ -275,7 +275,7 @@ async def test_what_the_deadline_cut_off_has_its_verdict() -> None:
             holder[0].stop(StopReason.DEADLINE)
 
     there.on_request = stop
-    holder.append(Crawl(spec_of(TAGS, concurrency=1), there, Names(), lambda _event: None))
+    holder.append(Crawl(spec_of(TAGS, concurrency=1), there, Names(), observe=lambda _event: None))
     result = await holder[0].run()
     assert len(result.deeper) == len({one.place for one in result.deeper})
     assert sum(one.lists for one in result.deeper) >= 10
@@ -304,7 +304,7 @@ async def test_all_tags_of_an_emulated_account() -> None:
         output = Names()
         async with transport_to(emulator.url, (emulator.access_key, emulator.secret_key)) as transport:
             spec = spec_of(TAGS, regions=REGIONS, concurrency=16)
-            result = await Crawl(spec, transport, output, lambda _event: None).run()
+            result = await Crawl(spec, transport, output, observe=lambda _event: None).run()
     assert is_complete(result)
     world = emulator.world
     there = Counter(

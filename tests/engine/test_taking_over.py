@@ -52,7 +52,7 @@ class Known:
 
 async def crawl(there: Tree, known: Known, holder: list[Crawl] | None = None, **changes: object) -> CrawlResult:
     """Crawl down to tags."""
-    one = Crawl(spec_of(TAGS, earlier=known, **changes), there, Names(), lambda _event: None)
+    one = Crawl(spec_of(TAGS, earlier=known, **changes), there, Names(), observe=lambda _event: None)
     if holder is not None:
         holder.append(one)
     async with asyncio.timeout(20):

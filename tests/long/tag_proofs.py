@@ -83,7 +83,7 @@ def crawled(seed: int) -> tuple[ChangingAccount, Taken, CrawlResult]:
     )
 
     async def main() -> CrawlResult:
-        return await Crawl(spec, account, taken, lambda _event: None).run()
+        return await Crawl(spec, account, taken, observe=lambda _event: None).run()
 
     return account, taken, run(main)
 
@@ -106,7 +106,7 @@ def drawn(chance: random.Random, kind: Kind) -> ChangingAccount:
 
 def records_of(result: CrawlResult) -> list[RegistryRecord]:
     """Return what a manifest says of each registry."""
-    return registry_records(result, "default", (TAGS,), None)
+    return registry_records(result, "default", (TAGS,), extents=None)
 
 
 def wrong(account: ChangingAccount, taken: Taken, result: CrawlResult) -> Iterator[str]:

@@ -161,7 +161,7 @@ async def crawl_into(run: UnfinishedRun, fetcher: Any, level: Collection, **chan
     writer = SnapshotWriter(run)
     spec = spec_of(level, finished=Finished(run), names_of=run.names_of, **changes)
     async with asyncio.timeout(320):
-        result = await Crawl(spec, fetcher, writer, lambda _event: None).run()
+        result = await Crawl(spec, fetcher, writer, observe=lambda _event: None).run()
     await writer.end_the_rest(result.listed)
     writer.close()
     return result

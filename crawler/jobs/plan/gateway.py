@@ -53,13 +53,12 @@ async def from_gateway(settings: Settings, roots: list[Root] | None, level: Coll
     """
     found = await caller.keys(settings)
     spec = crawl_spec(settings, found.account, roots, level=REGISTRIES if level is REGISTRIES else IMAGES)
-    once = replace(spec, dialect=OnePageEach(spec.dialect), verify=VerifyMode.NEVER, deadline_s=caller.left_s(settings))
+    once = replace(spec, dialect=OnePageEach(spec.dialect), verify=VerifyMode.NEVER)
     async with open_transport(settings, found, caller.observe) as transport:
         seen, sizes = FirstPages(transport, spec.dialect), Sizes()
         watched = WatchedOutput(sizes, "nobody")
-        crawl = Crawl(
-            replace(once, deadline_s=caller.left_s(settings)), seen, watched, lambda event: _pass_on(event, caller)
-        )
+        once = replace(once, deadline_s=caller.left_s(settings))
+        crawl = Crawl(once, seen, watched, observe=lambda event: _pass_on(event, caller))
         meter = Meter(crawl, lambda: transport.pace, watched)
         result = await run_attended(crawl, meter, settings=settings, caller=caller)
     regions = {region.code: _facts(region.code, spec, result, seen=seen, sizes=sizes) for region in spec.regions}

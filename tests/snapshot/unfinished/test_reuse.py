@@ -41,7 +41,7 @@ async def reusing(folder: Path, then: Any, now: Tree, due: frozenset[int], suffi
     warnings: list[str] = []
     reuse = Reuse(run, earlier, due, finished=Finished(run), warn=warnings.append)
     writer = SnapshotWriter(run, reuse)
-    result = await Crawl(spec_of(TAGS, earlier=reuse, page_size=2), now, writer, lambda _event: None).run()
+    result = await Crawl(spec_of(TAGS, earlier=reuse, page_size=2), now, writer, observe=lambda _event: None).run()
     await writer.end_the_rest(result.listed)
     writer.close()
     earlier.close()

@@ -64,10 +64,10 @@ def command(place: str, *, run_id: str, wait_s: float, **flags: Any) -> int:
     expected = account_names(settings)
     if wait_s:
         await_accounts(place, run_id, expected, patience_s=wait_s)
-    return merge_and_tell(place, run_id, expected, settings)
+    return merge_and_tell(place, run_id, settings, expected=expected)
 
 
-def merge_and_tell(place: str, run_id: str, expected: list[str], settings: Settings) -> int:
+def merge_and_tell(place: str, run_id: str, settings: Settings, *, expected: list[str]) -> int:
     """Merge a run, say what came of it, and return the exit code."""
     from crawler.cli.logs import log, say  # noqa: PLC0415 - likewise
     from crawler.cli.working import Working  # noqa: PLC0415 - likewise

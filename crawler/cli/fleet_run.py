@@ -111,17 +111,17 @@ def _run(errand: Errand, settings: Settings, *, share: tuple[int, int] | None, e
     say(settings, f"run {errand.run_id}: {len(mine):,} accounts; with this --run-id it goes on if it is cut off")
     standing = Standing(len(mine))
     with engine(standing) as chosen:
-        _work(mine, chosen, standing, settings)
+        _work(mine, chosen, standing, settings=settings)
     if share is not None:
         return share_code([end.code for end in standing.ends.values()])
     try:
-        return merge_and_tell(errand.place, errand.run_id, names, settings)
+        return merge_and_tell(errand.place, errand.run_id, settings, expected=names)
     except UsageError as error:  # nobody has a snapshot
         log.error("%s", error)
         return 3
 
 
-def _work(accounts: list[str], engine: Engine, standing: Standing, settings: Settings) -> None:
+def _work(accounts: list[str], engine: Engine, standing: Standing, *, settings: Settings) -> None:
     from crawler.cli.fleet_progress import FleetProgress  # noqa: PLC0415 - likewise
     from crawler.cli.logs import log  # noqa: PLC0415 - likewise
     from crawler.core.text import visible  # noqa: PLC0415 - likewise

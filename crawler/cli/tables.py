@@ -46,7 +46,7 @@ def tables(
     verdicts = [one for one in Verdict if one is Verdict.COMPLETE or any(r.verdict is one for r in result.registries)]
     below = level.lineage[1:]
     head = ("region", "registries", *verdicts, *(one.name for one in below), *_COSTS)
-    rows = _rows([region for region in regions if region in asked], result, verdicts, below)
+    rows = _rows([region for region in regions if region in asked], result, verdicts, below=below)
     table = [row if below else row[:2] + row[-len(_COSTS) :] for row in (head, *rows)]
     text = fitted(table)
     if taken is not None:
@@ -59,10 +59,10 @@ def tables(
 
 
 def _rows(
-    regions: list[str], result: CrawlResult, verdicts: list[Verdict], below: tuple[Collection, ...]
+    regions: list[str], result: CrawlResult, verdicts: list[Verdict], *, below: tuple[Collection, ...]
 ) -> Iterator[tuple[str, ...]]:
     """Yield a row for each region, and their sums, if there are several."""
-    rows = [(region, _numbers(region, result, verdicts, below), _seconds(region, result)) for region in regions]
+    rows = [(region, _numbers(region, result, verdicts, below=below), _seconds(region, result)) for region in regions]
     if len(rows) > 1:
         sums = [sum(column) for column in zip(*(numbers for _, numbers, _ in rows), strict=True)]
         rows.append(("total", sums, _seconds(None, result)))
@@ -82,7 +82,7 @@ def _is_cut_off(one: ListingResult, result: CrawlResult) -> bool:
     return bool(result.stop_reason and one.reason and result.stop_reason in one.reason)
 
 
-def _numbers(region: str, result: CrawlResult, verdicts: list[Verdict], below: tuple[Collection, ...]) -> list[int]:
+def _numbers(region: str, result: CrawlResult, verdicts: list[Verdict], *, below: tuple[Collection, ...]) -> list[int]:
     listed = [one for one in result.listed if one.region == region]
     registries = [one for one in result.registries if one.region == region]
     lists = [one for one in result.discoveries if one.region == region]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -193,3 +194,18 @@ class ListingResult(Outcome, frozen=True, kw_only=True):
     def label(self) -> str:
         """The list as people see it."""
         return label(self.collection, self.region, self.within)
+
+
+COPIED: Final[dict[str, Any]] = {
+    "reason": None,
+    "records": 0,
+    "count": None,
+    "pages": 0,
+    "passes": 0,
+    "page_size": None,
+    "requests": 0,
+    "retries": 0,
+    "throttled": 0,
+    "is_sorted": None,
+}
+"""Fields of the result of a list that was copied, so cost nothing; what is known of it comes instead of these."""

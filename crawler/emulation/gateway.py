@@ -168,9 +168,9 @@ class Gateway:
         contents = self._contents(asked)
         if not isinstance(contents, Contents):
             return contents
-        return self._listed(contents, place, window, now_ms) if place else self._pages.of_one(contents, asked)
+        return self._listed(contents, place, window, now_ms=now_ms) if place else self._pages.of_one(contents, asked)
 
-    def _listed(self, contents: Contents, place: Place, window: Window, now_ms: int) -> Answer:
+    def _listed(self, contents: Contents, place: Place, window: Window, *, now_ms: int) -> Answer:
         if place.collection is IMAGES:
             loops = (place.region, place.names[0]) in self.next_loops
             return self._pages.of_images(contents, place, window, loops=loops, now_ms=now_ms)

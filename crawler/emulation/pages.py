@@ -67,7 +67,7 @@ class Pages:
         total = self._count(len(contents), len(self._world.listed(contents.registry.region)))
         is_kept = self._options.sort != "random" and window.size <= _CACHED_PAGE_SIZE
         encode = self._encoded if is_kept else self._encode_images
-        answer = Answer(200, encode(contents, contents.version, total, place, window, loops))
+        answer = Answer(200, encode(contents, place, window, version=contents.version, total=total, loops=loops))
         for _ in range(poisson(self._options.change_rate, self._rng)):
             contents.change(self._rng, now_ms)
         return answer
@@ -101,11 +101,12 @@ class Pages:
     def _encode_images(
         self,
         contents: Contents,
-        _version: int,
-        total: int | None,
         place: Place,
         window: Window,
-        loops: bool,  # noqa: FBT001 - a key of the cache, like the version
+        *,
+        version: int,  # noqa: ARG002 - a key of the cache
+        total: int | None,
+        loops: bool,
     ) -> bytes:
         records = [contents.record(position) for position in self._positions(window, len(contents))]
         return self._api.body(place, window, records, total=total, length=len(contents), loops=loops)

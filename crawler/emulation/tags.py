@@ -115,7 +115,7 @@ class Tags:
     def _record(self, name: str, updated_ms: int, *, turn: int = 0) -> Record:
         draw = _number(self._seed, name, turn)
         platforms = _PLATFORMS[draw % len(_PLATFORMS)]
-        images = [self._image(name, *platform, updated_ms=updated_ms, turn=turn) for platform in platforms]
+        images = [self._image(name, platform, updated_ms=updated_ms, turn=turn) for platform in platforms]
         return {
             "creator": _PEOPLE[draw >> 8 & 3],
             "digest": images[0]["digest"] if images else None,
@@ -130,9 +130,8 @@ class Tags:
             "v2": True,
         }
 
-    def _image(
-        self, name: str, architecture: str, system: str, variant: str | None, *, updated_ms: int, turn: int
-    ) -> Record:
+    def _image(self, name: str, platform: tuple[str, str, str | None], *, updated_ms: int, turn: int) -> Record:
+        architecture, system, variant = platform
         draw = _number(self._seed, name, turn, architecture)
         return {
             "architecture": architecture,

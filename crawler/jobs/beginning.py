@@ -143,7 +143,7 @@ async def _begin(order: Order, caller: Caller) -> Begun:
         taken_from=source.manifest.run.id if source else None,
         run_id=order.run_id or UNSET,
     )
-    header = _with_ages(header, order, source, caller.observe)
+    header = _with_ages(header, order, source, observe=caller.observe)
     run = UnfinishedRun.begin(folder, header)
     if source is not None:
         try:
@@ -170,14 +170,14 @@ def _to_be_mended(order: Order) -> Source | None:
     return source
 
 
-def _with_ages(header: Header, order: Order, source: Source | None, observe: Observer) -> Header:
+def _with_ages(header: Header, order: Order, source: Source | None, *, observe: Observer) -> Header:
     """Return a run's header with what --reuse comes to, and since when tags that are copied were listed."""
     settings = order.settings
     if source is not None and COLLECTIONS[settings.level] is TAGS:
         return replace(header, listed_ms=listed_since(source.manifest) or UNSET)
     if settings.reuse is None or not reuses(settings):
         return header
-    base = choose_base(_snapshot_path(order.folder, settings.reuse), header, settings, observe)
+    base = choose_base(_snapshot_path(order.folder, settings.reuse), header, settings, observe=observe)
     return header if base is None else replace(header, reusing=base.reusing, listed_ms=base.listed_ms)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def registry_records(
-    result: CrawlResult, account: str, deeper: Deeper, extents: Extents | None
+    result: CrawlResult, account: str, deeper: Deeper, *, extents: Extents | None
 ) -> list[RegistryRecord]:
     """Return an entry for each registry, by region and name; a registry is whole only if all that is in it is.
 
@@ -48,7 +48,7 @@ def registry_records(
             account=account,
             **_of_registry(one, below[one.region, one.registry]),
             **_where(one, extents),
-            **(_of_deeper(one, below[one.region, one.registry], deeper, extents) if deeper else {}),
+            **(_of_deeper(one, below[one.region, one.registry], deeper, extents=extents) if deeper else {}),
         )
         for one in ordered
     ]
@@ -81,7 +81,7 @@ def _where(one: ListingResult, extents: Extents | None) -> dict[str, Any]:
 
 
 def _of_deeper(
-    one: ListingResult, below: Sequence[ListingResult], deeper: Deeper, extents: Extents | None
+    one: ListingResult, below: Sequence[ListingResult], deeper: Deeper, *, extents: Extents | None
 ) -> dict[str, Any]:
     """Return what a registry's entry says of deeper levels; where it has nothing there, it stands nowhere."""
     said: dict[str, Any] = {

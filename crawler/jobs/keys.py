@@ -43,7 +43,7 @@ class Keys:
         if expires_at is not None and expires_at.tzinfo is None:
             raise CredentialsError(f"{source}: expires_at has no time zone: give one, such as datetime.UTC")
         expires_at_s = None if expires_at is None else expires_at.timestamp()
-        self.pair = pair(access_key, secret_key, source, expires_at_s)
+        self.pair = pair(access_key, secret_key, source, expires_at_s=expires_at_s)
 
     def __repr__(self) -> str:
         return "Keys(…)"

@@ -152,6 +152,7 @@ class Meter:
         crawl: Crawl,
         pace: Callable[[], Pace],
         output: WatchedOutput,
+        *,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._crawl = crawl

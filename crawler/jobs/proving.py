@@ -9,6 +9,7 @@ from crawler.snapshot.reading.chunks import (
     DamagedError,
     UnreadableError,
     chunk_bytes,
+    hashed,
     open_regular,
     stored_chunks,
     unpacked,
@@ -38,7 +39,7 @@ def proved_blocks(folder: Path, stored: StoredFile, watch: Callable[[int], objec
     digest, lines = hashlib.sha256(), 0
     try:
         with open_regular(path) as file:
-            for block in whole_lines(unpacked(_measured(file, path, digest.update, watch), path), path):
+            for block in whole_lines(unpacked(hashed(_watched(file, path, watch), digest), path), path):
                 lines += block.count(b"\n")
                 if lines > stored.lines:  # what is packed may go on for gigabytes
                     break
@@ -58,10 +59,7 @@ def damaged(folder: Path, name: str, problem: str) -> DamagedError:
     return DamagedError(folder / name, f"{problem}; `ncrawl verify {folder}` tells more")
 
 
-def _measured(
-    file: IO[bytes], path: Path, update: Callable[[bytes], object], watch: Callable[[int], object]
-) -> Iterator[bytes]:
+def _watched(file: IO[bytes], path: Path, watch: Callable[[int], object]) -> Iterator[bytes]:
     for chunk in stored_chunks(file, None, chunk_bytes(path)):
-        update(chunk)
         watch(len(chunk))
         yield chunk

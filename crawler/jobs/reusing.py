@@ -74,7 +74,7 @@ def share_of(refresh: str) -> int:
     return _SHARES[refresh] if refresh in _SHARES else int(refresh.partition("/")[0])
 
 
-def choose_base(snapshot: Path, header: Header, settings: Settings, observe: Observer) -> Base | None:
+def choose_base(snapshot: Path, header: Header, settings: Settings, *, observe: Observer) -> Base | None:
     """Return what a run that begins is to reuse; None if that is nothing, which is told.
 
     Args:

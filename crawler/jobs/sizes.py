@@ -139,7 +139,7 @@ class Tally:
             yield from _PAIR.iter_unpack(data)
 
 
-def size_of(account: str, region: str, registry: str, tally: Tally) -> RegistrySize:
+def size_of(account: str, region: str, registry: str, *, tally: Tally) -> RegistrySize:
     """Return the entry of a registry, whose tags are over."""
     digests, total = tally.result()
     return RegistrySize(
@@ -208,7 +208,7 @@ class Sizing:
         return self._open[place]
 
     def _settle(self, region: str, registry: str) -> None:
-        self._settled.append(size_of(self._account, region, registry, self._open.pop((region, registry)).tally))
+        self._settled.append(size_of(self._account, region, registry, tally=self._open.pop((region, registry)).tally))
 
 
 class StoredSizing:
@@ -223,13 +223,13 @@ class StoredSizing:
         self._tally = Tally()
         self._settled: list[RegistrySize] = []
 
-    def look(self, collection: str, region: str, registry: str, lines: bytes) -> None:
-        """Take whole lines of a registry."""
+    def look(self, collection: str, registry: tuple[str, str], lines: bytes) -> None:
+        """Take whole lines of a registry, which is given with its region."""
         if collection != TAGS.name:
             return
-        if self._place != (region, registry):
+        if self._place != registry:
             self._settle()
-            self._place = region, registry
+            self._place = registry
         self._tally.add(images_of_lines(lines))
 
     def result(self) -> tuple[RegistrySize, ...]:
@@ -239,5 +239,5 @@ class StoredSizing:
 
     def _settle(self) -> None:
         if self._place is not None:
-            self._settled.append(size_of(self._account, *self._place, self._tally))
+            self._settled.append(size_of(self._account, *self._place, tally=self._tally))
         self._place, self._tally = None, Tally()

@@ -15,7 +15,7 @@ from crawler.snapshot.comparing.diff import diff
 from crawler.snapshot.comparing.opening import open_side, relate
 from crawler.snapshot.folder.latest import followed
 from crawler.snapshot.manifest import read
-from crawler.snapshot.reading.chunks import DamagedError, read_chunks, whole_lines
+from crawler.snapshot.reading.chunks import DamagedError, hashed, read_chunks, whole_lines
 from crawler.snapshot.reading.records import BadLineError, key_type, line_start, parse_keys
 from crawler.snapshot.reading.witness import Witness
 from crawler.snapshot.verifying.verify import verify
@@ -107,7 +107,7 @@ class Snapshot:
             extent = one.extent_of(collection)
             is_meant = region in (None, one.region) and registry in (None, one.registry)
             if file and extent and extent.length and is_meant:
-                yield from _records_of(one, extent, self.path / file.name, collection)
+                yield from _records_of(one, extent, self.path / file.name, collection=collection)
 
     def verify(self, *, most: int = MOST_FINDINGS) -> list[Finding]:
         """Read all of it again, and return what is wrong: nothing, if it is whole."""
@@ -135,18 +135,12 @@ def differences(
     return diff(before, after, Witness(ignore, warn))
 
 
-def _records_of(registry: RegistryRecord, extent: Extent, path: Path, collection: Collection) -> Iterator[Record]:
+def _records_of(registry: RegistryRecord, extent: Extent, path: Path, *, collection: Collection) -> Iterator[Record]:
     digest = hashlib.sha256()
     chunks = read_chunks(path, offset=extent.offset, length=extent.length)
-    yield from _records(_hashed(chunks, digest), path, collection)
+    yield from _records(hashed(chunks, digest), path, collection)
     if digest.hexdigest() != extent.sha256:
         raise DamagedError(path, f"{registry.label} does not have the SHA-256 of the manifest")
-
-
-def _hashed(chunks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
-    for chunk in chunks:
-        digest.update(chunk)
-        yield chunk
 
 
 def _records(chunks: Iterable[bytes], path: Path, collection: Collection) -> Iterator[Record]:

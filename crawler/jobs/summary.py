@@ -62,7 +62,7 @@ def manifest(
         sizes: what the tags of each registry come to.
     """
     deeper = level.lineage[2:]
-    records = registry_records(result, account, deeper, extents)
+    records = registry_records(result, account, deeper, extents=extents)
     return kinds_of(deeper).manifest_type(
         tool=Tool(name="ncrawl", version=__version__),
         run=run,

@@ -275,7 +275,7 @@ async def _keys_of_role(endpoint: str, fetch: Fetch, now_s: float) -> KeyPair:
         raise CredentialsError(f"{source}: the answer (not shown) lacks a proper {wanted}") from None
     if expires_at_s <= now_s:
         raise CredentialsError(f"{source}: the server gave keys that have expired: is this machine's clock right?")
-    return pair(access, secret, source, expires_at_s)
+    return pair(access, secret, source, expires_at_s=expires_at_s)
 
 
 def _text(value: object) -> str:

@@ -16,7 +16,7 @@ _ENDINGS = {zone.name: "." + ".".join(zone.gateway.rsplit(".", 2)[1:]) for zone 
 _QUOTES = "\"'"
 
 
-def pair(access: str, secret: str, source: str, expires_at_s: float | None = None) -> KeyPair:
+def pair(access: str, secret: str, source: str, *, expires_at_s: float | None = None) -> KeyPair:
     """Return the pair, if the two can be keys at all: the first one has to fit into a header.
 
     Raises:

@@ -167,7 +167,7 @@ def _keys(output: bytes, source: str, now_s: float) -> KeyPair:
         raise CredentialsError(f"{source}: access_key and secret_key (not shown) have to be texts")
     if expires_at_s is not None and expires_at_s <= now_s:
         raise CredentialsError(f"{source}: gave keys that have expired: is this machine's clock right?")
-    return pair(access, secret, source, expires_at_s)
+    return pair(access, secret, source, expires_at_s=expires_at_s)
 
 
 def _moment(text: str) -> float:

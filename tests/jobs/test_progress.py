@@ -44,7 +44,7 @@ class Bench:
         self.left_s = inf
         self.calls = count()
         self.output = WatchedOutput(self, "the reader", self.clock_s)
-        self.meter = Meter(cast("Crawl", self), self.pace, self.output, self.clock_s)
+        self.meter = Meter(cast("Crawl", self), self.pace, self.output, clock_s=self.clock_s)
         self.go_on = asyncio.Event()
 
     def clock_s(self) -> float:

@@ -94,9 +94,9 @@ def test_a_registry_is_settled_with_its_last_list() -> None:
 def test_of_lines_that_come_registry_by_registry() -> None:
     """As when a snapshot is put together; other levels are not looked at."""
     sizing = StoredSizing("default")
-    sizing.look("layers", "kr", "a", b"no JSON")
+    sizing.look("layers", ("kr", "a"), b"no JSON")
     for registry, name in (("a", "1"), ("a", "2"), ("b", "1")):
-        sizing.look("tags", "kr", registry, b"{" + tag(name, ("a", 5)) + b"\n{" + tag("x", (name, 1)) + b"\n")
+        sizing.look("tags", ("kr", registry), b"{" + tag(name, ("a", 5)) + b"\n{" + tag("x", (name, 1)) + b"\n")
     assert sizing.result() == (entry("a", 4, 3, 7), entry("b", 2, 2, 6))
     assert StoredSizing("default").result() == ()
 

@@ -120,11 +120,11 @@ class DaskEngine:
         """
         number = self._sent[account] = self._sent.get(account, 0) + 1
         key = f"ncrawl {self._errand.run_id} {account} {number}"
-        arguments = (_on_worker, self._run_task, self._topic, self._errand, account)
+        arguments = (_on_worker, self._run_task, self._errand, account)
         try:
             if self._client.status == "closed":
                 self._client = self._connect()
-            future = self._client.submit(*arguments, key=key, pure=False)
+            future = self._client.submit(*arguments, topic=self._topic, key=key, pure=False)
         except Exception as error:
             raise EngineGoneError(f"the scheduler is gone, and none came within {_PATIENCE_S} s") from error
         future.add_done_callback(partial(_tell_end, account, ended))
@@ -134,7 +134,7 @@ class DaskEngine:
         self._client.close(timeout=_PATIENCE_S)
 
 
-def _on_worker(run_task: RunTask, topic: str, errand: Errand, account: str) -> TaskEnd:
+def _on_worker(run_task: RunTask, errand: Errand, account: str, *, topic: str) -> TaskEnd:
     """Run a task in a thread of a worker."""
     from distributed import get_worker  # noqa: PLC0415 - an extra
 

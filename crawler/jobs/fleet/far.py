@@ -100,7 +100,7 @@ async def _take(
     if order.retries_failed:
         await anyio.to_thread.run_sync(_fetch, await _find(store, order), store, place.scratch)
     if keeper is not None:
-        caller = replace(caller, beside=partial(_stopping, caller, keeper))
+        caller = replace(caller, beside=partial(_stopping, caller, keeper=keeper))
     result = await take_account(place.scratch, order, caller)
     if keeper is not None:
         await anyio.to_thread.run_sync(keeper.check)
@@ -113,7 +113,9 @@ async def _take(
 
 
 @asynccontextmanager
-async def _stopping(caller: Caller, keeper: Keeper, crawl: Crawl, look: Callable[[], Progress]) -> AsyncIterator[None]:
+async def _stopping(
+    caller: Caller, crawl: Crawl, look: Callable[[], Progress], *, keeper: Keeper
+) -> AsyncIterator[None]:
     """Let a crawl stop when the lease is lost: what was had stays in the scratch folder."""
     loop = asyncio.get_running_loop()
 

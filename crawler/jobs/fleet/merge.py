@@ -143,7 +143,7 @@ def merge_into(
         files = [one.finish() for one in joined.values()]
     if not merging.merged:
         raise UsageError(f"{store.url}: no snapshot of the run {run_id} can be merged: {merging.accounts[0].reason}")
-    made = summed(run_id, merging.merged, _in_order(files, merging.merged[0][0]), merging.accounts)
+    made = summed(run_id, merging.merged, _in_order(files, merging.merged[0][0]), accounts=merging.accounts)
     with writing(work / MANIFEST):
         _write(work / MANIFEST, dump(made))
     sync_folder(work)

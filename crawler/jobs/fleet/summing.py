@@ -29,6 +29,7 @@ def summed(
     run_id: str,
     merged: Sequence[tuple[Manifest, Shifts]],
     files: Iterable[StoredFile],
+    *,
     accounts: Sequence[AccountRecord],
 ) -> Manifest:
     """Return the manifest of a fleet's run.

@@ -75,7 +75,7 @@ class Part(NamedTuple):
         begin, length = self.frame.offset, self.frame.length
         try:
             with open_regular(self.path) as file, BufferedReader(file) as reader:
-                return sought.among(_narrowed(reader, begin, begin + length, sought))
+                return sought.among(_narrowed(reader, begin, begin + length, sought=sought))
         except OSError as error:
             raise self._damaged(f"cannot be read: {error.strerror}") from error
         except ValueError as error:
@@ -99,7 +99,7 @@ class Part(NamedTuple):
         return damaged(self.path.parent, self.path.name, problem)
 
 
-def _narrowed(file: IO[bytes], begin: int, end: int, sought: Sought) -> bytes:
+def _narrowed(file: IO[bytes], begin: int, end: int, *, sought: Sought) -> bytes:
     """Return a few lines of those between two places, among which the sought one is if it is anywhere."""
     while end - begin > _NARROW_BYTES:
         file.seek((begin + end) // 2)

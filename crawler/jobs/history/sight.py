@@ -80,7 +80,7 @@ class Observer:
     def _find(self, side: Side, place: Place) -> bytes | None:
         """Return the line of what is wanted; None if it is not there."""
         assert side.manifest
-        part = _part(side.path, side.manifest, self._wanted, place)
+        part = _part(side.path, side.manifest, self._wanted, place=place)
         if part is None:
             return None
         if part.sha256 is None or part.sha256 != self._last[0]:
@@ -113,7 +113,7 @@ class Observer:
         return next((f"its tags: {gap['verdict']}: {gap['reason']}" for gap in here), None)
 
 
-def _part(folder: Path, manifest: Manifest, wanted: Wanted, place: Place) -> Part | None:
+def _part(folder: Path, manifest: Manifest, wanted: Wanted, *, place: Place) -> Part | None:
     """Return where to look for it; None if the snapshot has nothing there."""
     stored = manifest.stored_file(wanted.collection)
     if stored is None:

@@ -114,19 +114,23 @@ def growth_section(facts: Facts) -> Markup:
     if len(nights) == 1:
         return join([*told, element("p", "This is the first snapshot that can be read here: nothing to compare yet.")])
     charts = [
-        _chart(nights, "Images", [one.images for one in nights], number),
-        _chart(nights, "Tags", [one.tags for one in nights], number),
-        _chart(nights, "Registries", [one.registries for one in nights], number),
-        _chart(nights, "Bytes of the snapshot", [one.bytes for one in nights], byte_size),
-        _chart(nights, "Duration", [one.seconds for one in nights], lambda value: Markup(_seconds(value)[0])),
-        _chart(nights, "Requests", [one.requests for one in nights], number),
+        _chart(nights, "Images", [one.images for one in nights], shown=number),
+        _chart(nights, "Tags", [one.tags for one in nights], shown=number),
+        _chart(nights, "Registries", [one.registries for one in nights], shown=number),
+        _chart(nights, "Bytes of the snapshot", [one.bytes for one in nights], shown=byte_size),
+        _chart(nights, "Duration", [one.seconds for one in nights], shown=lambda value: Markup(_seconds(value)[0])),
+        _chart(nights, "Requests", [one.requests for one in nights], shown=number),
     ]
     legend = element("p", "A large red dot is a snapshot that is incomplete.", class_="note")
     return join([*told, element("div", *filter(None, charts), class_="charts"), legend, _nights(nights)])
 
 
 def _chart(
-    nights: list[Night], title: str, values: list[int | None] | list[int] | list[float], shown: Callable[[float], str]
+    nights: list[Night],
+    title: str,
+    values: list[int | None] | list[int] | list[float],
+    *,
+    shown: Callable[[float], str],
 ) -> Markup:
     known = [value for value in values if value is not None]
     if not known:

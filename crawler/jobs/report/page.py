@@ -50,7 +50,7 @@ def page(facts: Facts) -> bytes:
     body = [
         element("a", "Skip to the figures", href="#whole", class_="skip"),
         _header(facts),
-        element("main", join(map(lambda one: _section(facts, *one), _SECTIONS))),  # noqa: C417
+        element("main", join(_section(facts, name, title, made=made) for name, title, made in _SECTIONS)),
         element("script", list_data(facts), type="application/json", id="data"),
         element("script", script),
     ]
@@ -70,7 +70,7 @@ def _hash(inline: str) -> Markup:
     return Markup(f"sha256-{b64encode(hashlib.sha256(inline.encode()).digest()).decode()}")
 
 
-def _section(facts: Facts, name: str, title: str, made: Callable[[Facts], Markup]) -> Markup:
+def _section(facts: Facts, name: str, title: str, *, made: Callable[[Facts], Markup]) -> Markup:
     return element(
         "section", element("h2", title, id=f"{name}-title"), made(facts), id=name, aria_labelledby=f"{name}-title"
     )

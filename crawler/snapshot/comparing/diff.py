@@ -105,10 +105,10 @@ def diff(old: Side, new: Side, witness: Witness | None = None) -> Iterator[Diffe
     pairs = paired(old.groups(witness, images), new.groups(witness, images))
     first = next(pairs, None)  # whether a file can be read at all is found out before anything is given out
     yield from _unknown_regions(old, new)
-    yield from _level_differences(old, new, chain(filter(None, [first]), pairs), images, ignored=witness.ignored)
+    yield from _level_differences(old, new, chain(filter(None, [first]), pairs), level=images, ignored=witness.ignored)
     for level in deeper:
         pairs = paired(old.groups(witness, level), new.groups(witness, level))
-        yield from _level_differences(old, new, pairs, level, ignored=witness.ignored)
+        yield from _level_differences(old, new, pairs, level=level, ignored=witness.ignored)
 
 
 def _unknown_regions(old: Side, new: Side) -> Iterator[Difference]:
@@ -119,7 +119,7 @@ def _unknown_regions(old: Side, new: Side) -> Iterator[Difference]:
 
 
 def _level_differences(
-    old: Side, new: Side, pairs: Iterable[tuple[Group, Group]], level: Collection, *, ignored: Iterable[str]
+    old: Side, new: Side, pairs: Iterable[tuple[Group, Group]], *, level: Collection, ignored: Iterable[str]
 ) -> Iterator[Difference]:
     """Yield what differs of one level, registry by registry: first which of its lists are unknown, then the records."""
     gaps = {place for place in old.gaps | new.gaps if len(place) == len(level.named_by)}

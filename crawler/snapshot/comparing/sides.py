@@ -154,7 +154,7 @@ class Snapshot(Side):
         """Yield each registry after it was read through and proved."""
         frames = {self._called_now(one.place): Frame.of(one, collection) for one in self._manifest.registries}
         stored = self._manifest.stored_file(collection)
-        file = _File(self.path, collection, stored.name if stored else collection.file, witness)
+        file = _File(self.path / (stored.name if stored else collection.file), collection, witness)
         with ExitStack() as stack:
             extents = file.open(stack, stored)
             for place in self.known:
@@ -168,10 +168,9 @@ class Snapshot(Side):
 class _File:
     """A data file of a snapshot, read registry by registry."""
 
-    def __init__(self, snapshot: Path, collection: Collection, name: str, witness: Witness) -> None:
-        self._snapshot = snapshot
+    def __init__(self, path: Path, collection: Collection, witness: Witness) -> None:
+        self._path = path
         self._collection = collection
-        self._path = snapshot / name
         self._witness = witness
 
     def open(self, stack: ExitStack, stored: StoredFile | None) -> Extents | None:
@@ -190,7 +189,7 @@ class _File:
         return None
 
     def _tell(self, problem: str) -> None:
-        self._witness.damaged(f"{self._path} {problem}; `ncrawl verify {self._snapshot}` tells more")
+        self._witness.damaged(f"{self._path} {problem}; `ncrawl verify {self._path.parent}` tells more")
 
     def group(self, place: Place, frame: Frame | None, extents: Extents | None) -> Group:
         """Return what it has of a registry, after it was proved."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from io import FileIO
@@ -120,6 +121,21 @@ def stored_chunks(file: Readable, length: int | None, size: int) -> Iterator[byt
             return
         yield chunk
         length = None if length is None else length - len(chunk)
+
+
+def hashed(chunks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    """Yield chunks as they are, each after a digest took it in."""
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
+
+
+def sha256_of(chunks: Iterable[bytes]) -> str:
+    """Return the SHA-256 of chunks, in hexadecimal."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def whole_lines(chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:

@@ -13,16 +13,16 @@ from msgspec.structs import replace
 
 from crawler.api.collections import COLLECTIONS, IMAGES, REGISTRIES
 from crawler.core.errors import UsageError
-from crawler.core.model import ListingResult, Verdict, VerifyMode
+from crawler.core.model import COPIED, ListingResult, Verdict, VerifyMode
 from crawler.snapshot import manifest as manifests
 from crawler.snapshot.manifest import RegistryRecord
-from crawler.snapshot.reading.chunks import UnreadableError, read_chunks, whole_lines
+from crawler.snapshot.reading.chunks import UnreadableError, read_chunks, sha256_of, whole_lines
 from crawler.snapshot.reading.lists import Lists, lines_within
 from crawler.snapshot.reading.records import key_type, parse_keys
 from crawler.snapshot.unfinished.batches import MOST_BYTES, MOST_LISTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from collections.abc import Collection as Names
     from pathlib import Path
 
@@ -77,7 +77,7 @@ def seed(run: UnfinishedRun, source: Source, regions: Names[str]) -> None:
         if record.region in regions and _is_enough(source.manifest, record, run):
             _copy_list(run, source, record)
             for one in deeper:
-                _copy_deeper(run, source, record, one)
+                _copy_deeper(run, source, record, deeper=one)
     _copy_registries(run, source, regions)
     run.note_earlier()
 
@@ -115,7 +115,7 @@ def _copy_list(run: UnfinishedRun, source: Source, record: RegistryRecord) -> No
         run.adopt(_result_of_registry(record, source.manifest), chunks(), record.images)
 
 
-def _copy_deeper(run: UnfinishedRun, source: Source, record: RegistryRecord, deeper: _Deeper) -> None:
+def _copy_deeper(run: UnfinishedRun, source: Source, record: RegistryRecord, *, deeper: _Deeper) -> None:
     """Copy the lists of a deeper level that were whole: those that are named by a list that is copied."""
     chunks = _chunks_of(source, record, deeper.collection)
     if chunks is None:
@@ -157,7 +157,10 @@ def _chunks_of(source: Source, record: RegistryRecord, collection: Collection) -
     if extent is None:
         return (lambda: iter(())) if collection is not IMAGES and not record.lines_of(collection) else None
     chunks = partial(read_chunks, source.path / file.name, offset=extent.offset, length=extent.length)
-    return chunks if _sha256_of(chunks()) == extent.sha256 else None
+    try:
+        return chunks if sha256_of(chunks()) == extent.sha256 else None
+    except UnreadableError:
+        return None
 
 
 def _lists_of(run: UnfinishedRun, record: RegistryRecord, collection: Collection) -> Iterator[tuple[str, ...]]:
@@ -190,17 +193,6 @@ def _copy_registries(run: UnfinishedRun, source: Source, regions: Names[str]) ->
             run.adopt(_result_of_region(record, manifest), [b"".join(here)], len(here))
 
 
-def _sha256_of(chunks: Iterable[bytes]) -> str | None:
-    """Return the SHA-256 of ``chunks``; None if they cannot be read."""
-    sha256 = hashlib.sha256()
-    try:
-        for chunk in chunks:
-            sha256.update(chunk)
-    except UnreadableError:
-        return None
-    return sha256.hexdigest()
-
-
 def _sha256_of_file(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
@@ -211,10 +203,8 @@ def _sha256_of_file(path: Path) -> str | None:
 
 def _result_of_registry(record: RegistryRecord, manifest: Manifest) -> ListingResult:
     """Return how its list of images ended then; what it cost was that run's, and is nothing now."""
-    times = (record.started, record.finished)
-    taken = _taken(manifest, IMAGES, record.region, (record.registry,), times=times)
     return replace(
-        taken,
+        _taken(record, IMAGES, manifest),
         verdict=record.own_verdict,
         reason=record.reason if record.own_verdict is record.verdict else None,
         records=record.images,
@@ -228,15 +218,12 @@ def _result_of_lists(
     record: RegistryRecord, manifest: Manifest, deeper: _Deeper, *, lists: int, lines: int
 ) -> ListingResult:
     """Return how lists that were no gaps ended: a manifest does not say which of them drifted."""
-    times = (record.started, record.finished)
-    taken = _taken(manifest, deeper.collection, record.region, (record.registry,), times=times)
-    return replace(taken, verdict=deeper.verdict, records=lines, lists=lists)
+    return replace(_taken(record, deeper.collection, manifest), verdict=deeper.verdict, records=lines, lists=lists)
 
 
 def _result_of_region(record: RegionRecord, manifest: Manifest) -> ListingResult:
-    taken = _taken(manifest, REGISTRIES, record.region, (), times=(manifest.run.started, manifest.run.finished))
     return replace(
-        taken,
+        _taken(record, REGISTRIES, manifest),
         verdict=record.verdict,
         reason=record.reason,
         records=record.registries,
@@ -244,32 +231,17 @@ def _result_of_region(record: RegionRecord, manifest: Manifest) -> ListingResult
     )
 
 
-def _taken(
-    manifest: Manifest,
-    collection: Collection,
-    region: str,
-    within: tuple[str, ...],
-    *,
-    times: tuple[str | None, str | None],
-) -> ListingResult:
-    """Return the result of a list that cost this run nothing."""
-    started_ms, finished_ms = map(_milliseconds, times)
+def _taken(record: RegistryRecord | RegionRecord, collection: Collection, manifest: Manifest) -> ListingResult:
+    """Return the result of a list, or of lists, of which nothing is said yet but when they were listed."""
+    listed = record if isinstance(record, RegistryRecord) else manifest.run
     return ListingResult(
+        **COPIED,
         verdict=Verdict.COMPLETE,
-        reason=None,
-        records=0,
-        count=None,
-        pages=0,
-        passes=0,
-        page_size=None,
-        region=region,
+        region=record.region,
         collection=collection,
-        within=within,
-        requests=0,
-        retries=0,
-        throttled=0,
-        started_ms=started_ms,
-        finished_ms=finished_ms,
+        within=(record.registry,) if isinstance(record, RegistryRecord) else (),
+        started_ms=_milliseconds(listed.started),
+        finished_ms=_milliseconds(listed.finished),
         taken_from=manifest.run.id,
     )
 

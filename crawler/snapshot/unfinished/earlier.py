@@ -5,7 +5,6 @@ Images and tags are sorted, so a registry is gone through once, and nothing of i
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import defaultdict
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from crawler.api.collections import IMAGES, TAGS
 from crawler.api.pulls import COUNTS
 from crawler.core.model import Verdict, VerifyMode
-from crawler.snapshot.reading.chunks import UnreadableError, open_regular, plain_chunks, whole_lines
+from crawler.snapshot.reading.chunks import UnreadableError, open_regular, plain_chunks, sha256_of, whole_lines
 from crawler.snapshot.reading.lists import Lists, lines_within
 from crawler.snapshot.reading.records import key_type, parse_fields, parse_keys
 
@@ -73,14 +72,11 @@ class Earlier:
         """
         stored = self._stored[region, registry]
         for file, extent in ((self._images, stored.images), (self._tags, stored.tags)):
-            sha256 = hashlib.sha256()
-            for chunk in file.chunks(extent):
-                sha256.update(chunk)
-            if extent is not None and sha256.hexdigest() != extent.sha256:
+            if extent is not None and sha256_of(file.chunks(extent)) != extent.sha256:
                 raise UnreadableError(file.path, "does not have the SHA-256 of its manifest")
 
     def compared(
-        self, region: str, registry: str, chunks: Iterable[bytes], path: Path
+        self, region: str, registry: str, chunks: Iterable[bytes], *, path: Path
     ) -> Iterator[tuple[str, list[bytes] | None]]:
         """Yield each image with the lines of its tags; without, where its record is not what it was.
 

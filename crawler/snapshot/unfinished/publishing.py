@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crawler.snapshot.unfinished.batches import Family
     from crawler.snapshot.unfinished.run import UnfinishedRun
 
-    Look = Callable[[str, str, str, bytes], object]
+    Look = Callable[[str, tuple[str, str], bytes], object]
 
 
 class Assembled(NamedTuple):
@@ -46,7 +46,7 @@ class Assembled(NamedTuple):
     extents: dict[Place, Extent]
 
 
-def _look_away(_collection: str, _region: str, _registry: str, _lines: bytes) -> None:
+def _look_away(_collection: str, _registry: tuple[str, str], _lines: bytes) -> None:
     pass
 
 
@@ -132,7 +132,7 @@ def _framed(
         some = _stretches(run, results)
         for chunk in whole_lines(run.read_part(*some), run.path):
             sha256.update(chunk)
-            look(collection, region, registry, chunk)
+            look(collection, (region, registry), chunk)
             yield (packed := compress.compress(chunk))
             length += len(packed)
         if some:

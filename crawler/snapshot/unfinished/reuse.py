@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from crawler.api.collections import IMAGES, TAGS
 from crawler.api.pulls import without_times
 from crawler.core.collection import label
+from crawler.core.model import COPIED
 from crawler.core.text import duration, writable
 from crawler.snapshot.reading.chunks import UnreadableError
 from crawler.snapshot.reading.records import BadLineError
@@ -111,7 +112,7 @@ class Reuse:
 
     async def _copy(self, place: Place, taken: dict[str, int]) -> None:
         chunks = self._run.read_part(self._run.parts[place])
-        images = self._earlier.compared(place[1], place[2][0], chunks, self._run.path)
+        images = self._earlier.compared(place[1], place[2][0], chunks, path=self._run.path)
         some: dict[str, list[bytes]] = {}
         size = 0
         for number, (name, lines) in enumerate(images):
@@ -137,20 +138,10 @@ class Reuse:
         """Return the result of lists that cost nothing, as a sum; their registry has its times from what was read."""
         return replace(
             self._run.parts[place].result,
+            **COPIED | {"records": lines, "lists": lists},
             collection=TAGS,
             verdict=self._earlier.verdict,
-            reason=None,
-            records=lines,
-            count=None,
-            pages=0,
-            passes=0,
-            page_size=None,
-            requests=0,
-            retries=0,
-            throttled=0,
-            is_sorted=None,
             taken_from=self._earlier.id,
-            lists=lists,
         )
 
     def _is_reusable(self, place: Place, name: str, lines: list[bytes]) -> bool:

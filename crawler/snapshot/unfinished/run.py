@@ -14,7 +14,6 @@ against their SHA-256 when a run is taken up again, and what does not match is f
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import shutil
 from typing import TYPE_CHECKING, Self
 
@@ -25,7 +24,7 @@ import msgspec
 from crawler.api.collections import COLLECTIONS
 from crawler.core.errors import OutputError
 from crawler.output.files import replace_file, sync_folder, writing
-from crawler.snapshot.reading.chunks import UnreadableError, whole_lines
+from crawler.snapshot.reading.chunks import UnreadableError, sha256_of, whole_lines
 from crawler.snapshot.reading.records import key_type, parse_keys
 from crawler.snapshot.unfinished.batches import Batches, each_alone
 from crawler.snapshot.unfinished.files import RunFiles
@@ -236,10 +235,7 @@ class UnfinishedRun:
         self.files.cut(entries[-1].at + entries[-1].size if entries else 0)
 
     def _is_intact(self, part: Part) -> bool:
-        sha256 = hashlib.sha256()
         try:
-            for chunk in self.read_part(part):
-                sha256.update(chunk)
+            return sha256_of(self.read_part(part)) == part.sha256
         except UnreadableError:
             return False
-        return sha256.hexdigest() == part.sha256

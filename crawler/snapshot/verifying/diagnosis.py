@@ -103,12 +103,12 @@ def explain_registries(path: Path, lines: int, manifest: Manifest) -> Iterator[F
         if manifest.has_images and place not in known:
             problem = f"is of a registry that {MANIFEST} does not list"
             yield Finding(file=path.name, registry=row.label, line=row.number, problem=problem)
-    yield from _compare_regions(regions, lines, manifest, path.name)
+    yield from _compare_regions(regions, lines, manifest, file=path.name)
     if is_readable:  # else they may be in the lines that were named
         yield from _explain_missing(missing.values(), manifest, path.name)
 
 
-def _compare_regions(regions: Counter[str], lines: int, manifest: Manifest, file: str) -> Iterator[Finding]:
+def _compare_regions(regions: Counter[str], lines: int, manifest: Manifest, *, file: str) -> Iterator[Finding]:
     if regions.total() != lines:
         yield Finding(file=file, problem=f"{regions.total()} good lines, where {lines} should be")
     said: Counter[str] = Counter()

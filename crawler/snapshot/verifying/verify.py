@@ -60,7 +60,7 @@ def verify(folder: Path, watch: Callable[[int], object] = lambda _: None) -> Ite
         if stored := manifest.stored_file(collection):
             yield from _verify_framed(folder / stored.name, stored, manifest, collection=collection, watch=watch)
     if registries := manifest.stored_file(REGISTRIES):
-        yield from _verify_registries(folder / registries.name, registries, manifest, watch)
+        yield from _verify_registries(folder / registries.name, registries, manifest, watch=watch)
 
 
 def foreign_entries(folder: Path) -> list[str]:
@@ -133,7 +133,7 @@ def _verify_framed(
 
 
 def _verify_registries(
-    path: Path, stored: StoredFile, manifest: Manifest, watch: Callable[[int], object]
+    path: Path, stored: StoredFile, manifest: Manifest, *, watch: Callable[[int], object]
 ) -> Iterator[Finding]:
     try:
         tape, _ = _prove(path, (), watch)

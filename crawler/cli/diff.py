@@ -12,9 +12,9 @@ import msgspec
 from crawler.cli.completing import complete_snapshot
 from crawler.cli.differences import as_text, totals_as_text
 from crawler.cli.places import PLACE
+from crawler.cli.sentences import tell
 from crawler.cli.stdout import write_lines
 from crawler.cli.working import Working, quiet_option
-from crawler.core.text import visible
 from crawler.snapshot.comparing.diff import CHANGES, diff
 from crawler.snapshot.comparing.opening import open_side, relate
 from crawler.snapshot.folder.latest import followed
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from crawler.snapshot.comparing.diff import Difference
     from crawler.snapshot.comparing.sides import Side
 
-_LONGEST_SENTENCE = 1_000
 _EPILOG = """\b
 Examples:
   ncrawl diff /var/lib/ncrawl/20261122T020000Z /var/lib/ncrawl/latest
@@ -91,7 +90,7 @@ def command(
     """
     before, after = _opened(old, new, trust)
     working = Working("comparing", is_quiet=quiet)
-    witness = Witness(ignored, lambda sentence: _say(sentence, working), working.read)
+    witness = Witness(ignored, working.say, working.read)
     differences = diff(before, after, witness)
     counts: Counts = Counter()
     account = before.account if before.account == after.account else None
@@ -110,7 +109,7 @@ def _opened(old: Path, new: Path, trust: Mapping[str, Any]) -> tuple[Side, Side]
         for side, path in (("old", old), ("new", new))
     )
     for note in relate(before, after):
-        _say(f"note: {note}")
+        tell(f"note: {note}")
     return before, after
 
 
@@ -138,12 +137,6 @@ def _lines(
 def _tell_rest(witness: Witness) -> None:
     """Say what is known in the end only."""
     if witness.damages > witness.most_told:
-        _say(f"… and {witness.damages - witness.most_told:,} more are damaged")
+        tell(f"… and {witness.damages - witness.most_told:,} more are damaged")
     for name in witness.unseen:
-        _say(f"warning: --ignore {name}: no record has such a field")
-
-
-def _say(sentence: str, working: Working | None = None) -> None:
-    if working is not None:
-        working.clear()
-    click.echo(f"ncrawl: {visible(sentence, _LONGEST_SENTENCE)}", err=True)
+        tell(f"warning: --ignore {name}: no record has such a field")

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from crawler.cli.places import PLACE
+from crawler.cli.sentences import each_apart, tell
 from crawler.cli.working import Working, quiet_option
-from crawler.core.errors import NcrawlError
 from crawler.core.text import visible
 
 if TYPE_CHECKING:
     from crawler.jobs.export.job import Exported
 
-_LONGEST_SENTENCE = 1_000
 _EPILOG = """\b
 Examples:
   ncrawl export /var/lib/ncrawl -o /srv/inventory
@@ -55,17 +54,7 @@ def command(snapshot: Path, *, out: Path, file_format: str, every: bool, quiet: 
     """
     from crawler.jobs.export.job import snapshots_at  # noqa: PLC0415 - `--help` should not wait for it
 
-    code = 0
-    snapshots = snapshots_at(snapshot, every=every)
-    for one in snapshots:
-        try:
-            _export(one, out, file_format, quiet=quiet)
-        except NcrawlError as error:
-            if len(snapshots) == 1 or error.exit_code != 3:
-                raise
-            _say(str(error))  # one that is damaged does not keep the others
-            code = error.exit_code
-    return code
+    return each_apart(snapshots_at(snapshot, every=every), lambda one: _export(one, out, file_format, quiet=quiet))
 
 
 def _export(snapshot: Path, out: Path, file_format: str, *, quiet: bool) -> None:
@@ -76,7 +65,7 @@ def _export(snapshot: Path, out: Path, file_format: str, *, quiet: bool) -> None
     with Working(f"exporting {visible(snapshot.name, 40)}", is_quiet=quiet, total_bytes=source.size_bytes) as working:
         exported = export(source._replace(watch=working.read), out, Format(file_format))
     if not quiet:
-        _say(_told(source.manifest.run.id, source.manifest.verdict, out, exported=exported))
+        tell(_told(source.manifest.run.id, source.manifest.verdict, out, exported=exported))
 
 
 def _told(name: str, verdict: str, out: Path, *, exported: Exported) -> str:
@@ -84,7 +73,3 @@ def _told(name: str, verdict: str, out: Path, *, exported: Exported) -> str:
         return f"{name} is in {out} already"
     counts = ", ".join(f"{rows:,} {table}" for table, rows in exported.rows.items())
     return f"{name} is exported to {out}: {counts}; its verdict is {verdict}"
-
-
-def _say(sentence: str) -> None:
-    click.echo(f"ncrawl: {visible(sentence, _LONGEST_SENTENCE)}", err=True)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from crawler.cli.places import PLACE
+from crawler.cli.sentences import tell
 from crawler.cli.stdout import write_lines
 from crawler.cli.working import Working, quiet_option
-from crawler.core.text import visible
 from crawler.jobs.history.changes import history
 from crawler.jobs.history.wanted import parse
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from crawler.jobs.history.changes import Change
 
-_LONGEST_SENTENCE = 1_000
 _EPILOG = """\b
 Examples:
   ncrawl history /var/lib/ncrawl kr/team-a
@@ -77,5 +76,4 @@ def command(folder: Path, what: str, *, tag: str | None, ignored: tuple[str, ...
 
 def _tell_reasons(unknowns: list[Change]) -> None:
     for change in unknowns:
-        sentence = f"ncrawl: {change.wanted} is unknown in {change.snapshot}: {change.reason}"
-        click.echo(visible(sentence, _LONGEST_SENTENCE), err=True)
+        tell(f"{change.wanted} is unknown in {change.snapshot}: {change.reason}")

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from crawler.cli.completing import complete_snapshot
+from crawler.cli.sentences import each_apart, tell
 from crawler.cli.working import Working, quiet_option
-from crawler.core.errors import NcrawlError
 from crawler.core.text import visible
 
 if TYPE_CHECKING:
     from crawler.output.stores.interface import Store
 
-_LONGEST_SENTENCE = 1_000
 _EPILOG = """\b
 Examples:
   ncrawl push /var/lib/ncrawl s3://inventory/ncrawl
@@ -50,17 +49,9 @@ def command(snapshot: Path, url: str, *, every: bool, quiet: bool) -> int:
 
     target = store_at(url)
     snapshots = [snapshot / name for name in not_there(snapshot, target)] if every else snapshots_at(snapshot)
-    code = 0
-    for one in snapshots:
-        try:
-            _push(one, target, quiet=quiet)
-        except NcrawlError as error:
-            if len(snapshots) == 1 or error.exit_code != 3:
-                raise
-            _say(str(error))  # one that is damaged does not keep the others
-            code = error.exit_code
+    code = each_apart(snapshots, lambda one: _push(one, target, quiet=quiet))
     if not snapshots and not quiet:
-        _say(f"{visible(url)} has every snapshot of {visible(str(snapshot))}")
+        tell(f"{visible(url)} has every snapshot of {visible(str(snapshot))}")
     return code
 
 
@@ -73,10 +64,6 @@ def _push(snapshot: Path, target: Store, *, quiet: bool) -> None:
     with Working(f"pushing {one.name}", is_quiet=quiet, total_bytes=total_bytes) as working:
         pushed = push(one, target, watch=working.read)
     if not quiet:
-        _say(pushed.told)
+        tell(pushed.told)
     if not pushed.is_safe:
-        _say(f"warning: {unsafe(target.url)}")
-
-
-def _say(sentence: str) -> None:
-    click.echo(f"ncrawl: {visible(sentence, _LONGEST_SENTENCE)}", err=True)
+        tell(f"warning: {unsafe(target.url)}")

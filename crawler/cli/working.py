@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from crawler.cli.sentences import tell
 from crawler.cli.streams import CLEAR, standard_error
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ class Working:
         line = f"{self._doing} · {text} · {now_s - self._started_s:.0f} s"
         click.echo(CLEAR + fitted(line, terminal_columns() - 1), nl=False, err=True)
         self._is_there = True
+
+    def say(self, sentence: str) -> None:
+        """Say a sentence where the line was."""
+        self.clear()
+        tell(sentence)
 
     def clear(self) -> None:
         """Take the line away."""

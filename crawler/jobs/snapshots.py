@@ -117,13 +117,7 @@ class Snapshot:
 def differences(
     old: Snapshot, new: Snapshot, *, ignore: Iterable[str] = (), warn: Callable[[str], None] | None = None
 ) -> Iterator[Difference]:
-    """Yield what differs between two snapshots, ordered by account, region, registry and name.
-
-    Args:
-        old: what was.
-        new: what is.
-        ignore: names of fields whose changes are none.
-        warn: is told of what is damaged, and of accounts that may be two.
+    """Yield what differs between two snapshots, as `crawler.diff` says.
 
     Raises:
         UsageError: they cannot be compared.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.marks import world_of
 from support.program import Program
 
-from crawler.emulation import Emulator, EmulatorOptions
+from crawler.emulation import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def emulator(request: pytest.FixtureRequest) -> AsyncIterator[Emulator]:
     """An emulator with the options that the test is marked with."""
-    marker = request.node.get_closest_marker("world")
-    options = {"registries": 6, "images": 400} | (marker.kwargs if marker else {})
-    async with Emulator(EmulatorOptions(**options)) as emulator:
+    async with Emulator(world_of(request, registries=6, images=400)) as emulator:
         yield emulator
 
 

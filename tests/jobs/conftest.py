@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.object_server import ObjectServer
+from support.object_server import known_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support.object_server import ObjectServer
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
     """Return a good storage, which the environment knows."""
-    with ObjectServer() as one:
-        for name, value in one.environ.items():
-            monkeypatch.setenv(name, value)
+    with known_storage(monkeypatch) as one:
         yield one

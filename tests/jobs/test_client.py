@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from support.marks import world_of
 
 import crawler
 from crawler.core.model import Verdict
-from crawler.emulation import Emulator, EmulatorOptions
+from crawler.emulation import Emulator
 from crawler.emulation.options import REGIONS
 from crawler.jobs.client import MOST_PAGES
 
@@ -27,9 +28,7 @@ pytestmark = pytest.mark.on_both_loops
 @pytest.fixture
 async def emulator(request: pytest.FixtureRequest) -> AsyncIterator[Emulator]:
     """An emulator with the options that the test is marked with."""
-    marker = request.node.get_closest_marker("world")
-    options = {"registries": 4, "images": 300} | (marker.kwargs if marker else {})
-    async with Emulator(EmulatorOptions(**options)) as emulator:
+    async with Emulator(world_of(request, registries=4, images=300)) as emulator:
         yield emulator
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from long.blackout import Blackouts, blackouts
@@ -22,6 +23,7 @@ from crawler.snapshot.unfinished.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 pytestmark = pytest.mark.long
@@ -29,15 +31,23 @@ pytestmark = pytest.mark.long
 WORLD = EmulatorOptions(registries=3, images=40)
 SITUATIONS = ("begin and fetch", "take up", "publish", "tidy up")
 NO_SPACE = ("write", "mkdir", "symlink")
+_L = TypeVar("_L", Laboratory, Blackouts)
+
+
+@contextmanager
+def ready(made: AbstractContextManager[_L]) -> Iterator[tuple[_L, dict[str, Situation]]]:
+    """Open a laboratory, with its situations by name; skip what cannot be tried on this machine."""
+    try:
+        with made as one:
+            yield one, {situation.name: situation for situation in one.situations()}
+    except NotRunError as error:
+        pytest.skip(f"not run: {error}")
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[tuple[Laboratory, dict[str, Situation]]]:
-    try:
-        with laboratory(WORLD, "--region", "kr") as one:
-            yield one, {situation.name: situation for situation in one.situations()}
-    except NotRunError as error:
-        pytest.skip(f"not run: {error}")
+    with ready(laboratory(WORLD, "--region", "kr")) as one:
+        yield one
 
 
 @pytest.mark.parametrize("fault", ["error", "kill", "stop"])
@@ -66,11 +76,8 @@ TAG_CALLS = {"begin and fetch": ("write",), "take up": ("write", "truncate"), "p
 
 @pytest.fixture(scope="module")
 def tag_lab() -> Iterator[tuple[Laboratory, dict[str, Situation]]]:
-    try:
-        with laboratory(WORLD, "--region", "kr", "--level", "tags") as one:
-            yield one, {situation.name: situation for situation in one.situations()}
-    except NotRunError as error:
-        pytest.skip(f"not run: {error}")
+    with ready(laboratory(WORLD, "--region", "kr", "--level", "tags")) as one:
+        yield one
 
 
 @pytest.mark.parametrize("name", TAG_CALLS)
@@ -95,11 +102,8 @@ def test_a_kill_at_any_call_costs_no_tags(tag_lab: tuple[Laboratory, dict[str, S
 
 @pytest.fixture(scope="module")
 def dark() -> Iterator[tuple[Blackouts, dict[str, Situation]]]:
-    try:
-        with blackouts(WORLD, "--region", "kr") as one:
-            yield one, {situation.name: situation for situation in one.situations()}
-    except NotRunError as error:
-        pytest.skip(f"not run: {error}")
+    with ready(blackouts(WORLD, "--region", "kr")) as one:
+        yield one
 
 
 @pytest.mark.parametrize("name", SITUATIONS)

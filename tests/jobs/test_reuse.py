@@ -448,16 +448,21 @@ def test_in_a_settings_file_it_stands_for_the_nights_that_it_goes_with(night: Ni
 # ── after a kill ──
 
 
-def test_a_run_that_was_killed_goes_on_reusing(night: Night) -> None:
-    """From the same snapshot; what was copied or fetched is not fetched again; the bytes are those of a full run."""
-    assert night.snapshot(*TAG_LEVEL) == 0
-    retag(night, *images_of(night)[::4])
-    process = night.start(*REUSE, "--concurrency", "4", "--rate", "100")
-    night.account.on_request = lambda requests: os.kill(process.pid, signal.SIGKILL) if requests == 60 else None
+def kill(night: Night, *options: str, at: int) -> None:
+    """Begin a run, and kill it at a request."""
+    process = night.start(*options, "--concurrency", "4", "--rate", "100")
+    night.account.on_request = lambda requests: os.kill(process.pid, signal.SIGKILL) if requests == at else None
     night.account.forget()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     night.account.on_request = None
+
+
+def test_a_run_that_was_killed_goes_on_reusing(night: Night) -> None:
+    """From the same snapshot; what was copied or fetched is not fetched again; the bytes are those of a full run."""
+    assert night.snapshot(*TAG_LEVEL) == 0
+    retag(night, *images_of(night)[::4])
+    kill(night, *REUSE, at=60)
     before = asked_for_tags(night)
     assert night.snapshot("--resume", "--reuse", "latest") == 0, "with the level that it had"
     after = asked_for_tags(night)
@@ -475,12 +480,7 @@ def test_a_run_that_was_killed_fetches_what_is_gone_meanwhile(night: Night, caps
     assert night.snapshot(*TAG_LEVEL) == 0
     earlier = night.newest()
     retag(night, *images_of(night)[::4])
-    process = night.start(*NONE, "--concurrency", "4", "--rate", "100")
-    night.account.on_request = lambda requests: os.kill(process.pid, signal.SIGKILL) if requests == 30 else None
-    night.account.forget()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    night.account.on_request = None
+    kill(night, *NONE, at=30)
     shutil.rmtree(earlier)
     (night.folder / "latest").unlink()
     assert night.snapshot("--resume") == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -15,7 +16,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    import pytest
 
 _PAGE = 1_000
 
@@ -252,3 +255,12 @@ def _listed(storage: ObjectServer, query: dict[str, str]) -> bytes:
                 "<LastModified>2026-11-26T02:00:00Z</LastModified></Contents>"
             )
     return f"{body}</ListBucketResult>".encode()
+
+
+@contextmanager
+def known_storage(monkeypatch: pytest.MonkeyPatch, **options: Any) -> Iterator[ObjectServer]:
+    """Serve a storage, to which the environment leads."""
+    with ObjectServer(**options) as one:
+        for name, value in one.environ.items():
+            monkeypatch.setenv(name, value)
+        yield one

@@ -29,12 +29,9 @@ if TYPE_CHECKING:
 URL = "s3://bucket/inventory"
 
 
-@pytest.fixture
-def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    with ObjectServer() as server:
-        for name, value in server.environ.items():
-            monkeypatch.setenv(name, value)
-        yield server
+@pytest.fixture(name="storage")
+def _storage(server: ObjectServer) -> ObjectServer:
+    return server
 
 
 @pytest.fixture

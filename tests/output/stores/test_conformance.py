@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support.object_server import ObjectServer
+from support.object_server import known_storage
 from support.store_conformance import Conformance
 
 from crawler.output.stores.local import LocalStore
@@ -46,9 +46,7 @@ class TestObjects(Conformance):
     @pytest.fixture
     def store(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         """Open it."""
-        with ObjectServer() as server:
-            for name, value in server.environ.items():
-                monkeypatch.setenv(name, value)
+        with known_storage(monkeypatch):
             yield store_at("s3://bucket/some/prefix")
 
     def test_it_can_do_all(self, store: Store) -> None:
@@ -65,9 +63,7 @@ class TestLiar(Conformance):
     def store(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         """Open it."""
         ignored = frozenset({"if-match", "if-none-match"})
-        with ObjectServer(ignores_conditions=ignored) as server:
-            for name, value in server.environ.items():
-                monkeypatch.setenv(name, value)
+        with known_storage(monkeypatch, ignores_conditions=ignored):
             yield store_at("s3://bucket")
 
     def test_it_is_found_out(self, store: Store) -> None:

@@ -105,29 +105,33 @@ def _opened(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Store:
     return store_at(f"s3://bucket/{uuid.uuid4().hex}", Patience(retries=0))
 
 
-class TestSeaweedFS(Conformance):
+class Real(Conformance):
+    """What a real server does besides."""
+
+    @pytest.fixture
+    def store(self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Store:
+        """Open it."""
+        return _opened(environ, monkeypatch)
+
+    def test_it_can_do_all(self, store: Store) -> None:
+        """Writers are kept apart."""
+        assert store.can_create
+        assert store.can_swap
+
+
+class TestSeaweedFS(Real):
     """A real storage."""
 
     @pytest.fixture
-    def store(self, weed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Store:
-        """Open it."""
-        return _opened(weed, monkeypatch)
-
-    def test_it_can_do_all(self, store: Store) -> None:
-        """Writers are kept apart."""
-        assert store.can_create
-        assert store.can_swap
+    def environ(self, weed: dict[str, str]) -> dict[str, str]:
+        """Lead to it."""
+        return weed
 
 
-class TestMoto(Conformance):
+class TestMoto(Real):
     """What many test against."""
 
     @pytest.fixture
-    def store(self, moto: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Store:
-        """Open it."""
-        return _opened(moto, monkeypatch)
-
-    def test_it_can_do_all(self, store: Store) -> None:
-        """Writers are kept apart."""
-        assert store.can_create
-        assert store.can_swap
+    def environ(self, moto: dict[str, str]) -> dict[str, str]:
+        """Lead to it."""
+        return moto

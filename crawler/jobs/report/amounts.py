@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from crawler.jobs.report.facts import Facts
-    from crawler.jobs.report.history import Night
+    from crawler.jobs.report.history import Point
     from crawler.jobs.report.markup import Row
     from crawler.jobs.report.sizes import Size
     from crawler.snapshot.comparing.sides import Place
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_REGISTRIES = 50
 """Registries that are shown, the largest first."""
-MOST_NIGHTS = 200
+MOST_POINTS = 200
 """Snapshots in the table, the newest first; the lines are of all."""
 
 AT_MOST = "stored at most"
@@ -107,26 +107,26 @@ def registries_section(facts: Facts) -> Markup:
 
 def growth_section(facts: Facts) -> Markup:
     """Return how each figure went over all snapshots."""
-    nights, problems = facts.history
+    points, problems = facts.history
     told = [element("p", f"Left out: {problem}", class_="note bad") for problem in problems[:20]]
     if len(problems) > 20:
         told.append(element("p", f"… and {len(problems) - 20:,} more cannot be read.", class_="note bad"))
-    if len(nights) == 1:
+    if len(points) == 1:
         return join([*told, element("p", "This is the first snapshot that can be read here: nothing to compare yet.")])
     charts = [
-        _chart(nights, "Images", [one.images for one in nights], shown=number),
-        _chart(nights, "Tags", [one.tags for one in nights], shown=number),
-        _chart(nights, "Registries", [one.registries for one in nights], shown=number),
-        _chart(nights, "Bytes of the snapshot", [one.bytes for one in nights], shown=byte_size),
-        _chart(nights, "Duration", [one.seconds for one in nights], shown=lambda value: Markup(_seconds(value)[0])),
-        _chart(nights, "Requests", [one.requests for one in nights], shown=number),
+        _chart(points, "Images", [one.images for one in points], shown=number),
+        _chart(points, "Tags", [one.tags for one in points], shown=number),
+        _chart(points, "Registries", [one.registries for one in points], shown=number),
+        _chart(points, "Bytes of the snapshot", [one.bytes for one in points], shown=byte_size),
+        _chart(points, "Duration", [one.seconds for one in points], shown=lambda value: Markup(_seconds(value)[0])),
+        _chart(points, "Requests", [one.requests for one in points], shown=number),
     ]
     legend = element("p", "A large red dot is a snapshot that is incomplete.", class_="note")
-    return join([*told, element("div", *filter(None, charts), class_="charts"), legend, _nights(nights)])
+    return join([*told, element("div", *filter(None, charts), class_="charts"), legend, _table_of(points)])
 
 
 def _chart(
-    nights: list[Night],
+    points: list[Point],
     title: str,
     values: list[int | None] | list[int] | list[float],
     *,
@@ -135,11 +135,11 @@ def _chart(
     known = [value for value in values if value is not None]
     if not known:
         return Markup()
-    drawn = line([one.started.timestamp() for one in nights], values, [one.verdict != "complete" for one in nights])
+    drawn = line([one.started.timestamp() for one in points], values, [one.verdict != "complete" for one in points])
     change = known[-1] - known[0]
     sign = "-" if change < 0 else "+"
     ends = [element("span", shown(max(known))), element("span", shown(min(known)))]
-    dates = [element("span", f"{one.started:%Y-%m-%d}") for one in (nights[0], nights[-1])]
+    dates = [element("span", f"{one.started:%Y-%m-%d}") for one in (points[0], points[-1])]
     return element(
         "figure",
         element("figcaption", element("b", title), " ", shown(known[-1]), f" ({sign}", shown(abs(change)), ")"),
@@ -148,7 +148,7 @@ def _chart(
     )
 
 
-def _nights(nights: list[Night]) -> Markup:
+def _table_of(points: list[Point]) -> Markup:
     rows: list[Row] = [
         [
             one.id,
@@ -160,8 +160,8 @@ def _nights(nights: list[Night]) -> Markup:
             Cell(*_seconds(one.seconds)),
             count(one.requests),
         ]
-        for one in reversed(nights[-MOST_NIGHTS:])
+        for one in reversed(points[-MOST_POINTS:])
     ]
     head = ["snapshot", "verdict", "registries", "images", "tags", "bytes", "time", "requests"]
-    shown = f"The newest {len(rows):,} of {len(nights):,} snapshots" if len(rows) < len(nights) else "Snapshots"
+    shown = f"The newest {len(rows):,} of {len(points):,} snapshots" if len(rows) < len(points) else "Snapshots"
     return table(shown, head, rows)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crawler.snapshot.manifest import Manifest
 
 
-class Night(NamedTuple):
+class Point(NamedTuple):
     """What one snapshot says of itself; None is what it does not know."""
 
     id: str
@@ -33,16 +33,16 @@ class Night(NamedTuple):
 class History(NamedTuple):
     """Snapshots, oldest first, and a sentence about each that cannot be read."""
 
-    nights: list[Night]
+    points: list[Point]
     problems: list[str]
 
 
-def night_of(manifest: Manifest) -> Night:
+def point_of(manifest: Manifest) -> Point:
     """Return what a manifest says; format 1 does not say how long it took, but when it began and ended."""
     totals, run = manifest.totals, manifest.run
     started, finished = moment(run.started), moment(run.finished)
     seconds = (finished - started).total_seconds() if totals.seconds is None else totals.seconds
-    return Night(
+    return Point(
         id=run.id,
         started=started,
         verdict=manifest.verdict,
@@ -66,14 +66,14 @@ def history(earlier: Iterable[Path], manifest: Manifest) -> History:
 
     One manifest is in memory at a time.
     """
-    nights, problems = list[Night](), list[str]()
+    points, problems = list[Point](), list[str]()
     for folder in earlier:
         try:
             if (made := read(folder)).has_images:
-                nights.append(night_of(made))
+                points.append(point_of(made))
         except (NcrawlError, ValueError) as error:
             problems.append(str(error))
-    return History([*nights, night_of(manifest)], problems)
+    return History([*points, point_of(manifest)], problems)
 
 
 def moment(text: str) -> datetime:

@@ -33,22 +33,22 @@ def test_a_point_for_each_snapshot(tmp_path: Path) -> None:
             tmp_path, {A: images}, nights_before, verdicts={B: Verdict.FAILED} if nights_before else None
         )
         (snapshot / "images.ndjson").unlink()
-    nights, problems = past(tmp_path)
+    points, problems = past(tmp_path)
     assert problems == []
-    assert [(one.id, one.images, one.registries, one.verdict) for one in nights] == [
+    assert [(one.id, one.images, one.registries, one.verdict) for one in points] == [
         (named_after(2), 1, 2, "incomplete"),
         (named_after(1), 2, 2, "incomplete"),
         (named_after(0), 3, 1, "complete"),
     ]
-    assert {(one.seconds, one.tags) for one in nights} == {(33.0, None)}
-    assert all(one.bytes for one in nights)
+    assert {(one.seconds, one.tags) for one in points} == {(33.0, None)}
+    assert all(one.bytes for one in points)
 
 
 def test_format_1(tmp_path: Path) -> None:
     """It does not say how long it took, but when it began and ended."""
     as_format_1(make_night(tmp_path, {A: [record("a")]}, 1))
     make_night(tmp_path, {A: [record("a")]})
-    assert [one.seconds for one in past(tmp_path).nights] == [33.0, 33.0]
+    assert [one.seconds for one in past(tmp_path).points] == [33.0, 33.0]
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     damaged = make_night(tmp_path, {A: [record("a")]}, 1) / "manifest.json"
     damaged.write_bytes(damaged.read_bytes().replace(b'"images": 1', b'"images": 2'))
     make_night(tmp_path, {A: [record("a")]})
-    nights, problems = past(tmp_path)
-    assert [one.id for one in nights] == [named_after(0)]
+    points, problems = past(tmp_path)
+    assert [one.id for one in points] == [named_after(0)]
     assert len(problems) == 1
     assert named_after(1) in problems[0]
 
@@ -72,4 +72,4 @@ def test_later_ones_are_no_history(tmp_path: Path) -> None:
     """Of a snapshot that is named, what came after it is not told."""
     make_night(tmp_path, {A: []})
     older = make_night(tmp_path, {A: []}, 1)
-    assert [one.id for one in history(choose(older).earlier, read(older)).nights] == [named_after(1)]
+    assert [one.id for one in history(choose(older).earlier, read(older)).points] == [named_after(1)]

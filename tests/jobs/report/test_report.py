@@ -75,9 +75,9 @@ def test_how_large_it_is_at_most(tmp_path: Path) -> None:
     reasons = dict.fromkeys(gaps, "503/500 Endpoint Error (trace 0123456789abcdef, answered by ENDPOINT)")
     make_night(tmp_path, changed, verdicts=gaps, excluded=excluded, reasons=reasons)
     facts = gather(tmp_path)
-    last = facts.history.nights[-1]
-    nights = [last._replace(started=last.started + timedelta(n), images=n * n % 9973) for n in range(1000)]
-    facts = replace(facts, history=History(nights, ["It cannot be read."] * 30))
+    last = facts.history.points[-1]
+    points = [last._replace(started=last.started + timedelta(n), images=n * n % 9973) for n in range(1000)]
+    facts = replace(facts, history=History(points, ["It cannot be read."] * 30))
     html = page(facts).decode()
     assert len(html) - len(list_data(facts)) < MOST_BYTES
     assert html.count("… and 400 more: the manifest holds them all.") == 2

@@ -11,7 +11,6 @@ import anyio.to_thread
 
 from crawler.core.errors import OutputError, UsageError
 from crawler.core.text import iso, visible
-from crawler.jobs.acceptance import accepts
 from crawler.jobs.afterwards import finish_earlier, retain, settle
 from crawler.jobs.beginning import Order, take_up_or_begin
 from crawler.jobs.crawling import check_surroundings
@@ -29,6 +28,7 @@ from crawler.jobs.streaming import write_summary
 from crawler.output.files import check_place
 from crawler.output.stores.opening import store_at
 from crawler.snapshot.folder.abilities import check_folder, find_out
+from crawler.snapshot.folder.latest import accepts
 from crawler.snapshot.folder.lock import locked
 from crawler.snapshot.unfinished.runs import remove_superseded
 

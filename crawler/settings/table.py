@@ -14,6 +14,7 @@ from crawler.api.collections import COLLECTIONS, IMAGES
 from crawler.api.zones import VERSIONS, ZONES
 from crawler.core.model import VerifyMode
 from crawler.core.patterns import parse_pattern
+from crawler.settings.destinations import parse_output, parse_ping, parse_push
 from crawler.settings.gateways import origins_of, parse_gateway
 from crawler.settings.options import (
     AUTO,
@@ -33,9 +34,6 @@ from crawler.settings.options import (
     parse_what,
     whole_number,
 )
-from crawler.settings.output_path import parse_output
-from crawler.settings.ping_url import parse_ping
-from crawler.settings.push_url import parse_push
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -27,7 +27,7 @@ from crawler.core.model import Verdict
 from crawler.emulation import EmulatorOptions
 from crawler.emulation.faults import REFUSALS
 from crawler.emulation.wire import Answer
-from crawler.jobs.acceptance import accepts
+from crawler.snapshot.folder.latest import accepts
 from crawler.snapshot.manifest import FORMAT, load, read
 from crawler.snapshot.unfinished.journal import read_header, sealed
 

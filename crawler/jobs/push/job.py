@@ -18,12 +18,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from crawler.core.errors import UsageError
-from crawler.jobs.acceptance import accepts
 from crawler.jobs.push.account import account_of
 from crawler.output.files import mode_of, writing
 from crawler.output.stores.interface import DamagedSourceError, ExistsError
 from crawler.output.stores.place import Place
-from crawler.snapshot.folder.latest import followed
+from crawler.snapshot.folder.latest import accepts, followed
 from crawler.snapshot.folder.names import started
 from crawler.snapshot.folder.remote import move_latest
 from crawler.snapshot.manifest import MANIFEST, load, read_bytes

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crawler.output.files import create_anew, sync_folder, write_all, writing
 from crawler.output.stores.place import Place
@@ -13,11 +14,23 @@ from crawler.snapshot.folder.names import started
 from crawler.snapshot.folder.remote import named_latest
 from crawler.snapshot.unfinished.run import PREFIX
 
+if TYPE_CHECKING:
+    from crawler.snapshot.manifest import Manifest
+
 LATEST = "latest"
 DISK_TROUBLE = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT})
 """What a file system says that has failed or is full; anything else, of a link, that it knows no links."""
 
 _LONGEST = 64
+
+
+def accepts(policy: str, made: Manifest) -> bool:
+    """Whether `latest` may point to a snapshot: if it is ``complete``, ``partial``, or lacks no more than, ``5%``."""
+    if policy == "partial" or made.verdict == "complete":
+        return True
+    if policy == "complete" or not all(region.verdict.is_good for region in made.regions):
+        return False
+    return 100 * len(made.missing) <= float(policy.removesuffix("%")) * len(made.registries)
 
 
 def point_latest(snapshot: Path) -> None:

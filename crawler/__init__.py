@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from crawler.core.model import Verdict
     from crawler.emulation import Emulator
     from crawler.emulation.options import EmulatorOptions
-    from crawler.jobs.client import Client
     from crawler.jobs.events import Observer
-    from crawler.jobs.keys import CallForKeys, Keys
-    from crawler.jobs.list_result import Listing, ListResult
     from crawler.jobs.progress import Progress
-    from crawler.jobs.records import Record
-    from crawler.jobs.snapshot_result import SnapshotResult
-    from crawler.jobs.snapshots import Snapshot
+    from crawler.jobs.python.client import Client
+    from crawler.jobs.python.keys import CallForKeys, Keys
+    from crawler.jobs.python.list_result import Listing, ListResult
+    from crawler.jobs.python.records import Record
+    from crawler.jobs.python.snapshots import Snapshot
+    from crawler.jobs.snapshot.result import SnapshotResult
     from crawler.snapshot.comparing.diff import Difference
     from crawler.snapshot.manifest import Manifest
     from crawler.snapshot.verifying.diagnosis import Finding
@@ -71,20 +71,20 @@ __all__ = [
 ]
 
 _PLACES = {
-    "Client": "crawler.jobs.client",
+    "Client": "crawler.jobs.python.client",
     "Difference": "crawler.snapshot.comparing.diff",
     "EmulatorOptions": "crawler.emulation.options",
     "Finding": "crawler.snapshot.verifying.diagnosis",
-    "Keys": "crawler.jobs.keys",
-    "ListResult": "crawler.jobs.list_result",
-    "Listing": "crawler.jobs.list_result",
+    "Keys": "crawler.jobs.python.keys",
+    "ListResult": "crawler.jobs.python.list_result",
+    "Listing": "crawler.jobs.python.list_result",
     "Manifest": "crawler.snapshot.manifest",
     "NcrawlError": "crawler.core.errors",
     "Observer": "crawler.jobs.events",
     "Progress": "crawler.jobs.progress",
-    "Record": "crawler.jobs.records",
-    "Snapshot": "crawler.jobs.snapshots",
-    "SnapshotResult": "crawler.jobs.snapshot_result",
+    "Record": "crawler.jobs.python.records",
+    "Snapshot": "crawler.jobs.python.snapshots",
+    "SnapshotResult": "crawler.jobs.snapshot.result",
     "UsageError": "crawler.core.errors",
     "Verdict": "crawler.core.model",
 }
@@ -179,7 +179,7 @@ def connect(**options: Unpack[ConnectOptions]) -> Client:
     Raises:
         UsageError: an option cannot be used; carries every problem.
     """
-    from crawler.jobs.python import client_of  # noqa: PLC0415 - whoever only reads snapshots needs no network
+    from crawler.jobs.python.arguments import client_of  # noqa: PLC0415 - whoever only reads snapshots needs no network
 
     return client_of(dict(options))
 
@@ -201,7 +201,7 @@ def take_snapshot(
     Raises:
         NcrawlError: no snapshot can be taken, for a reason that its sentence gives; its ``exit_code`` is the command's.
     """
-    from crawler.jobs.apart import run_apart  # noqa: PLC0415 - likewise
+    from crawler.jobs.python.apart import run_apart  # noqa: PLC0415 - likewise
 
     return run_apart(lambda: take_snapshot_async(folder, run_id=run_id, **options))
 
@@ -215,7 +215,7 @@ async def take_snapshot_async(
     """
     from pathlib import Path  # noqa: PLC0415 - likewise
 
-    from crawler.jobs.python import take_snapshot as take  # noqa: PLC0415 - likewise
+    from crawler.jobs.python.arguments import take_snapshot as take  # noqa: PLC0415 - likewise
 
     return await take(Path(folder), run_id, dict(options))
 
@@ -238,7 +238,7 @@ def diff(
     Raises:
         UsageError: they cannot be read or compared.
     """
-    from crawler.jobs.snapshots import Snapshot, differences  # noqa: PLC0415 - likewise
+    from crawler.jobs.python.snapshots import Snapshot, differences  # noqa: PLC0415 - likewise
 
     before, after = (side if isinstance(side, Snapshot) else Snapshot(side) for side in (old, new))
     return differences(before, after, ignore=ignore, warn=warn)

@@ -355,7 +355,7 @@ print(json.dumps(left))
     [
         ("", {"aiohttp", "uvloop", "anyio", "asyncio", "msgspec", "orjson", "click", "zstandard"}),
         ("crawler.Keys; crawler.Snapshot; crawler.diff", {"aiohttp", "uvloop", "anyio._backends", "click"}),
-        ("import crawler.jobs.snapshot, crawler.jobs.streaming, crawler.jobs.client", {"click", "uvloop"}),
+        ("import crawler.jobs.snapshot.job, crawler.jobs.streaming, crawler.jobs.python.client", {"click", "uvloop"}),
     ],
 )
 def test_what_is_imported_when(code: str, absent: set[str]) -> None:

@@ -15,7 +15,7 @@ from crawler.cli.reporting import reported
 from crawler.cli.signals import run
 from crawler.cli.telling import teller
 from crawler.core.text import visible
-from crawler.jobs.snapshot import check_order, snapshot
+from crawler.jobs.snapshot.job import check_order, snapshot
 from crawler.settings.options import option_of
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ def command(source: str | None, *, as_json: bool, **flags: Any) -> int:
     from crawler.api.collections import COLLECTIONS, IMAGES  # noqa: PLC0415 - `--help` should not wait for it
     from crawler.cli.hardening import forbid_dumps  # noqa: PLC0415 - likewise
     from crawler.cli.logs import configure_logging  # noqa: PLC0415 - likewise
-    from crawler.jobs.reusing import check_reuse  # noqa: PLC0415 - likewise
+    from crawler.jobs.snapshot.reusing import check_reuse  # noqa: PLC0415 - likewise
 
     configure_logging(settings)
     check_reuse(settings)
@@ -99,7 +99,7 @@ def _tell(facts: Facts, settings: Settings, level: Collection, *, as_json: bool)
     from crawler.cli.stdout import write_lines  # noqa: PLC0415 - likewise
     from crawler.engine.page_size import LARGEST  # noqa: PLC0415 - likewise
     from crawler.jobs.plan.estimate import Choice, Limits, plan  # noqa: PLC0415 - likewise
-    from crawler.jobs.reusing import reuses, share_of  # noqa: PLC0415 - likewise
+    from crawler.jobs.snapshot.reusing import reuses, share_of  # noqa: PLC0415 - likewise
     from crawler.snapshot.rotation import CLASSES  # noqa: PLC0415 - likewise
 
     page_size = settings.page_size if isinstance(settings.page_size, int) else LARGEST

@@ -385,12 +385,12 @@ PROVED = {
     "C2": "tests/faults/test_account.py::test_wall_clock_that_jumps",
     "C3": "tests/transport/test_transport.py::test_signed_after_the_wait; tests/transport/test_wire.py::test_wire",
     "C4": "tests/faults/test_account.py::test_absurd_date_corrects_nothing",
-    "F1": "tests/jobs/test_crash.py; tests/output/test_sinks.py",
-    "F2": "tests/jobs/test_crash.py; tests/jobs/test_snapshot.py",
-    "F3": "tests/jobs/test_crash.py::test_a_power_loss_at_any_call_costs_nothing, "
+    "F1": "tests/jobs/snapshot/test_crash.py; tests/output/test_sinks.py",
+    "F2": "tests/jobs/snapshot/test_crash.py; tests/jobs/snapshot/test_job.py",
+    "F3": "tests/jobs/snapshot/test_crash.py::test_a_power_loss_at_any_call_costs_nothing, "
     "::test_a_program_that_does_not_sync_is_caught; tests/snapshot/unfinished/test_run.py",
     "F4": "tests/snapshot/unfinished/test_publishing.py; tests/cli/test_cli.py",
-    "F5": "tests/snapshot/unfinished/test_run.py; tests/jobs/test_snapshot.py",
+    "F5": "tests/snapshot/unfinished/test_run.py; tests/jobs/snapshot/test_job.py",
     "F6": "tests/output/test_sinks.py; tests/cli/test_cli.py; tests/output/test_outlets.py; "
     "tests/cli/test_ends.py::test_unread_output_and_a_signal, ::test_unread_output_and_the_deadline, "
     "::test_unread_standard_error",
@@ -398,7 +398,7 @@ PROVED = {
     "::test_signal_to_a_pipe_without_another_side, ::test_signal_at_any_time",
     "S2": "tests/faults/test_processes.py::test_stopped_and_continued",
     "S3": "tests/snapshot/folder/test_lock.py; tests/cli/test_cli.py",
-    "S4": "tests/jobs/test_snapshot.py",
+    "S4": "tests/jobs/snapshot/test_job.py",
     "S5": "tests/faults/test_processes.py::test_bug; tests/engine/test_crawl.py",
     "K1": "tests/faults/test_secrets.py::test_leak_is_caught, ::test_no_leak; "
     "tests/faults/test_account.py::test_gateway_that_echoes_the_request; "

@@ -38,7 +38,7 @@ TOOLS = (
     "e2fsprogs",
     "procps",
 )  # zstandard has no wheel for 3.15
-LONG = ("tests/faults", "tests/jobs/test_crash.py", "tests/release", "tests/transport/test_wire.py")
+LONG = ("tests/faults", "tests/jobs/snapshot/test_crash.py", "tests/release", "tests/transport/test_wire.py")
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",

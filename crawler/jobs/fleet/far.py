@@ -19,7 +19,7 @@ from crawler.jobs.fleet.lease import GOOD_FOR_S, Lease
 from crawler.jobs.fleet.parts import find_part
 from crawler.jobs.fleet.task import take_account
 from crawler.jobs.push.job import outgoing, push
-from crawler.jobs.snapshot_result import result_of, stop_of
+from crawler.jobs.snapshot.result import result_of, stop_of
 from crawler.output.files import remove_tree, writing
 from crawler.snapshot.folder.latest import LATEST
 from crawler.snapshot.manifest import MANIFEST
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from crawler.jobs.fleet.parts import Part
     from crawler.jobs.fleet.task import TaskOrder
     from crawler.jobs.progress import Progress
-    from crawler.jobs.snapshot_result import SnapshotResult
+    from crawler.jobs.snapshot.result import SnapshotResult
     from crawler.output.stores.interface import Store
     from crawler.snapshot.manifest import Manifest
 

@@ -10,8 +10,8 @@ import anyio.to_thread
 
 from crawler.core.errors import UsageError
 from crawler.jobs.fleet.layout import checked_account, checked_run_id
-from crawler.jobs.made_before import made_as
-from crawler.jobs.snapshot import check_order, snapshot
+from crawler.jobs.snapshot.job import check_order, snapshot
+from crawler.jobs.snapshot.made_before import made_as
 from crawler.output.files import writing
 from crawler.snapshot.folder.abilities import check_folder
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crawler.jobs.caller import Caller
-    from crawler.jobs.snapshot_result import SnapshotResult
+    from crawler.jobs.snapshot.result import SnapshotResult
     from crawler.settings.table import Settings
 
 

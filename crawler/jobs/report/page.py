@@ -7,7 +7,7 @@ from base64 import b64encode
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from crawler import __version__
+from crawler.core.version import __version__
 from crawler.jobs.report.amounts import amount_section, at_most, growth_section, registries_section
 from crawler.jobs.report.contents import changes_section, list_data, list_section, stale_section
 from crawler.jobs.report.history import moment, registries_of

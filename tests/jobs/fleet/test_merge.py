@@ -19,7 +19,7 @@ from crawler.core.model import Verdict
 from crawler.jobs.fleet.layout import opened
 from crawler.jobs.fleet.merge import merge
 from crawler.jobs.fleet.status import await_accounts
-from crawler.jobs.snapshots import Snapshot
+from crawler.jobs.python.snapshots import Snapshot
 from crawler.snapshot.manifest import dump, read
 from crawler.snapshot.verifying.verify import verify
 

@@ -14,12 +14,12 @@ from crawler.engine.page_size import LARGEST
 from crawler.engine.spec import Root
 from crawler.jobs.caller import Caller
 from crawler.jobs.crawling import crawl, crawl_spec
-from crawler.jobs.keys import Keys, source_of
 from crawler.jobs.naming import named_roots
 from crawler.jobs.plan.estimate import Choice, Limits, plan
 from crawler.jobs.plan.gateway import from_gateway
 from crawler.jobs.plan.snapshot import from_snapshot
-from crawler.jobs.snapshot import snapshot
+from crawler.jobs.python.keys import Keys, source_of
+from crawler.jobs.snapshot.job import snapshot
 from crawler.settings.calling import given_settings
 from crawler.snapshot.manifest import read
 

@@ -16,8 +16,8 @@ from crawler.cli import run
 from crawler.core.errors import UsageError
 from crawler.jobs.prune import prune
 from crawler.jobs.push.job import outgoing, push
+from crawler.jobs.python.snapshots import Snapshot
 from crawler.jobs.shelf import look_at
-from crawler.jobs.snapshots import Snapshot
 from crawler.output.stores.opening import place_at, store_at
 from crawler.snapshot.folder.retention import Retention
 

@@ -15,12 +15,12 @@ import crawler
 from crawler.core.model import Verdict
 from crawler.emulation import Emulator
 from crawler.emulation.options import REGIONS
-from crawler.jobs.client import MOST_PAGES
+from crawler.jobs.python.client import MOST_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from crawler.jobs.client import Client
+    from crawler.jobs.python.client import Client
 
 pytestmark = pytest.mark.on_both_loops
 

@@ -6,15 +6,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from crawler.jobs.caller import Caller, providers_chain, unobserved
-from crawler.jobs.client import Client
-from crawler.jobs.keys import source_of
-from crawler.jobs.snapshot import check_order, snapshot
+from crawler.jobs.python.client import Client
+from crawler.jobs.python.keys import source_of
+from crawler.jobs.snapshot.job import check_order, snapshot
 from crawler.settings.calling import given_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from crawler.jobs.snapshot_result import SnapshotResult
+    from crawler.jobs.snapshot.result import SnapshotResult
 
 NIGHT_S = 3600.0
 """How long a snapshot may take where nobody says."""

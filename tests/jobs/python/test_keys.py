@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from crawler.core.errors import CredentialsError
-from crawler.jobs.keys import Keys, source_of
+from crawler.jobs.python.keys import Keys, source_of
 from crawler.settings.table import Settings
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from crawler.core.errors import ConfigurationError, UsageError
 from crawler.engine.crawl import Crawl
 from crawler.engine.spec import StopReason
 from crawler.jobs.crawling import check_surroundings, crawl_spec, open_transport
-from crawler.jobs.list_result import list_result
 from crawler.jobs.naming import named_roots
 from crawler.jobs.progress import Meter, WatchedOutput, heartbeats
-from crawler.jobs.records import Record
+from crawler.jobs.python.list_result import list_result
+from crawler.jobs.python.records import Record
 from crawler.settings.options import outside, parse_registry
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from crawler.engine.spec import Root
     from crawler.engine.tasks import ListingTask
     from crawler.jobs.caller import Caller
-    from crawler.jobs.list_result import ListResult
     from crawler.jobs.progress import Progress
+    from crawler.jobs.python.list_result import ListResult
     from crawler.settings.table import Settings
     from crawler.transport import Transport
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from crawler.core.text import iso
 from crawler.jobs.crawling import options_of
-from crawler.jobs.reusing import listed_again_since, reused
 from crawler.jobs.sizes import StoredSizing
+from crawler.jobs.snapshot.reusing import listed_again_since, reused
 from crawler.jobs.summary import manifest, taken_over
 from crawler.settings.table import SNAPSHOT_OPTIONS
 from crawler.snapshot.manifest import Run
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from crawler.core.model import Place
     from crawler.engine.spec import CrawlResult
-    from crawler.jobs.beginning import Begun
-    from crawler.jobs.run_clock import RunClock
+    from crawler.jobs.snapshot.beginning import Begun
+    from crawler.jobs.snapshot.run_clock import RunClock
     from crawler.snapshot.manifest import Extent, Manifest, RegistrySize, StoredFile, TakenOver
 
 

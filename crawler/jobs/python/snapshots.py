@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crawler.api.collections import IMAGES, REGISTRIES, TAGS
-from crawler.jobs.records import Record
+from crawler.jobs.python.records import Record
 from crawler.output.stores.opening import place_at
 from crawler.snapshot.comparing.diff import diff
 from crawler.snapshot.comparing.opening import open_side, relate

@@ -16,8 +16,8 @@ from crawler.api.collections import COLLECTIONS, TAGS
 from crawler.core.errors import UsageError
 from crawler.core.text import duration, iso
 from crawler.jobs.events import RunTakenUp, Warned
-from crawler.jobs.own_options import own_options, with_own_options
-from crawler.jobs.reusing import check_reuse, choose_base, listed_since, reuses
+from crawler.jobs.snapshot.own_options import own_options, with_own_options
+from crawler.jobs.snapshot.reusing import check_reuse, choose_base, listed_since, reuses
 from crawler.output.files import mode_of
 from crawler.snapshot.folder.latest import followed
 from crawler.snapshot.folder.names import new_id

@@ -11,19 +11,19 @@ import anyio.to_thread
 
 from crawler.core.errors import OutputError, UsageError
 from crawler.core.text import iso, visible
-from crawler.jobs.afterwards import finish_earlier, retain, settle
-from crawler.jobs.beginning import Order, take_up_or_begin
 from crawler.jobs.crawling import check_surroundings
 from crawler.jobs.ends import INTERRUPTIONS, code_of
 from crawler.jobs.events import LatestSettled, NothingHad, RunEnded, RunLeft, RunNamed, SnapshotPublished, Told, Warned
 from crawler.jobs.expectations import tell_of_patterns
-from crawler.jobs.made_before import made_as
-from crawler.jobs.publication import describe, publish_run
 from crawler.jobs.push.backlog import LEAST_S, push_made
-from crawler.jobs.reusing import check_reuse, told_of_differences
-from crawler.jobs.run_clock import RunClock
-from crawler.jobs.sessions import crawl_rest, has_anything, of_all_sessions
-from crawler.jobs.snapshot_result import result_of, stop_of
+from crawler.jobs.snapshot.afterwards import finish_earlier, retain, settle
+from crawler.jobs.snapshot.beginning import Order, take_up_or_begin
+from crawler.jobs.snapshot.made_before import made_as
+from crawler.jobs.snapshot.publication import describe, publish_run
+from crawler.jobs.snapshot.result import result_of, stop_of
+from crawler.jobs.snapshot.reusing import check_reuse, told_of_differences
+from crawler.jobs.snapshot.run_clock import RunClock
+from crawler.jobs.snapshot.sessions import crawl_rest, has_anything, of_all_sessions
 from crawler.jobs.streaming import write_summary
 from crawler.output.files import check_place
 from crawler.output.stores.opening import store_at
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crawler.engine.spec import CrawlResult, StopReason
-    from crawler.jobs.beginning import Begun
     from crawler.jobs.caller import Caller
     from crawler.jobs.events import Observer
-    from crawler.jobs.snapshot_result import SnapshotResult
+    from crawler.jobs.snapshot.beginning import Begun
+    from crawler.jobs.snapshot.result import SnapshotResult
     from crawler.settings.table import Settings
     from crawler.snapshot.manifest import Manifest
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from crawler.jobs.apart import _Job, run_apart
+from crawler.jobs.python.apart import _Job, run_apart
 
 if TYPE_CHECKING:
     from types import FrameType

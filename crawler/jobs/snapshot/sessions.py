@@ -12,7 +12,7 @@ from crawler.core.patterns import Patterns
 from crawler.core.text import writable
 from crawler.jobs.crawling import crawl, crawl_spec
 from crawler.jobs.ends import INTERRUPTIONS
-from crawler.jobs.reusing import open_reuse
+from crawler.jobs.snapshot.reusing import open_reuse
 from crawler.snapshot.unfinished.batches import family_of
 from crawler.snapshot.unfinished.finished import Finished
 from crawler.snapshot.unfinished.writer import SnapshotWriter
@@ -20,8 +20,8 @@ from crawler.snapshot.unfinished.writer import SnapshotWriter
 if TYPE_CHECKING:
     from crawler.core.model import ListingResult, Place
     from crawler.engine.spec import CrawlResult, CrawlSpec
-    from crawler.jobs.beginning import Begun
     from crawler.jobs.caller import Caller
+    from crawler.jobs.snapshot.beginning import Begun
     from crawler.snapshot.unfinished.batches import Family
     from crawler.snapshot.unfinished.reuse import Reuse
     from crawler.snapshot.unfinished.run import UnfinishedRun

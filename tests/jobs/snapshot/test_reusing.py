@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from crawler.core.text import iso
-from crawler.jobs.reusing import listed_again_since, listed_since, share_of
+from crawler.jobs.snapshot.reusing import listed_again_since, listed_since, share_of
 from crawler.snapshot.manifest import Run, TakenOver
 from crawler.snapshot.rotation import CLASSES, MOST_NIGHTS, due_classes, too_old
 from crawler.snapshot.unfinished.journal import Header, Reusing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from support.tree import BROKEN, Tree, begin_run, crawl_into, tree
 
 from crawler.api.collections import TAGS
-from crawler.jobs.sessions import has_anything, of_all_sessions
+from crawler.jobs.snapshot.sessions import has_anything, of_all_sessions
 from crawler.settings.table import Settings
 from crawler.snapshot.unfinished.publishing import assemble
 

@@ -224,7 +224,7 @@ def assert_consistent(outcome: Outcome) -> None:
 )
 async def test_output_is_the_world(options: dict[str, Any]) -> None:
     """Every record of every registry, byte for byte with its fields in order, once; and all verdicts complete."""
-    async with Emulator(EmulatorOptions(**{"registries": 6, "images": 700} | options)) as emulator:
+    async with Emulator(EmulatorOptions(**{"registries": 6, "images": 400} | options)) as emulator:
         outcome = await crawl_emulator(emulator)
     assert sorted(outcome.output.lines) == lines_of(emulator.world)
     assert set(outcome.verdicts.values()) <= {Verdict.COMPLETE}
@@ -909,6 +909,7 @@ class Patient:
             self._waiting.pop(0).set()
 
 
+@pytest.mark.no_cover
 async def test_slots_are_kept_busy() -> None:
     """300 registries a region, heavy-tailed, listed once: at nine answers of ten, 60 to 64 requests are in flight.
 
@@ -952,25 +953,26 @@ async def test_rate_of_a_region() -> None:
         assert times_s[-1] - times_s[0] > 0.25
 
 
+@pytest.mark.no_cover
 async def test_slow_region_slows_no_other() -> None:
-    """Two regions end while the third, which takes 2 s an answer and holds its share of the slots, is not half."""
+    """Two regions end while the third, which takes 1 s an answer and holds its share of the slots, is not half."""
 
     def watch(crawl: Crawl, event: Event) -> None:
         if isinstance(event, ListingEnded):
             ended[event.region] += 1
-            if ended["kr"] == ended["sgn"] == 1001:
+            if ended["kr"] == ended["sgn"] == 601:
                 crawl.stop(StopReason.TERMINATED)
 
     ended = Counter[str]()
-    options = EmulatorOptions(registries=1000, images=2000, latency_ms=60, region_latency_ms={"jpn": 2000})
+    options = EmulatorOptions(registries=600, images=1200, latency_ms=60, region_latency_ms={"jpn": 1000})
     async with Emulator(options) as emulator:
         keys = (emulator.access_key, emulator.secret_key)
         async with transport_to(emulator.url, keys, timeouts=Timeouts()) as transport:
             outcome = await crawl_with(transport, spec(concurrency=48), watch=watch)
     assert outcome.result.stop is StopReason.TERMINATED
     complete = Counter(one.region for one in outcome.result.registries if one.verdict is Verdict.COMPLETE)
-    assert complete["kr"] == complete["sgn"] == 1000
-    assert complete["jpn"] < 500
+    assert complete["kr"] == complete["sgn"] == 600
+    assert complete["jpn"] < 300
     assert emulator.statistics.requests_by_region["jpn"] > 16
 
 

@@ -248,6 +248,7 @@ async def test_only_a_list_that_fills_its_last_page_costs_one_request_more(gatew
     assert found.total == least(images, 100) + full + doubted
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("limit", [clamped, refused])
 @pytest.mark.parametrize("cap", [1000, 300, 100, 50, 30, 20])
 async def test_a_limit_is_found_for_five_requests(

@@ -297,9 +297,8 @@ def test_every_alert_is_tried() -> None:
     assert set(ALERTS) == set(re.findall(r"- alert: (\w+)", ALERT_RULES.read_text()))
 
 
-@pytest.mark.parametrize("ringing", [None, *ALERTS])
-def test_alerts_ring_when_they_should(tmp_path: Path, ringing: str | None) -> None:
-    """One by one, by `promtool test rules`: what rings is what has to, and a night that went well rings nothing."""
+def alert_test(ringing: str | None) -> dict[str, object]:
+    """Return a test for promtool: a night that went well, but for what makes one alert ring."""
     absent = {"NcrawlNeverSucceeded": "success", "NcrawlMetricsMissing": "ncrawl"}.get(ringing or "", "nothing")
     series = {name: values for name, values in QUIET.items() if absent not in name}
     if ringing is not None:
@@ -307,12 +306,18 @@ def test_alerts_ring_when_they_should(tmp_path: Path, ringing: str | None) -> No
         series[name] = values
     expected = [{"labels": f'{{alertname="{ringing}"}}', "value": 1}] if ringing else []
     count = 'count by (alertname) (ALERTS{alertstate="firing"})'
-    test = {
+    return {
+        "name": ringing or "nothing rings",
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "promql_expr_test": [{"expr": count, "eval_time": "27h", "exp_samples": expected}],
     }
-    rules = {"rule_files": [str(ALERT_RULES)], "evaluation_interval": "5m", "tests": [test]}
+
+
+def test_alerts_ring_when_they_should(tmp_path: Path) -> None:
+    """One by one, by `promtool test rules`: what rings is what has to, and a night that went well rings nothing."""
+    tests = [alert_test(ringing) for ringing in (None, *ALERTS)]
+    rules = {"rule_files": [str(ALERT_RULES)], "evaluation_interval": "5m", "tests": tests}
     (tmp_path / "test.yaml").write_text(json.dumps(rules))
     done = promtool("test", "rules", str(tmp_path / "test.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from anyio.from_thread import start_blocking_portal
 from msgspec.structs import replace
-from support.night import Account
+from support.night import Account, served
 from support.snapshot_maker import image, make_snapshot, reseal
 
 from crawler.emulation import Emulator, EmulatorOptions
@@ -86,7 +85,7 @@ def a_fleet(home: Path, **options: Any) -> Iterator[Fleet]:
     """Serve accounts, in a thread, and write a file of them."""
     chosen: dict[str, Any] = {"accounts": 3, "registries": 2, "images": 30, **options}
     emulator = Account(EmulatorOptions(**chosen))
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(emulator):
+    with served(emulator):
         fleet = Fleet(home, emulator)
         fleet.folder.mkdir()
         fleet.file.write_text(emulator.accounts.file(emulator.url))

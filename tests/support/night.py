@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -219,10 +219,22 @@ def _keys_of(part: Part) -> list[Key]:
 
 
 @contextmanager
+def served(account: Account) -> Iterator[None]:
+    """Serve an account in a thread of its own, which is not traced: what serves is traced by the emulator's tests."""
+    tracer = threading.gettrace()
+    threading.settrace(None)
+    with ExitStack() as stack:
+        portal = stack.enter_context(start_blocking_portal())
+        threading.settrace(tracer)
+        stack.enter_context(portal.wrap_async_context_manager(account))
+        yield
+
+
+@contextmanager
 def a_night(home: Path, options: EmulatorOptions) -> Iterator[Night]:
     """Serve an account, in a thread, and make an empty folder for snapshots."""
     account = Account(options)
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(account):
+    with served(account):
         night = Night(home, account)
         night.folder.mkdir()
         yield night

@@ -500,8 +500,11 @@ def test_sigterm_while_a_deadline_is_published(night: Night) -> None:
     assert night.snapshot() == 0
     undisturbed = data_of(night.newest())
     night.account.silent = (path_of("sgn"),)
-    stopped = night.start("--deadline", "5s", program=(SIGNALLED, "os.mkdir", "/snapshot"))
-    output, _ = stopped.communicate()
+    for deadline in ("5s", "20s", "80s"):  # where others have the processor, nothing may be had so soon
+        stopped = night.start("--deadline", deadline, program=(SIGNALLED, "os.mkdir", "/snapshot"))
+        output, _ = stopped.communicate()
+        if stopped.returncode != 3:
+            break
     assert (stopped.returncode, len(night.names())) == (143, 1), output
     night.account.silent = ()
     assert night.snapshot("--resume") == 0

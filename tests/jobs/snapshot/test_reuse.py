@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Image = tuple[str, str, str]
 REUSE = (*TAG_LEVEL, "--reuse", "latest")
 NONE = (*REUSE, "--refresh", "none")
-IMAGES = 140
+IMAGES = 70
 NOW_MS = 1_900_000_000_000
 
 
@@ -462,7 +462,7 @@ def test_a_run_that_was_killed_goes_on_reusing(night: Night) -> None:
     """From the same snapshot; what was copied or fetched is not fetched again; the bytes are those of a full run."""
     assert night.snapshot(*TAG_LEVEL) == 0
     retag(night, *images_of(night)[::4])
-    kill(night, *REUSE, at=60)
+    kill(night, *REUSE, at=30)
     before = asked_for_tags(night)
     assert night.snapshot("--resume", "--reuse", "latest") == 0, "with the level that it had"
     after = asked_for_tags(night)

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from support.program import Program
 from support.terminal import terminal
 
@@ -60,6 +61,7 @@ def shape(line: str) -> str:
     return re.sub(r"[\d,.]+", "0", " ".join(line.split()))
 
 
+@pytest.mark.long
 async def test_recording(tmp_path: Path) -> None:
     """The documentation shows what the program shows: `make recording` takes it anew."""
     lines = [f"$ ncrawl {' '.join(ARGUMENTS)}", *await recorded(tmp_path)]

@@ -609,6 +609,7 @@ sys.exit(subprocess.run([sys.executable, "-m", "crawler", "doctor", "--json"]).r
 """
 
 
+@pytest.mark.long
 async def test_a_name_server_that_says_nothing(patient: Patient, tmp_path: Path) -> None:
     """DNS is named, and not waited for: in a network of its own whose one name server is a socket that nobody reads."""
     (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import add, attrgetter
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from crawler.core.model import ListingResult
 
 _ADDED = ("lists", "records", "pages", "requests", "retries", "throttled", "refreshed", "different")
+_numbers = attrgetter(*_ADDED)
 
 
 def is_plain(one: ListingResult) -> bool:
@@ -33,32 +35,49 @@ class Sums:
     """
 
     def __init__(self) -> None:
-        self._sums: dict[Hashable, ListingResult] = {}
+        self._sums: dict[Hashable, _Sum] = {}
 
     def __iter__(self) -> Iterator[ListingResult]:
-        return iter(self._sums.values())
+        return (one.result() for one in self._sums.values())
 
     def add(self, one: ListingResult) -> None:
         """Take in a result, or a sum."""
         kind = kind_of(one)
         known = self._sums.get(kind)
-        self._sums[kind] = sum_of(one) if known is None else _joined(known, one)
+        if known is None:
+            self._sums[kind] = _Sum(one)
+        else:
+            known.add(one)
+
+
+class _Sum:
+    """Results of one kind. Mutable state: what they come to."""
+
+    __slots__ = ("_first", "added", "count", "finished_ms", "passes", "started_ms")
+
+    def __init__(self, first: ListingResult) -> None:
+        self._first = sum_of(first)
+        self.added = _numbers(first)
+        self.count = first.count
+        self.passes = first.passes
+        self.started_ms, self.finished_ms = first.started_ms, first.finished_ms
+
+    def add(self, one: ListingResult) -> None:
+        self.added = [*map(add, self.added, _numbers(one))]
+        if self.count is not None:
+            self.count = None if one.count is None else self.count + one.count
+        self.passes = max(self.passes, one.passes)
+        self.started_ms = min(self.started_ms, one.started_ms)
+        self.finished_ms = max(self.finished_ms, one.finished_ms)
+
+    def result(self) -> ListingResult:
+        changed = {name: getattr(self, name) for name in ("count", "passes", "started_ms", "finished_ms")}
+        return replace(self._first, **changed, **dict(zip(_ADDED, self.added, strict=True)))
 
 
 def sum_of(one: ListingResult) -> ListingResult:
     """Return a result as a sum of it alone."""
     return replace(one, within=one.within[:1], page_size=_page_size(one))
-
-
-def _joined(one: ListingResult, other: ListingResult) -> ListingResult:
-    return replace(
-        one,
-        **{name: getattr(one, name) + getattr(other, name) for name in _ADDED},
-        count=None if one.count is None or other.count is None else one.count + other.count,
-        passes=max(one.passes, other.passes),
-        started_ms=min(one.started_ms, other.started_ms),
-        finished_ms=max(one.finished_ms, other.finished_ms),
-    )
 
 
 def _page_size(one: ListingResult) -> int | None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from crawler.engine.families import Family
     from crawler.engine.interfaces import Fetcher, Output
     from crawler.engine.passes import Failure
-    from crawler.engine.spec import CrawlSpec
+    from crawler.engine.spec import CrawlSpec, Earlier
     from crawler.engine.standing import Standing
     from crawler.engine.tasks import PageTask
 
@@ -254,9 +254,13 @@ class Crawl:
                 self._left(queue, task.within)
             for one, result in ended:
                 await self._output.end(one, result)
-                taken = await take_over(self._spec, queue, one, clock_offset_s=self._fetcher.clock_offset_s)
-                self._verdicts.taken_over[self._spec.level] += len(taken)
-                self._found[self._spec.level] += sum(taken.values())
+                if self._spec.earlier is not None:
+                    await self._take_over(self._spec.earlier, queue, one)
+
+    async def _take_over(self, earlier: Earlier, queue: RegionQueue, task: ListingTask) -> None:
+        taken = await take_over(earlier, queue, task, clock_offset_s=self._fetcher.clock_offset_s)
+        self._verdicts.taken_over[self._spec.level] += len(taken)
+        self._found[self._spec.level] += sum(taken.values())
 
     def _go_on(self, queue: RegionQueue, task: ListingTask) -> None:
         """Let a task ask for more pages; a second look waits until a back-end that lags shows what the others show.

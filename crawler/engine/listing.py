@@ -23,6 +23,7 @@ from crawler.engine.proof import (
     FEWEST_PASSES_TO_ESTIMATE,
     ends_at_a_page,
     expected_loss,
+    one_answer_proves,
     one_pass_was_atomic,
     passes_agree,
     passes_overlap,
@@ -116,6 +117,10 @@ class Listing:
         if number == 1 and self._verify is not VerifyMode.NEVER:
             current.is_usual_clamp = may_be_clamped(page, current.size, most=self.size.most)
         self.size.most = max(self.size.most, len(page.names))
+        if number == 1 and self._verify is VerifyMode.AUTO and one_answer_proves(page, self._passes):
+            current.pending -= 1
+            self._end(Verdict.COMPLETE, None, records=len(page.names))
+            return page.names, page.records
         before = current.names
         fresh = self._sift(number, page)
         current.stale = 0 if current.names > before else current.stale + 1
@@ -275,12 +280,12 @@ class Listing:
         boundaries = [p.boundaries or SMALL for p in self._passes]
         return other_size(boundaries, known=known)
 
-    def _end(self, verdict: Verdict, reason: str | None) -> None:
+    def _end(self, verdict: Verdict, reason: str | None, *, records: int | None = None) -> None:
         first = self._passes[0]
         self.outcome = Outcome(
             verdict=verdict,
             reason=reason,
-            records=len(self._seen),
+            records=len(self._seen) if records is None else records,
             count=self._count,
             pages=self._pages,
             passes=len(self._passes),

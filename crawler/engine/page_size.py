@@ -50,7 +50,7 @@ class PageSize:
     @property
     def ask(self) -> int | None:
         """Records a page to ask for; None leaves it to the gateway."""
-        return self._limit_elsewhere if self._is_like_the_others and not self.is_known else self._ask
+        return self._limit_elsewhere if not self.is_known and self._is_like_the_others else self._ask
 
     @property
     def is_a_risk(self) -> bool:

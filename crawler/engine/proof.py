@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from crawler.core.model import Page
     from crawler.engine.passes import Pass
 
 ACCEPTED_LOSS = 1e-6
@@ -34,6 +35,17 @@ FEWEST_PASSES_TO_ESTIMATE = 5
 FEWEST_BOUNDARIES_TO_ESTIMATE = 4
 PASSES_TO_AGREE_UNMOVED = 5
 """A gateway that gives the same pages whatever size is asked for could hide the same image from two passes."""
+
+
+def one_answer_proves(page: Page, passes: Sequence[Pass]) -> bool:
+    """Whether a first page is the whole list beyond doubt, so that nothing of it has to be kept to be judged.
+
+    Nearly every list of tags is one. What `one_pass_was_atomic` and `signs_of_change` come to is the same.
+    """
+    only = passes[0]
+    if page.next is not None or page.defects or len(passes) > 1 or only.failures or only.is_usual_clamp:
+        return False
+    return (page.count or 0) <= len(page.names) == len(set(page.names))
 
 
 def one_pass_was_atomic(passes: Sequence[Pass], known: int) -> bool:

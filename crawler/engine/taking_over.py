@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crawler.engine.scheduler import RegionQueue
-    from crawler.engine.spec import CrawlSpec
+    from crawler.engine.spec import Earlier
     from crawler.engine.tasks import ListingTask
 
 
-async def take_over(spec: CrawlSpec, queue: RegionQueue, task: ListingTask, *, clock_offset_s: float) -> dict[str, int]:
+async def take_over(
+    earlier: Earlier, queue: RegionQueue, task: ListingTask, *, clock_offset_s: float
+) -> dict[str, int]:
     """Take over what earlier runs have below a list that is over, release the rest, and return what was taken over.
 
     Args:
-        spec: of the crawl.
+        earlier: what earlier runs listed.
         queue: in which lists are held.
         task: of the list.
         clock_offset_s: how far the gateway's clock is ahead of ours.
@@ -23,10 +25,10 @@ async def take_over(spec: CrawlSpec, queue: RegionQueue, task: ListingTask, *, c
         OutputError: it cannot be written.
     """
     taken: dict[str, int] = {}
-    if spec.earlier is None or not spec.earlier.covers(task.place):
+    if not earlier.covers(task.place):
         return taken
     try:
-        await spec.earlier.take_over(task.place, taken, clock_offset_s=clock_offset_s)
+        await earlier.take_over(task.place, taken, clock_offset_s=clock_offset_s)
     finally:  # a deadline may cut it off
         queue.waiting.release(task.within, taken)
     return taken

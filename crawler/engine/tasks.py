@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import astuple
 
 from crawler.core.model import ListingResult, Verdict
 from crawler.core.text import writable
@@ -72,9 +72,9 @@ class ListingTask(Struct, eq=False):
         outcome = self.listing.outcome
         assert outcome is not None
         is_gone = outcome.verdict is Verdict.GONE
-        concluded = asdict(outcome) | {"verdict": Verdict.FAILED} if is_gone else asdict(outcome)
         return ListingResult(
-            **concluded,
+            Verdict.FAILED if is_gone else outcome.verdict,
+            *astuple(outcome)[1:],
             region=self.region.code,
             collection=self.collection,
             within=self.place[2],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from crawler.engine.standing import Amount, Held, Proving  # noqa: TC001 - part 
 from crawler.jobs.events import Heartbeat
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from crawler.core.model import ListingResult
     from crawler.engine.crawl import Crawl
@@ -103,7 +103,7 @@ class WatchedOutput:
         self._output = output
         self._whom = whom
         self._clock_s = clock_s
-        self._calls: dict[object, float] = {}
+        self._calls: dict[Awaitable[None], float] = {}
 
     @property
     def waiting(self) -> Waiting | None:
@@ -113,25 +113,20 @@ class WatchedOutput:
 
     async def take(self, task: ListingTask, names: list[str], records: list[bytes]) -> None:
         """Pass records on."""
-        with self._call():
-            await self._output.take(task, names, records)
+        await self._watch(self._output.take(task, names, records))
 
     async def end(self, task: ListingTask, result: ListingResult) -> None:
         """Pass on that a listing ended."""
-        with self._call():
-            await self._output.end(task, result)
+        await self._watch(self._output.end(task, result))
 
     async def flush(self) -> None:
         """Pass on that what was taken is to go out."""
-        with self._call():
-            await self._output.flush()
+        await self._watch(self._output.flush())
 
-    @contextmanager
-    def _call(self) -> Iterator[None]:
-        call = object()
+    async def _watch(self, call: Awaitable[None]) -> None:
         self._calls[call] = self._clock_s()
         try:
-            yield
+            await call
         finally:
             del self._calls[call]
 

@@ -11,7 +11,7 @@ import struct
 import tempfile
 from contextlib import suppress
 from heapq import merge
-from itertools import groupby
+from itertools import chain, groupby
 from math import ceil, inf
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -23,7 +23,7 @@ from crawler.core.text import writable
 from crawler.snapshot.entries import RegistrySize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from crawler.engine.tasks import ListingTask
 
@@ -85,26 +85,24 @@ class Tally:
         self._file: IO[bytes] | None = None
         self._runs: list[tuple[int, int]] = []
 
-    def add(self, tags: Iterable[Any]) -> None:
+    def add(self, tags: Sequence[Any]) -> None:
         """Take the ``images`` of some tags: every field of them may be missing, null or of another type."""
-        for images in tags:
-            self.tags += 1
-            for image in images if isinstance(images, list) else ():
-                if isinstance(image, Image):
-                    self._add(image.digest, image.size)
-                elif isinstance(image, dict):
-                    self._add(image.get("digest"), _size_of(image.get("size")))
+        self.tags += len(tags)
+        for image in chain.from_iterable(images for images in tags if isinstance(images, list)):
+            if isinstance(image, Image):
+                self._add(image.digest, image.size)
+            elif isinstance(image, dict):
+                self._add(image.get("digest"), _size_of(image.get("size")))
+        if len(self._sizes) >= MOST_HELD:
+            self._put_aside()
 
     def _add(self, digest: object, size: int | None) -> None:
         if size is None:
             self.unsized += 1
         elif not isinstance(digest, str):
             self._anonymous += size
-        else:
-            known = self._sizes.get(key := hash(digest), 0)
-            self._sizes[key] = max(size, known)
-            if len(self._sizes) >= MOST_HELD:
-                self._put_aside()
+        elif self._sizes.get(key := hash(digest), -1) < size:
+            self._sizes[key] = size
 
     def _put_aside(self) -> None:
         try:

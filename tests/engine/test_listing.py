@@ -29,7 +29,7 @@ from crawler.engine.passes import (
     FailureKind,
     Pass,
 )
-from crawler.engine.proof import ACCEPTED_LOSS, _loss_of_unlike, expected_loss
+from crawler.engine.proof import ACCEPTED_LOSS, _loss_of_unlike, expected_loss, one_answer_proves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -1133,3 +1133,39 @@ def test_what_the_gateway_counts_above_what_came_is_no_loss_that_can_be_estimate
     ]
     held_by = {0b11111 ^ 1 << n: 1 for n in range(5)} | {0b11111: 5_995}
     assert (expected_loss(passes, held_by) < ACCEPTED_LOSS) is is_told
+
+
+@given(
+    names=st.lists(st.sampled_from("abcd"), max_size=6),
+    following=st.sampled_from([None, None, None, 2]),
+    says=st.one_of(st.none(), st.integers(0, 8)),
+    defects=st.integers(0, 1),
+    page_size=st.sampled_from([None, 2, 4, 100, 1000]),
+    failures=st.lists(st.sampled_from([REFUSED, Failure(FailureKind.TOO_HEAVY, "504")]), max_size=2),
+    times=st.sampled_from([1, 25]),
+)
+@settings(deadline=None, max_examples=500)
+def test_what_one_answer_proves_all_the_grounds_prove(
+    names: list[str],
+    following: int | None,
+    says: int | None,
+    defects: int,
+    page_size: int | None,
+    failures: list[Failure],
+    times: int,
+) -> None:
+    """Whether a list is judged by its only page at once, or by all that is known of it: the outcome is the same."""
+    answer = page([name * (1 + n // len(names)) for n, name in enumerate(names * times)], following, says, defects)
+    outcomes: list[Outcome | None] = []
+    for shortcut in (one_answer_proves, lambda *_: False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("crawler.engine.listing.one_answer_proves", shortcut)
+            listing = Listing(PageSize(page_size), AUTO)
+            for failure in failures:
+                if listing.next_page() is not None:
+                    listing.fail(1, failure)
+            if (number := listing.next_page()) is not None:
+                assert listing.receive(number, answer)[0] == list(dict.fromkeys(answer.names))
+            outcomes.append(listing.outcome)
+            assert listing.has_work is (listing.outcome is None)
+    assert outcomes[0] == outcomes[1]

@@ -63,7 +63,7 @@ class _Sum:
         self.started_ms, self.finished_ms = first.started_ms, first.finished_ms
 
     def add(self, one: ListingResult) -> None:
-        self.added = [*map(add, self.added, _numbers(one))]
+        self.added = tuple(map(add, self.added, _numbers(one)))
         if self.count is not None:
             self.count = None if one.count is None else self.count + one.count
         self.passes = max(self.passes, one.passes)

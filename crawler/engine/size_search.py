@@ -53,6 +53,8 @@ class SizeSearch:
 
     def is_crowded(self, tasks: Container[ListingTask]) -> bool:
         """Whether the first pages of further listings would probably fail as well, or enough in flight may."""
+        if not (self._waiting or self._at_risk):
+            return False
         if len(self._waiting) >= MOST_WAITING and self._is_on(tasks):
             return True
         if not self._has_room:

@@ -53,12 +53,15 @@ _usual, _odd = msgspec.json.Decoder(list[_Tag]), msgspec.json.Decoder(list[_OddT
 
 
 def images_of_lines(lines: bytes) -> list[Any]:
-    """Return the ``images`` of each tag in whole lines, or in the objects of a JSON array without its brackets.
+    """Return the ``images`` of each tag in whole lines.
 
     Raises:
         ValueError: it holds what is no tag; RecursionError likewise.
     """
-    array = b"[%b]" % lines.rstrip(b"\n").replace(b"\n", b",")
+    return _images_of(b"[%b]" % lines.rstrip(b"\n").replace(b"\n", b","))
+
+
+def _images_of(array: bytes) -> list[Any]:
     for decoder in (_usual, _odd):
         with suppress(ValueError, RecursionError):
             return [tag.images for tag in decoder.decode(array)]
@@ -182,7 +185,7 @@ class Sizing:
         if task.collection is IMAGES:
             self._of(task).lists_left += len(records)
         elif task.collection is TAGS:
-            self._of(task).tally.add(images_of_lines(b"{" + b",{".join(records)))
+            self._of(task).tally.add(_images_of(b"[{%b]" % b",{".join(records)))
 
     def end(self, task: ListingTask) -> None:
         """Take in that a list is over."""

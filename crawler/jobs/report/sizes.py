@@ -6,7 +6,7 @@ Layers are shared, and what no tag names is seen by nobody, so this is neither e
 from __future__ import annotations
 
 import json
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -17,7 +17,7 @@ from crawler.jobs.sizes import Tally
 from crawler.snapshot.reading.chunks import DamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from crawler.snapshot.comparing.sides import Place, Snapshot
@@ -46,6 +46,8 @@ class _Tag(msgspec.Struct, gc=False):
 
 
 _DECODER = msgspec.json.Decoder(_Tag)
+_AT_ONCE = 1_000
+"""Tags whose images are in memory."""
 
 
 def sizes(snapshot: Snapshot) -> dict[Place, Size] | None:
@@ -66,9 +68,10 @@ def _place(tag: _Tag) -> Place:
     return tag.account, tag.region, tag.registry
 
 
-def _size(tags: Iterable[_Tag]) -> Size:
+def _size(tags: Iterator[_Tag]) -> Size:
     tally = Tally()
-    tally.add(tag.images for tag in tags)
+    while some := list(islice(tags, _AT_ONCE)):
+        tally.add([tag.images for tag in some])
     return Size(tally.tags, tally.result()[1], tally.unsized)
 
 

@@ -224,7 +224,7 @@ def assert_consistent(outcome: Outcome) -> None:
 )
 async def test_output_is_the_world(options: dict[str, Any]) -> None:
     """Every record of every registry, byte for byte with its fields in order, once; and all verdicts complete."""
-    async with Emulator(EmulatorOptions(**{"registries": 6, "images": 400} | options)) as emulator:
+    async with Emulator(EmulatorOptions(**{"registries": 6, "images": 450} | options)) as emulator:
         outcome = await crawl_emulator(emulator)
     assert sorted(outcome.output.lines) == lines_of(emulator.world)
     assert set(outcome.verdicts.values()) <= {Verdict.COMPLETE}

@@ -117,9 +117,10 @@ class Listing:
         if number == 1 and self._verify is not VerifyMode.NEVER:
             current.is_usual_clamp = may_be_clamped(page, current.size, most=self.size.most)
         self.size.most = max(self.size.most, len(page.names))
-        if number == 1 and self._verify is VerifyMode.AUTO and one_answer_proves(page, self._passes):
+        if number == 1 and self._verify is not VerifyMode.ALWAYS and one_answer_proves(page, self._passes):
             current.pending -= 1
-            self._end(Verdict.COMPLETE, None, records=len(page.names))
+            verdict = Verdict.COMPLETE if self._verify is VerifyMode.AUTO else Verdict.UNVERIFIED
+            self._end(verdict, None, records=len(page.names))
             return page.names, page.records
         before = current.names
         fresh = self._sift(number, page)

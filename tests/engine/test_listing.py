@@ -1143,8 +1143,9 @@ def test_what_the_gateway_counts_above_what_came_is_no_loss_that_can_be_estimate
     page_size=st.sampled_from([None, 2, 4, 100, 1000]),
     failures=st.lists(st.sampled_from([REFUSED, Failure(FailureKind.TOO_HEAVY, "504")]), max_size=2),
     times=st.sampled_from([1, 25]),
+    verify=st.sampled_from(VerifyMode),
 )
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=1_000)
 def test_what_one_answer_proves_all_the_grounds_prove(
     names: list[str],
     following: int | None,
@@ -1153,6 +1154,7 @@ def test_what_one_answer_proves_all_the_grounds_prove(
     page_size: int | None,
     failures: list[Failure],
     times: int,
+    verify: VerifyMode,
 ) -> None:
     """Whether a list is judged by its only page at once, or by all that is known of it: the outcome is the same."""
     answer = page([name * (1 + n // len(names)) for n, name in enumerate(names * times)], following, says, defects)
@@ -1160,7 +1162,7 @@ def test_what_one_answer_proves_all_the_grounds_prove(
     for shortcut in (one_answer_proves, lambda *_: False):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("crawler.engine.listing.one_answer_proves", shortcut)
-            listing = Listing(PageSize(page_size), AUTO)
+            listing = Listing(PageSize(page_size), verify)
             for failure in failures:
                 if listing.next_page() is not None:
                     listing.fail(1, failure)

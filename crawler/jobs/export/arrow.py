@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from crawler.jobs.export.fitting import fitted_lines
-from crawler.jobs.export.library import json, pa, pc
+from crawler.jobs.export.library import json, pa
 from crawler.jobs.export.source import open_source
 from crawler.jobs.export.tables import ABSENT, EXTRA, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from crawler.jobs.export.source import Source
     from crawler.jobs.export.tables import Column, Table
 
+BLOCK_BYTES = 1024 * 1024
+"""How much text pyarrow is handed at a time: beginning takes it as long as reading some 80 KiB."""
 GROUP_ROWS = 64 * 1024
 GROUP_BYTES = 64 * 1024 * 1024
 """How much is held in memory at a time: a row group of Parquet, a batch of Arrow."""
 
 _TYPES = {Kind.TEXT: pa.string(), Kind.INTEGER: pa.int64(), Kind.FLAG: pa.bool_()}
-_NULL_RECORD = re.compile(rb"}\s*null")
-_SAID = b'":null'
-_WITHIN_A_TEXT = b'\\":null'
-"""What looks like a null behind a name."""
 
 
 def schema_of(table: Table) -> pa.Schema:
@@ -44,44 +42,51 @@ def _type_of(column: Column) -> pa.DataType:
 
 
 class BlockReader:
-    """Makes rows of a table out of lines."""
+    """Makes rows of a table out of its lines, from the first to the last."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self._schema = schema_of(table)
         self._documented = _parse_options(pa.schema(_fields_of(table.columns)))
         self._fitted = _parse_options(self._schema)
+        self._lines = 0
 
-    def read(self, block: bytes) -> pa.Table:
-        """Return the rows of whole lines.
+    def read(self, blocks: Sequence[bytes]) -> Iterator[pa.Table]:
+        """Yield the rows of the next blocks of whole lines: together, or, if anything is odd, each block by itself.
 
         Raises:
             BadLineError: a line is no record.
         """
+        together = self._read_documented(b"".join(blocks))
+        for rows in map(self._read_apart, blocks) if together is None else (together,):
+            self._lines += len(rows)
+            yield rows
+
+    def _read_apart(self, block: bytes) -> pa.Table:
         rows = self._read_documented(block)
-        if rows is None:
-            return _rows(b"\n".join(fitted_lines(block, self._table)), self._fitted)
-        for name in (ABSENT, EXTRA) if self._table.has_rest else ():
-            rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
-        return rows
+        if rows is not None:
+            return rows
+        return _rows(b"\n".join(fitted_lines([block], self._table, before=self._lines)), self._fitted)
 
     def _read_documented(self, block: bytes) -> pa.Table | None:
         """Return the rows of records each of which has every documented field, once, and nothing else; else None.
 
         pyarrow refuses fields that are unknown or come twice, and values that do not fit, but takes a field that is
-        absent for null. So every null has to be one that was said.
+        absent for null, and a record that is null for one of nulls. So every null has to be one that was said.
         """
         try:
-            if not block.startswith(b"{") or _NULL_RECORD.search(block):  # on a record that is null, pyarrow crashes
+            if not block.startswith(b"{"):  # on a first record that is null, pyarrow crashes
                 return None
             if not block.isascii():
                 block.decode()
             rows = _rows(block, self._documented)
         except ValueError:
             return None
-        nulls = _count_nulls(rows.columns)
-        has_keys = not any(rows[name].null_count for name in self._table.key)
-        return rows if has_keys and (not nulls or nulls == _count_said(block)) else None
+        if any(rows[name].null_count for name in self._table.key) or not _are_said(_nulls(rows), block):
+            return None
+        for name in (ABSENT, EXTRA) if self._table.has_rest else ():
+            rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
+        return rows
 
 
 def _rows(lines: bytes, options: json.ParseOptions) -> pa.Table:
@@ -93,17 +98,18 @@ def _parse_options(schema: pa.Schema) -> json.ParseOptions:
     return json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
 
 
-def _count_nulls(columns: Iterable[Any]) -> int:
-    """Count the values that are null, within records as well; a record that is null counts too often."""
-    return sum(
-        one.null_count + (_count_nulls(pc.list_flatten(one).flatten()) if pa.types.is_list(one.type) else 0)
-        for one in columns
-    )
+def _nulls(rows: pa.Table) -> Counter[str]:
+    """Count the values that are null by their names, within records as well; a record that is null counts too often."""
+    nulls = Counter({name: column.null_count for name, column in zip(rows.column_names, rows.columns, strict=True)})
+    for column in rows.columns:
+        for chunk in column.chunks if pa.types.is_list(column.type) else ():
+            nulls += _nulls(pa.Table.from_struct_array(chunk.values))
+    return nulls
 
 
-def _count_said(block: bytes) -> int:
-    """Count the nulls that stand behind a name; -1 if some only look so. A backslash alone is found much faster."""
-    return -1 if b"\\" in block and _WITHIN_A_TEXT in block else block.count(_SAID)
+def _are_said(nulls: Counter[str], block: bytes) -> bool:
+    """Whether each null stands in the text behind its name, which no text has within: it would have an escape there."""
+    return all(block.count(b'"%b":null' % name.encode()) == number for name, number in nulls.items() if number)
 
 
 def to_arrow(snapshot: Path, name: str) -> pa.RecordBatchReader:
@@ -129,12 +135,23 @@ def read_blocks(blocks: Iterable[bytes], source: Source, table: Table) -> Iterat
     Raises:
         DamagedError: a line is no record.
     """
-    reader, lines = BlockReader(table), 0
+    reader = BlockReader(table)
+    with source.naming_lines(table):
+        for some in _lumps(blocks):
+            yield from reader.read(some)
+
+
+def _lumps(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Put blocks together until there is enough for pyarrow."""
+    held, size = list[bytes](), 0
     for block in blocks:
-        with source.naming_lines(table, lines):
-            rows = reader.read(block)
-        yield rows
-        lines += len(rows)
+        held.append(block)
+        size += len(block)
+        if size >= BLOCK_BYTES:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def groups(blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:

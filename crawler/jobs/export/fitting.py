@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -53,13 +54,14 @@ class _Row(NamedTuple):
         return b"{%b}" % b",".join(cells)
 
 
-def fitted_lines(block: bytes, table: Table) -> Iterator[bytes]:
-    """Fit each line of a block.
+def fitted_lines(blocks: Iterable[bytes], table: Table, *, before: int = 0) -> Iterator[bytes]:
+    """Fit each line of some blocks; ``before`` counts the lines before them.
 
     Raises:
         BadLineError: a line is no record of that table.
     """
-    for index, line in enumerate(block.removesuffix(b"\n").split(b"\n")):
+    lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
+    for index, line in enumerate(lines, before):
         try:
             yield fitted(line, table)
         except ValueError as error:

@@ -78,8 +78,8 @@ class Source(NamedTuple):
         return next((file for file in self.manifest.files if file.name.partition(".")[0] == table.name), None)
 
     @contextmanager
-    def naming_lines(self, table: Table, before: int) -> Iterator[None]:
-        """Say which line of the whole file is no record; ``before`` counts those before the block.
+    def naming_lines(self, table: Table) -> Iterator[None]:
+        """Say which line of the file is no record.
 
         Raises:
             DamagedError: a line is no record.
@@ -89,9 +89,7 @@ class Source(NamedTuple):
         except BadLineError as error:
             stored = self._stored(table)
             name = stored.name if stored else table.name
-            raise damaged(
-                self.folder, name, f"line {before + error.index + 1:,} is no record: {error.problem}"
-            ) from error
+            raise damaged(self.folder, name, f"line {error.index + 1:,} is no record: {error.problem}") from error
 
 
 def open_source(folder: Path, watch: Callable[[int], object] = lambda _: None) -> Source:

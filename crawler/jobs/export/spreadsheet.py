@@ -50,12 +50,9 @@ def write_csv(source: Source, table: Table, partition: Partition) -> int:
 
 
 def _records(source: Source, table: Table) -> Iterator[dict[str, Any]]:
-    lines = 0
-    for block in source.blocks(table):
-        with source.naming_lines(table, lines):
-            for line in fitted_lines(block, table):
-                yield msgspec.json.decode(line, type=dict[str, Any])
-        lines += block.count(b"\n")
+    with source.naming_lines(table):
+        for line in fitted_lines(source.blocks(table), table):
+            yield msgspec.json.decode(line, type=dict[str, Any])
 
 
 def _opened(partition: Partition, region: str) -> IO[str]:

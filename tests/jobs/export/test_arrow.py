@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ arrow = pytest.importorskip("crawler.jobs.export.arrow")
 
 A = ("default", "kr", "team-a")
 B = ("default", "sgn", "team-b")
+DOCUMENTED = dict.fromkeys(tables()["images"].columns)
 
 
 @pytest.mark.long
@@ -32,20 +34,31 @@ def test_a_row_depends_on_its_record_alone(data: st.DataObject, table: str) -> N
     """Read together, one by one, or fitted first: the same rows, and each tells its record."""
     lines = data.draw(st.lists(odd_lines(table), min_size=1, max_size=4))
     reader = arrow.BlockReader(tables()[table])
-    block = b"".join(line + b"\n" for line in lines)
-    rows = reader.read(block)
+    blocks = [line + b"\n" for line in lines]
+    rows = pa.concat_tables(reader.read([b"".join(blocks)]))
     assert rows.schema == arrow.schema_of(tables()[table])
-    assert rows.to_pylist() == [row for line in lines for row in reader.read(line + b"\n").to_pylist()]
+    assert rows.to_pylist() == pa.concat_tables(reader.read(blocks)).to_pylist()
+    assert rows.to_pylist() == [row for block in blocks for part in reader.read([block]) for row in part.to_pylist()]
     for line, row in zip(lines, rows.to_pylist(), strict=True):
         assert_told(line, row)
 
 
 @pytest.mark.parametrize("line", [b"null", b'{"name":"n"}', b"[]", b'{"a":1} null {"b":2}', b'{"account":"\xff"}'])
-def test_what_is_no_record(line: bytes) -> None:
-    """It is refused, whatever pyarrow makes of it: a record that is null ends its process."""
-    good = b'{"account":"a","region":"kr","registry":"r","name":"n"}'
+@pytest.mark.parametrize("more", [{}, DOCUMENTED], ids=["among odd records", "among documented ones"])
+def test_what_is_no_record(line: bytes, more: dict[str, None]) -> None:
+    """It is refused, whatever pyarrow makes of it: a record that is null ends its process, or comes out as nulls."""
+    good = msgspec.json.encode(more | {"account": "a", "region": "kr", "registry": "r", "name": "n"})
     with pytest.raises(BadLineError):
-        arrow.BlockReader(tables()["images"]).read(b"\n".join((good, line, good)))
+        list(arrow.BlockReader(tables()["images"]).read([b"\n".join((good, line, good))]))
+
+
+def test_a_null_that_was_not_said() -> None:
+    """A field that is absent is told from null, also where a text looks like it, and among records that have it."""
+    image = msgspec.json.encode(DOCUMENTED | {"account": "a", "region": "kr", "registry": "r", "name": "n"})
+    odd = image.replace(b'"user":null', rb'"description":"\"user\":null"').replace(b'"description":null,', b"")
+    rows = pa.concat_tables(arrow.BlockReader(tables()["images"]).read([image + b"\n", odd + b"\n", image + b"\n"]))
+    assert rows["absent"].to_pylist() == [None, '["user"]', None]
+    assert rows["description"].to_pylist() == [None, '"user":null', None]
 
 
 def test_to_arrow(tmp_path: Path) -> None:

@@ -56,5 +56,5 @@ def test_what_is_no_record(line: bytes) -> None:
         fitted(line, tables()["images"])
     good = f'{{{KEY},"name":"n"}}'.encode()
     with pytest.raises(BadLineError) as caught:
-        list(fitted_lines(b"\n".join((good, line, good)), tables()["images"]))
+        list(fitted_lines([b"\n".join((good, line, good))], tables()["images"]))
     assert caught.value.index == 1

@@ -52,7 +52,9 @@ def changes_section(facts: Facts) -> Markup:
         return join(notes or [element("p", "There is no snapshot before this one to compare it with.")])
     told = [element("p", f"Since {found.before}. What a side lacks because it is not whole is unknown, never removed.")]
     if found.pulled:
-        told.append(element("p", f"{found.pulled:,} images differ in how often they were pulled alone.", class_="note"))
+        told.append(
+            element("p", f"Images that differ only in how often they were pulled: {found.pulled:,}.", class_="note")
+        )
     if not found.counts:
         return join([*told, *notes, element("p", "Nothing else changed.")])
     return join(
@@ -79,7 +81,7 @@ def _differences(found: Changes) -> Markup:
     ]
     everything = found.counts.total()
     some = f"{len(rows):,} of {everything:,} differences" if len(rows) < everything else "Differences"
-    return table(f"{some}; `ncrawl diff` tells all", ["what", "change", "level", "fields"], rows)
+    return table(f"{some}; ncrawl diff tells all", ["what", "change", "level", "fields"], rows)
 
 
 def stale_section(facts: Facts) -> Markup:

@@ -29,7 +29,7 @@ def whole_section(facts: Facts) -> Markup:
 
 def told_verdict(manifest: Manifest) -> Markup:
     """Return the snapshot's verdict as a sentence, for the head of the page."""
-    if manifest.verdict == "complete":
+    if manifest.verdict == "complete" and not manifest.missing:
         return _told_complete(manifest)
     lists = sum(one.verdict.is_gap for one in manifest.regions)
     missing = [_counted(len(manifest.missing), "registry", "registries")] if manifest.missing else []
@@ -130,8 +130,8 @@ def _gaps(facts: Facts) -> list[Markup]:
     return [*told, *_some("Images whose tags are not whole", ["image", "verdict", "reason"], tags)]
 
 
-def _reason(reason: str | None) -> str:
-    return reason or "no reason given"
+def _reason(reason: str | None) -> Cell:
+    return Cell(reason or "no reason given", mark="told")
 
 
 def _expected(facts: Facts) -> list[Markup]:

@@ -115,6 +115,13 @@ def test_incomplete_for_no_registry(tmp_path: Path) -> None:
     assert b"Incomplete: the run ended before it was done." in report(snapshot).html
 
 
+def test_a_manifest_that_says_complete_and_names_a_gap(tmp_path: Path) -> None:
+    """When in doubt, the inventory is not complete."""
+    snapshot = make_night(tmp_path, {A: [], B: []}, verdicts={A: Verdict.FAILED})
+    reseal(snapshot, lambda made: with_fields(made, verdict="complete"))
+    assert b"Incomplete: something is missing of 1 registry." in report(snapshot).html
+
+
 def test_images_whose_tags_are_not_whole(tmp_path: Path) -> None:
     """Where a manifest names such, each is told, with its reason."""
     gap = {
@@ -132,7 +139,7 @@ def test_images_whose_tags_are_not_whole(tmp_path: Path) -> None:
     assert isinstance(manifest, Manifest)
     html = page(replace(facts, manifest=manifest)).decode()
     assert "Incomplete: something is missing of the tags of 1 image." in html
-    assert '<th scope="row">kr/team-a/a/b</th><td class="bad">failed</td><td>404</td>' in html
+    assert '<th scope="row">kr/team-a/a/b</th><td class="bad">failed</td><td class="told">404</td>' in html
 
 
 def test_several_accounts(tmp_path: Path) -> None:
@@ -157,7 +164,7 @@ def test_nothing_changed(tmp_path: Path) -> None:
     make_night(tmp_path, {A: [record("x", pull_count=2)]})
     html = report(tmp_path).html
     assert b"Nothing else changed." in html
-    assert b"1 images differ in how often they were pulled alone." in html
+    assert b"Images that differ only in how often they were pulled: 1." in html
 
 
 def test_registries_alone(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def write_parquet(source: Source, table: Table, partition: Partition) -> int:
         DamagedError: the snapshot is damaged.
         OutputError: it cannot be written.
     """
-    rows, options = 0, _OPTIONS | {"use_dictionary": _repeated(table.all_columns, but=table.key[-1])}
+    rows, options = 0, _OPTIONS | _columns(table)
     with ExitStack() as stack:
         writers: dict[str, parquet.ParquetWriter] = {}
         for group in groups(read_blocks(source.blocks(table), source, table)):
@@ -46,6 +46,12 @@ def write_parquet(source: Source, table: Table, partition: Partition) -> int:
         with writing(partition.folder):
             stack.close()
     return rows
+
+
+def _columns(table: Table) -> dict[str, list[str]]:
+    """Return which columns are written how: rows are sorted by their keys, so only those have bounds worth telling."""
+    bounded = [name for name in table.key if name != REGION]
+    return {"use_dictionary": _repeated(table.all_columns, but=table.key[-1]), "write_statistics": bounded}
 
 
 def _repeated(columns: Mapping[str, Column], *, but: str = "") -> list[str]:

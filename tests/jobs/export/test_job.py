@@ -128,8 +128,8 @@ def test_every_night_has_one_schema(tmp_path: Path) -> None:
 
 
 @parquet
-def test_dictionaries_are_of_what_repeats(tmp_path: Path) -> None:
-    """Texts that rows share are kept once, those within lists as well; names, which are unique, have no dictionary."""
+def test_what_columns_are_written_with(tmp_path: Path) -> None:
+    """Texts that rows share are kept once, those within lists as well; names have no dictionary, only keys bounds."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - not there in every Python
 
     snapshot, out = odd_snapshot(tmp_path / "s"), tmp_path / "out"
@@ -140,6 +140,8 @@ def test_dictionaries_are_of_what_repeats(tmp_path: Path) -> None:
     kept = {one.path_in_schema for one in columns if one.has_dictionary_page}
     assert {"registry", "image", "digest", "images.list.element.os"} <= kept
     assert not {"name", "full_size", "images.list.element.size"} & kept
+    bounded = {one.path_in_schema for one in columns if one.is_stats_set}
+    assert bounded == {"account", "registry", "image", "name"}
 
 
 @parquet

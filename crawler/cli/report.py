@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from crawler.cli.places import PLACE
+from crawler.cli.working import Working, quiet_option
 from crawler.core.errors import UsageError
 from crawler.core.text import visible
 
@@ -27,7 +28,8 @@ Exit codes: 0 written, 2 usage or no snapshot that can be read,
 @click.command("report", epilog=_EPILOG)
 @click.argument("path", metavar="SNAPSHOT|DIR|URL", type=PLACE)
 @click.option("-o", "--output", metavar="PATH", default="-", help="File instead of standard output.  [default: -]")
-def command(path: Path, *, output: str) -> int:
+@quiet_option
+def command(path: Path, *, output: str, quiet: bool) -> int:
     """Make one HTML file to look at: is it whole, how much is there, what changed, how it grew, what is stale.
 
     Of a folder of snapshots the newest is shown. The file needs nothing else: no server, no network, no JavaScript but
@@ -40,7 +42,8 @@ def command(path: Path, *, output: str) -> int:
     _check_ending(output)
     if output != "-":
         check_place(output)
-    made = report(path)
+    with Working("reporting", is_quiet=quiet) as working:
+        made = report(path, watch=working.read)
     if output == "-":
         write_lines(made.html.splitlines(keepends=True))
     else:

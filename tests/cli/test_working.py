@@ -133,7 +133,7 @@ def test_a_narrow_terminal() -> None:
         assert written() == CLEAR + "한" * 19 + CLEAR
 
 
-@pytest.mark.parametrize("command", ["verify", "diff", "history", "export"])
+@pytest.mark.parametrize("command", ["verify", "diff", "history", "report", "export"])
 def test_commands(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +144,7 @@ def test_commands(
         "verify": [str(snapshot)],
         "diff": [str(snapshot), str(snapshot)],
         "history": [str(tmp_path / "nights"), "kr/team-a/a"],
+        "report": [str(snapshot)],
         "export": [str(snapshot), "-o", str(tmp_path / "out"), "--format", "csv"],
     }
     with terminal(200) as written:

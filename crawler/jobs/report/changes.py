@@ -12,6 +12,7 @@ from crawler.snapshot.comparing.opening import open_side, relate
 from crawler.snapshot.reading.witness import Witness
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from crawler.snapshot.comparing.diff import Difference
@@ -57,7 +58,13 @@ class Changes:
     is_damaged: bool = False
 
 
-def changes(earlier: list[Path], new: Snapshot, *, most_shown: int = MOST_SHOWN) -> Changes:
+def changes(
+    earlier: list[Path],
+    new: Snapshot,
+    *,
+    most_shown: int = MOST_SHOWN,
+    watch: Callable[[int], object] = lambda _: None,
+) -> Changes:
     """Compare a snapshot with the one before it. O(n), in the memory of a few chunks and of what is shown."""
     found = Changes()
     if not earlier:
@@ -68,7 +75,7 @@ def changes(earlier: list[Path], new: Snapshot, *, most_shown: int = MOST_SHOWN)
     except NcrawlError as error:
         found.notes.append(f"Not compared: {error}")
         return found
-    witness = Witness(say=found.notes.append)
+    witness = Witness(say=found.notes.append, watch=watch)
     for difference in diff(old, new, witness):
         _count(found, difference, most_shown)
     found.before = old.manifest.run.id if old.manifest else None

@@ -14,6 +14,7 @@ from crawler.jobs.report.sizes import sizes
 from crawler.snapshot.manifest import ManifestError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from crawler.jobs.report.changes import Changes
@@ -57,12 +58,13 @@ class Facts:
         return f"{account}: {region}/{registry}" if len(self.accounts) > 1 else f"{region}/{registry}"
 
 
-def gather(path: Path, *, most_listed: int = MOST_LISTED) -> Facts:
+def gather(path: Path, *, most_listed: int = MOST_LISTED, watch: Callable[[int], object] = lambda _: None) -> Facts:
     """Read what a report is made of.
 
     Args:
         path: a snapshot, or a folder of snapshots, of which the newest is shown.
         most_listed: how many images the list holds at most.
+        watch: told how many bytes were read, each time some were.
 
     Raises:
         UsageError: there is no snapshot, or it cannot be read.
@@ -83,8 +85,8 @@ def gather(path: Path, *, most_listed: int = MOST_LISTED) -> Facts:
         manifest=manifest,
         now_ms=now_ms,
         latest=latest,
-        holdings=holdings(snapshot, now_ms, most_listed=most_listed),
-        sizes=sizes(snapshot),
-        changes=changes(earlier, snapshot),
+        holdings=holdings(snapshot, now_ms, most_listed=most_listed, watch=watch),
+        sizes=sizes(snapshot, watch),
+        changes=changes(earlier, snapshot, watch=watch),
         history=past,
     )

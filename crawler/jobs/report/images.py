@@ -18,7 +18,7 @@ from crawler.snapshot.reading.records import parse_fields
 from crawler.snapshot.reading.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from crawler.snapshot.comparing.sides import Group, Place, Snapshot
 
@@ -93,13 +93,20 @@ class _Fields(msgspec.Struct, gc=False):
 _DECODER = msgspec.json.Decoder(_Fields)
 
 
-def holdings(snapshot: Snapshot, now_ms: int, *, most_listed: int = MOST_LISTED) -> Holdings:
+def holdings(
+    snapshot: Snapshot,
+    now_ms: int,
+    *,
+    most_listed: int = MOST_LISTED,
+    watch: Callable[[int], object] = lambda _: None,
+) -> Holdings:
     """Read all images of a snapshot once. O(n log m) for m that are listed; memory follows m, and the registries.
 
     Args:
         snapshot: whose.
         now_ms: what ages are counted from: when the snapshot was begun.
         most_listed: how many images to list.
+        watch: told how many bytes were read, each time some were.
 
     Raises:
         ManifestError: the data is not what the manifest says.
@@ -109,25 +116,26 @@ def holdings(snapshot: Snapshot, now_ms: int, *, most_listed: int = MOST_LISTED)
     manifest = snapshot.manifest
     assert manifest
     if manifest.stored_file(IMAGES) is not None or any(record.images for record in manifest.registries):
-        found.listed = heapq.nsmallest(most_listed, _images(snapshot, found, now_ms))
+        groups = intact_groups(snapshot, watch)
+        found.listed = heapq.nsmallest(most_listed, _images(groups, found, now_ms))
     return found
 
 
-def intact_groups(snapshot: Snapshot) -> Iterator[Group]:
+def intact_groups(snapshot: Snapshot, watch: Callable[[int], object] = lambda _: None) -> Iterator[Group]:
     """Yield what a snapshot has of each registry, each proved.
 
     Raises:
         ManifestError: the first thing that is not as the manifest says.
     """
     problems: list[str] = []
-    for group in snapshot.groups(Witness(say=problems.append)):
+    for group in snapshot.groups(Witness(say=problems.append, watch=watch)):
         if problems:
             raise ManifestError(problems[0])
         yield group
 
 
-def _images(snapshot: Snapshot, found: Holdings, now_ms: int) -> Iterator[Image]:
-    for group in intact_groups(snapshot):
+def _images(groups: Iterable[Group], found: Holdings, now_ms: int) -> Iterator[Image]:
+    for group in groups:
         here = found.registries[group.place] = Stale()
         for key, line in group.records:
             image = _image(group.place, key.name, line, year_ago_ms=now_ms - YEAR_MS)

@@ -9,6 +9,7 @@ from crawler.jobs.report.images import MOST_LISTED
 from crawler.jobs.report.page import page
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -24,14 +25,14 @@ class Report(NamedTuple):
     problems: list[str]
 
 
-def report(path: Path, *, most_listed: int = MOST_LISTED) -> Report:
-    """Make a report on a snapshot, or on the newest one in a folder.
+def report(path: Path, *, most_listed: int = MOST_LISTED, watch: Callable[[int], object] = lambda _: None) -> Report:
+    """Make a report on a snapshot, or on the newest one in a folder; ``watch`` is told of bytes that are read.
 
     Raises:
         UsageError: there is no snapshot, or it cannot be read.
         ManifestError: it is damaged.
         DamagedError: likewise.
     """
-    facts = gather(path, most_listed=most_listed)
+    facts = gather(path, most_listed=most_listed, watch=watch)
     damages = facts.changes.notes if facts.changes.is_damaged else []
     return Report(page(facts), [*facts.history.problems, *damages])

@@ -17,7 +17,7 @@ from crawler.jobs.sizes import Tally
 from crawler.snapshot.reading.chunks import DamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from crawler.snapshot.comparing.sides import Place, Snapshot
@@ -50,7 +50,7 @@ _AT_ONCE = 1_000
 """Tags whose images are in memory."""
 
 
-def sizes(snapshot: Snapshot) -> dict[Place, Size] | None:
+def sizes(snapshot: Snapshot, watch: Callable[[int], object] = lambda _: None) -> dict[Place, Size] | None:
     """Read all tags of a snapshot once; None if it has none. Memory follows the digests of the largest registry.
 
     Raises:
@@ -60,7 +60,7 @@ def sizes(snapshot: Snapshot) -> dict[Place, Size] | None:
     stored = snapshot.manifest.stored_file(TAGS)
     if stored is None:
         return None
-    tags = _tags(snapshot.path, stored)
+    tags = _tags(snapshot.path, stored, watch)
     return {place: _size(of_registry) for place, of_registry in groupby(tags, _place)}
 
 
@@ -75,8 +75,8 @@ def _size(tags: Iterator[_Tag]) -> Size:
     return Size(tally.tags, tally.result()[1], tally.unsized)
 
 
-def _tags(folder: Path, stored: StoredFile) -> Iterator[_Tag]:
-    for block in proved_blocks(folder, stored, lambda _: None):
+def _tags(folder: Path, stored: StoredFile, watch: Callable[[int], object]) -> Iterator[_Tag]:
+    for block in proved_blocks(folder, stored, watch):
         yield from _decoded(block, folder / stored.name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 from support.inventory import A, B, C, make_night, record
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def changed(folder: Path, **options: int) -> Changes:
+def changed(folder: Path, **options: Any) -> Changes:
     """Compare the newest snapshot in a folder with the one before it."""
     chosen = choose(folder)
     return changes(chosen.earlier, chosen.snapshot, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from math import ceil, inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from crawler.jobs.report.images import Holdings
 
 
-def held(folder: Path, contents: Contents, **options: int) -> Holdings:
+def held(folder: Path, contents: Contents, **options: Any) -> Holdings:
     """Return what a snapshot of some images comes to."""
     return holdings(choose(make_night(folder, contents)).snapshot, NOW_MS, **options)
 

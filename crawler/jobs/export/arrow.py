@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from crawler.jobs.export.source import Source
     from crawler.jobs.export.tables import Column, Table
 
-BLOCK_BYTES = 1024 * 1024
+BLOCK_BYTES = 2 * 1024 * 1024
 """How much text pyarrow is handed at a time: beginning takes it as long as reading some 80 KiB."""
 GROUP_ROWS = 64 * 1024
 GROUP_BYTES = 64 * 1024 * 1024

@@ -137,11 +137,11 @@ def read_blocks(blocks: Iterable[bytes], source: Source, table: Table) -> Iterat
     """
     reader = BlockReader(table)
     with source.naming_lines(table):
-        for some in _lumps(blocks):
+        for some in _gathered(blocks):
             yield from reader.read(some)
 
 
-def _lumps(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+def _gathered(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Put blocks together until there is enough for pyarrow."""
     held, size = list[bytes](), 0
     for block in blocks:

@@ -360,6 +360,7 @@ async def test_gone_alone_is_no_failure() -> None:
     assert is_complete(outcome.result)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("sort", ["name", "updated"])
 async def test_change_while_listing(seed: int, sort: Any) -> None:

@@ -168,6 +168,7 @@ def test_refusals_cost_five_requests_over_all_levels(concurrency: int, version: 
     assert account.excess(of=cap, concurrency=concurrency) <= 5
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("cap", [100, 30, 20])
 def test_smaller_pages_than_asked_for_cost_nothing(cap: int) -> None:
     """What the gateway gives is taken for what it is, on all levels."""

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+IMAGES = 120
+
+
 @pytest.fixture
 def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Night]:
-    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=300)) as night:
+    with a_night_here(tmp_path, monkeypatch, EmulatorOptions(registries=4, images=IMAGES)) as night:
         yield night
 
 
@@ -40,7 +43,7 @@ def test_records_are_what_the_files_hold(night: Night, compress: str) -> None:
             ours |= {"registry": record.registry} if record.within else {}
             assert ours | record.json() == json.loads(line)
             assert line.endswith(record.raw[1:])
-    assert snapshot.manifest.totals.images == 300
+    assert snapshot.manifest.totals.images == IMAGES
     assert snapshot.verify() == []
 
 
@@ -98,7 +101,7 @@ def test_a_table_as_arrow(night: Night) -> None:
     snapshot = crawler.Snapshot(night.newest())
     tags = snapshot.to_arrow("tags").read_all()
     assert tags["image"].to_pylist() == [one.image for one in snapshot.tags()]
-    assert snapshot.to_arrow("images").read_all().num_rows == 300
+    assert snapshot.to_arrow("images").read_all().num_rows == IMAGES
     with pytest.raises(crawler.UsageError, match="labels"):
         snapshot.to_arrow("labels")
 
@@ -119,7 +122,7 @@ def test_damage_is_told(night: Night) -> None:
         with pytest.raises(UsageError, match=r"images\.ndjson: "):
             list(snapshot.images())
     path.write_bytes(data)
-    assert len(list(snapshot.images())) == 300
+    assert len(list(snapshot.images())) == IMAGES
     assert len(snapshot.verify(most=1)) == 0
 
 

@@ -42,7 +42,7 @@ COMMANDS = {
 @click.group(
     cls=LazyGroup,
     known=COMMANDS,
-    prefix="crawler.cli.",
+    prefix="crawler.cli.commands.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog="First time here? Run `ncrawl demo`, then `ncrawl doctor` with your own keys.",
 )

@@ -296,7 +296,7 @@ def test_bug(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
     def fail(_flags: object, **_how: object) -> None:
         raise ExceptionGroup("", [ZeroDivisionError("the bug")])
 
-    monkeypatch.setattr("crawler.cli.images.settings_from", fail)
+    monkeypatch.setattr("crawler.cli.commands.images.settings_from", fail)
     assert run(["images"]) == 1
     out, err = capfd.readouterr()
     assert out == ""
@@ -310,7 +310,7 @@ def test_interrupt_before_the_crawl(monkeypatch: pytest.MonkeyPatch, capfd: pyte
     def fail(_flags: object, **_how: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("crawler.cli.images.settings_from", fail)
+    monkeypatch.setattr("crawler.cli.commands.images.settings_from", fail)
     assert run(["images"]) == 130
     out, err = capfd.readouterr()
     assert out + err.strip() == ""

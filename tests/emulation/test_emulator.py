@@ -28,7 +28,7 @@ from crawler.api.identity import IDENTITY_TARGET
 from crawler.api.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from crawler.api.zones import check_registry_name
 from crawler.cli import run
-from crawler.cli.emulator import command
+from crawler.cli.commands.emulator import command
 from crawler.core.errors import UsageError
 from crawler.core.secret import KeyPair, Secret
 from crawler.emulation import Emulator, EmulatorOptions
@@ -999,7 +999,7 @@ def test_command_keeps_small_books(monkeypatch: pytest.MonkeyPatch) -> None:
             kept.append(self.statistics)
             raise UsageError("enough")
 
-    monkeypatch.setattr("crawler.cli.emulator.Emulator", Unstarted)
+    monkeypatch.setattr("crawler.cli.commands.emulator.Emulator", Unstarted)
     assert run(["emulator"]) == 2
     assert [type(each) for each in kept] == [NoStatistics]
 

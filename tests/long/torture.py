@@ -81,7 +81,7 @@ EIO = "error=EIO"
 ENOSPC = "error=ENOSPC"
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["crawler.cli.nightly", "crawler.cli.snapshot", "uvloop", "support.night"])
+_FORKS.set_forkserver_preload(["crawler.cli.nightly", "crawler.cli.commands.snapshot", "uvloop", "support.night"])
 
 
 class NotRunError(Exception):

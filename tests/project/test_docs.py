@@ -56,7 +56,7 @@ def test_every_command_has_a_page() -> None:
     assert pages == set(COMMANDS)
     for name in COMMANDS:
         page = (DOCS / "reference/commands" / f"{name}.rst").read_text()
-        assert page.startswith(f".. click:: crawler.cli.{name}:command\n   :prog: ncrawl {name}\n")
+        assert page.startswith(f".. click:: crawler.cli.commands.{name}:command\n   :prog: ncrawl {name}\n")
 
 
 def test_what_is_called_exists() -> None:

@@ -12,7 +12,7 @@ from support.night import path_of
 from support.object_server import ObjectServer, Stored
 
 from crawler.cli import run
-from crawler.cli.fleet_task import scratch_folder
+from crawler.cli.fleet.task import scratch_folder
 from crawler.core.errors import UsageError
 from crawler.jobs.caller import Caller, providers_chain
 from crawler.jobs.fleet.far import FarPlace, take_account_far

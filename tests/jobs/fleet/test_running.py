@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.fleet import RUN, Fleet, a_fleet
 
-from crawler.cli.fleet_progress import headline, table_lines
+from crawler.cli.fleet.progress import headline, table_lines
 from crawler.jobs.fleet import running
 from crawler.jobs.fleet.engines import EngineGoneError, Errand, LocalEngine
 from crawler.jobs.fleet.policy import TaskEnd
@@ -158,7 +158,7 @@ def test_what_cannot_be_asked_for(fleet: Fleet, words: list[str], sentence: str)
 
 
 ON_A_TERMINAL = """
-from crawler.cli.fleet_progress import FleetProgress
+from crawler.cli.fleet.progress import FleetProgress
 from crawler.jobs.fleet.running import Standing
 from crawler.settings.table import Settings
 standing = Standing(2)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crawler.cli import COMMANDS, run
-from crawler.cli.completion import VARIABLE
+from crawler.cli.commands.completion import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crawler.cli.completing import complete_file, complete_folder
-from crawler.cli.fleet_options import NOT_OF_RUNS, OWN_OPTIONS, own_words, task_options, words_of
+from crawler.cli.fleet.options import NOT_OF_RUNS, OWN_OPTIONS, own_words, task_options, words_of
 from crawler.cli.options import GroupedCommand, settings_from
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ _WORKERS = 8
 
 def _engine_of(scheduler: str | None, errand: Errand, workers: int) -> Any:
     """Return what makes the engine for a standing."""
-    from crawler.cli.fleet_child import run_child  # noqa: PLC0415 - likewise
+    from crawler.cli.fleet.child import run_child  # noqa: PLC0415 - likewise
     from crawler.jobs.fleet.engines import LocalEngine, dask_engine  # noqa: PLC0415 - likewise
 
     def make(standing: Standing) -> AbstractContextManager[Engine]:
@@ -96,7 +96,7 @@ def _engine_of(scheduler: str | None, errand: Errand, workers: int) -> Any:
 
 
 def _run(errand: Errand, settings: Settings, *, share: tuple[int, int] | None, engine: Any) -> int:
-    from crawler.cli.fleet_merge import merge_and_tell  # noqa: PLC0415 - likewise
+    from crawler.cli.fleet.merge import merge_and_tell  # noqa: PLC0415 - likewise
     from crawler.cli.logs import configure_logging, log, name_run, say  # noqa: PLC0415 - likewise
     from crawler.core.errors import UsageError  # noqa: PLC0415 - likewise
     from crawler.jobs.fleet.layout import account_names, opened  # noqa: PLC0415 - likewise
@@ -122,7 +122,7 @@ def _run(errand: Errand, settings: Settings, *, share: tuple[int, int] | None, e
 
 
 def _work(accounts: list[str], engine: Engine, standing: Standing, *, settings: Settings) -> None:
-    from crawler.cli.fleet_progress import FleetProgress  # noqa: PLC0415 - likewise
+    from crawler.cli.fleet.progress import FleetProgress  # noqa: PLC0415 - likewise
     from crawler.cli.logs import log  # noqa: PLC0415 - likewise
     from crawler.core.text import visible  # noqa: PLC0415 - likewise
     from crawler.jobs.fleet.running import run_accounts  # noqa: PLC0415 - likewise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crawler.cli.completing import complete_folder
-from crawler.cli.fleet_options import run_id_option
+from crawler.cli.fleet.options import run_id_option
 from crawler.cli.options import GroupedCommand, crawl_options, settings_from
 
 if TYPE_CHECKING:

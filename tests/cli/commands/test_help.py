@@ -10,7 +10,7 @@ from click.shell_completion import ShellComplete
 
 from crawler import __version__
 from crawler.cli import COMMANDS, cli, run
-from crawler.cli.fleet import SUBCOMMANDS
+from crawler.cli.commands.fleet import SUBCOMMANDS
 from crawler.cli.options import GROUPS, GroupedCommand
 from crawler.settings.table import OPTIONS
 

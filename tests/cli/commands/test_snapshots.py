@@ -11,7 +11,7 @@ from support.night import Night, a_night_here
 from support.snapshot_maker import make_nights
 
 from crawler.cli import run
-from crawler.cli.snapshots import _age, _size, _table
+from crawler.cli.commands.snapshots import _age, _size, _table
 from crawler.emulation import EmulatorOptions
 from crawler.jobs.shelf import Entry
 from crawler.snapshot.folder.latest import point_latest

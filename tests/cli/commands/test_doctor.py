@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from crawler.cli.doctor import _conclusion, _lines
+from crawler.cli.commands.doctor import _conclusion, _lines
 from crawler.emulation import Emulator, EmulatorOptions
 from crawler.emulation.options import REGIONS
 from crawler.jobs.doctor.checks import exit_code, failed, ok, skipped, warning

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crawler.cli.completing import complete_folder
-from crawler.cli.fleet_options import OWN_OPTIONS, run_id_option, task_options
+from crawler.cli.fleet.options import OWN_OPTIONS, run_id_option, task_options
 from crawler.cli.options import GroupedCommand, settings_from
 from crawler.core.errors import UsageError
 

@@ -18,7 +18,7 @@ SUBCOMMANDS = {
     "fleet",
     cls=LazyGroup,
     known=SUBCOMMANDS,
-    prefix="crawler.cli.fleet_",
+    prefix="crawler.cli.fleet.",
     epilog="""\b
 Examples:
   ncrawl fleet run acc.toml /srv/fleet --compress zstd

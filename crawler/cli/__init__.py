@@ -69,11 +69,7 @@ def _run(arguments: list[str] | None) -> int:
     try:
         return _run_command(arguments)
     except click.ClickException as error:
-        if _wants_json(arguments):
-            _complain(error.format_message(), arguments)
-        else:
-            error.show()
-        return 2
+        return _refuse(_clearer(error), arguments)
     except ClosedPipeError as error:
         return error.exit_code
     except NcrawlError as error:
@@ -83,6 +79,24 @@ def _run(arguments: list[str] | None) -> int:
         return 130
     except Exception as error:  # noqa: BLE001 - whatever else comes up here is a bug
         return _unexpected(error)
+
+
+def _refuse(error: click.ClickException, arguments: list[str] | None) -> int:
+    """Say how the program was called wrongly, and return the exit code."""
+    if _wants_json(arguments):
+        _complain(error.format_message(), arguments)
+    else:
+        error.show()
+    return 2
+
+
+def _clearer(error: click.ClickException) -> click.ClickException:
+    """Return an error that says of an option which a command does not take which ones do."""
+    if not (isinstance(error, click.NoSuchOption) and error.ctx and isinstance(cli, LazyGroup)):
+        return error
+    called, owners = error.ctx.command_path.removeprefix("ncrawl "), cli.with_option(error.option_name)
+    text = f"{error.option_name} is no option of {called}, but of {', '.join(owners)}"
+    return click.UsageError(text, error.ctx) if owners else error
 
 
 def _complain(text: str, arguments: list[str] | None) -> None:

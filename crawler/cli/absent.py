@@ -1,4 +1,4 @@
-"""What people are told of registries that they named and that do not exist: in words, not as a status code."""
+"""What people are told of what they named and what does not exist: in words, not as a status code."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _MOST_COMPARED = 2_000
 
 
 def is_absent(one: ListingResult, result: CrawlResult) -> bool:
-    """Whether a registry was named, rather than found in a list, and nothing but 404 came of it."""
-    is_named = len(one.within) == 1 and not result.discoveries  # an image may have been found in a list
-    return is_named and one.verdict is Verdict.FAILED and not (one.exists or result.is_expected(one))
+    """Whether a registry or an image was named, rather than found in a list, and nothing but 404 came of it."""
+    if one.verdict is not Verdict.FAILED or one.exists or result.is_expected(one) or result.discoveries:
+        return False
+    return len(one.within) == 1 or not any(each.within == one.within[:1] for each in result.registries)
 
 
 def absent_lines(result: CrawlResult) -> list[str]:
-    """Return a line for each name that no registry has where it was looked for.
+    """Return a line for each name that no registry has where it was looked for, and for each such image.
 
     The names that there are, as far as the run came to know any, show what may have been meant.
     """
@@ -37,10 +38,12 @@ def absent_lines(result: CrawlResult) -> list[str]:
             regions[one.registry].append(one.region)
         elif one.registry is not None and one.pages:
             known[one.registry].append(one.region)
-    return [
+    registries = [
         f"{visible(name)}: no such registry in {_or(sorted(regions[name]))}{_hint(name, known)}"
         for name in sorted(regions)
     ]
+    images = sorted(one.label for one in result.deeper if is_absent(one, result))
+    return [*registries, *(f"{visible(name)}: no such image" for name in images)]
 
 
 def _hint(name: str, known: dict[str, list[str]]) -> str:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
-from crawler.core.text import visible
+from crawler.core.text import iso, visible
 from crawler.output.files import writing
 from crawler.snapshot.comparing.diff import CHANGES
 from crawler.snapshot.reading.records import parse_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import IO
 
     from crawler.snapshot.comparing.diff import Difference
@@ -33,6 +33,9 @@ _LONGEST_NAME = 200
 _WIDEST_COLUMN = 40
 _LONGEST_VALUE = 30
 _MOST_FIELDS = 3
+_TIMES = frozenset({"created", "last_updated", "latest_pulled", "updated"})
+_DIGITS_OF_A_TIME = 13
+"""Of milliseconds since 1970, from 2001 to 2286: what is no such number is shown as it is."""
 
 
 @dataclass(slots=True)
@@ -121,10 +124,14 @@ def _fields(one: Difference) -> str:
     if one.before is None or one.after is None:
         return ""
     old, new = parse_fields(one.before), parse_fields(one.after)
-    told = [f"{visible(name, _LONGEST_VALUE)} {_value(old.get(name))} → {_value(new.get(name))}" for name in one.fields]
+    told = [f"{visible(name, _LONGEST_VALUE)} {_value(name, old)} → {_value(name, new)}" for name in one.fields]
     more = [f"{len(told) - _MOST_FIELDS} more fields"] if len(told) > _MOST_FIELDS else []
     return ", ".join([*told[:_MOST_FIELDS], *more])
 
 
-def _value(raw: bytes | memoryview | None) -> str:
-    return "(none)" if raw is None else visible(bytes(raw).decode(), _LONGEST_VALUE)
+def _value(name: str, record: Mapping[str, bytes | memoryview]) -> str:
+    if name not in record:
+        return "(none)"
+    text = bytes(record[name]).decode()
+    is_time = name in _TIMES and len(text) == _DIGITS_OF_A_TIME and text.isascii() and text.isdecimal()
+    return iso(int(text)) if is_time else visible(text, _LONGEST_VALUE)

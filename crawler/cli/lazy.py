@@ -48,6 +48,17 @@ class LazyGroup(click.Group):
             ctx.fail(no_such_command(args[0], self._known))
         return super().resolve_command(ctx, args)
 
+    def with_option(self, option: str) -> list[str]:
+        """Return which commands take an option, those of groups below with both their names."""
+        context, found = click.Context(self), []
+        for name in self._known:
+            command = self.get_command(context, name)
+            if isinstance(command, LazyGroup):
+                found += [f"{name} {below}" for below in command.with_option(option)]
+            elif command and any(option in (*one.opts, *one.secondary_opts) for one in command.params):
+                found.append(name)
+        return found
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer the commands without importing them, and the options."""
         found = [CompletionItem(name, help=text) for name, text in self._known.items() if name.startswith(incomplete)]

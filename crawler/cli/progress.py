@@ -107,8 +107,7 @@ def _parts(now: Progress) -> Iterator[Part]:
     """Yield what there is to say, in the order in which it is read."""
     for rank, amount in enumerate(now.amounts):
         yield Part(20 * rank, *_amount(amount, is_final=now.is_discovered or rank > 0))
-    of = "" if now.allowed_per_s is None else f" of {number(now.allowed_per_s)}"
-    yield Part(50, f"{number(now.requests_per_s)}{of} requests/s")
+    yield Part(50, f"{_pace(now)} requests/s")
     if now.left_s is not None:
         yield Part(10, f"{span(now.left_s)} left")
     for rank, (text, short) in enumerate(_states(now), 1):
@@ -117,8 +116,15 @@ def _parts(now: Progress) -> Iterator[Part]:
         yield Part(60, f"deadline in {span(now.deadline_s)}")
 
 
+def _pace(now: Progress) -> str:
+    """Return how fast it goes; of what is allowed only where that is not less, as while it is being throttled."""
+    is_within = now.allowed_per_s is not None and round(now.requests_per_s) <= round(now.allowed_per_s)
+    of = f" of {number(now.allowed_per_s)}" if is_within and now.allowed_per_s else ""
+    return f"{number(now.requests_per_s)}{of}"
+
+
 def _amount(amount: Amount, *, is_final: bool) -> tuple[str, str]:
-    if amount.known is None:
+    if not amount.known:
         return f"{amount.done:,} {amount.what}", f"{amount.done:,}"
     more = "" if is_final else "+"
     return f"{amount.done:,} of {amount.known:,}{more} {amount.what}", f"{amount.done:,}/{amount.known:,}{more}"

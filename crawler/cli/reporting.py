@@ -21,6 +21,7 @@ from crawler.core.errors import NcrawlError, OutputError
 from crawler.jobs.events import RunEnded
 from crawler.jobs.metrics import RunFigures, write_metrics
 from crawler.jobs.ping import Ping
+from crawler.output.files import check_place
 from crawler.snapshot.folder.retention import snapshot_names
 from crawler.transport import send_ping
 
@@ -55,6 +56,7 @@ def reported(settings: Settings, command: Callable[[Report], int], folder: Path 
         return command(report)
     started_s, code = time.time(), 1
     ping = settings.ping and Ping(settings.ping, partial(send_ping, trust_env=settings.trust_env))
+    _look_at(settings.metrics_file)
     log.addHandler(report.log)
     try:
         if ping:
@@ -140,6 +142,15 @@ class Report:
         self.manifest = made
         self.log.lines.append(f"{made.verdict}, {what_was_had(made)}")
         self.log.lines.extend(missing_lines(result, MOST_NAMED))
+
+
+def _look_at(name: str | None) -> None:
+    """Say in the beginning, and not only an hour later, that a file of figures cannot be written."""
+    try:
+        if name is not None:
+            check_place(name)
+    except OutputError as error:
+        log.warning("--metrics-file: %s", error)
 
 
 def _write(name: str, figures: RunFigures) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -135,14 +135,32 @@ def missing_lines(result: CrawlResult, most: int) -> list[str]:
     named = [one for one in lacking if not _is_cut_off(one, result)]
     others = [one for one in named if not _is_gap(one, result)]
     others.sort(key=attrgetter("verdict", "region", "within"))
-    lines = [_told(one) for one in result.discoveries if not one.verdict.is_good]
+    lines = [*_lists_of_registries(result)]
     lines += _cut_off(result, [one for one in lacking if _is_cut_off(one, result)])
     absent = absent_lines(result)
     lines += absent[:most]
     lines += map(_told, others[: max(0, most - len(absent))])
     if (more := len(absent) + len(others) - most) > 0:
         lines.append(f"… and {more:,} more; --summary FILE holds them all")
-    return lines
+    return [*lines, *_advice(result)]
+
+
+def _lists_of_registries(result: CrawlResult) -> Iterator[str]:
+    """Yield what the lists of registries lack; what is the same of several regions once."""
+    alike: defaultdict[tuple[Verdict, str | None], list[str]] = defaultdict(list)
+    for one in result.discoveries:
+        if not one.verdict.is_good:
+            alike[one.verdict, one.reason].append(one.region)
+    for (verdict, reason), regions in alike.items():
+        lists = "list" if len(regions) == 1 else "lists"
+        yield f"{', '.join(regions)}, {lists} of registries: {verdict}: {visible(reason or '')}"
+
+
+def _advice(result: CrawlResult) -> Iterator[str]:
+    """Say what helps where nothing came of any request: not even that what was named does not exist."""
+    asked = [one for one in result.everything if one.requests]
+    if asked and all(one.exists and not one.pages for one in asked):
+        yield "`ncrawl doctor` says what is in the way, and how to mend it"
 
 
 def _below_regions(result: CrawlResult) -> list[ListingResult]:
@@ -161,6 +179,8 @@ def _incomplete(result: CrawlResult) -> list[str]:
         some = ", ".join(f"{visible(one.label)} ({one.verdict})" for one in gaps[:MOST_GAPS_SHOWN])
         more = f" and {len(gaps) - MOST_GAPS_SHOWN:,} more" if len(gaps) > MOST_GAPS_SHOWN else ""
         lines.append(f"expected gaps: {some}{more}")
+    if any(is_absent(one, result) for one in result.registries):
+        lines.append("`ncrawl registries` lists those that there are")
     return ["", *lines] if lines else []
 
 

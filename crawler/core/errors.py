@@ -165,8 +165,17 @@ class OutputError(NcrawlError):
         self.path = path
         self.errno = error.errno
         self.reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
-        hint = ": free some space and run again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        super().__init__(f"cannot write {path}: {self.reason}{hint}")
+        super().__init__(f"cannot write {path}: {self.reason}{_mend(path, error.errno)}")
+
+
+def _mend(path: str, number: int | None) -> str:
+    """Return how to mend what keeps a path from being written, where that can be said."""
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return ": free some space and run again"
+    if number == errno.EISDIR:
+        return ": name a file"
+    folder = os.path.dirname(path) if number == errno.ENOENT else ""  # noqa: PTH120 - a path as it was given
+    return f": make its folder with `mkdir -p {folder}`" if folder else ""
 
 
 class ClosedPipeError(OutputError):

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from crawler.jobs.events import Observer
     from crawler.transport.gcra import Pace
 
-WINDOW_S = 20.0
+WINDOW_S = 5.0
 """The requests of this time say how fast it goes."""
+LEAST_WINDOW_S = 1.0
+"""What goes at once in the beginning is no rate yet."""
 TELLING_S = 3.0
 """What a run has taken until then says nothing of how long it will."""
 READER_PATIENCE_S = 1.0
@@ -183,7 +185,7 @@ class Meter:
         while len(looks) > 2 and looks[1][0] <= now_s - WINDOW_S:
             looks.popleft()
         since_s, before = looks[0]
-        return (requests - before) / (now_s - since_s) if now_s > since_s else 0.0
+        return (requests - before) / max(now_s - since_s, LEAST_WINDOW_S)
 
 
 def _left_s(standing: Standing, requests: int, per_s: float) -> float | None:

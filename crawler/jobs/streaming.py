@@ -78,20 +78,20 @@ async def stream(settings: Settings, caller: Caller, level: Collection) -> Crawl
     caller.observe(RunNamed(run_id(started_ms)))
     spec = crawl_spec(settings, found.account, roots, level=level)
     sizing = Sizing(spec.account) if level is TAGS else None
-    result, file = await _crawl_to_sink(spec, sizing, settings=settings, found=found, caller=caller)
+    result, files = await _crawl_to_sink(spec, sizing, settings=settings, found=found, caller=caller)
     sizes = sizing.result() if sizing else ()
 
     @cache
     def described() -> Manifest:
         run = _run_of(settings, started_ms)
-        return manifest(result, account=spec.account, run=run, files=[file], level=level, sizes=sizes)
+        return manifest(result, account=spec.account, run=run, files=files, level=level, sizes=sizes)
 
     if level is not REGISTRIES:
         tell_of_patterns(settings, result, caller.observe)
     regions = tuple(region.code for region in spec.regions)
-    seconds, code = time.monotonic() - caller.began_s, exit_code(result)
+    output, seconds, code = next(iter(files), None), time.monotonic() - caller.began_s, exit_code(result)
     caller.observe(
-        RunEnded(result, described, regions, level, output=file, sizes=sizes, seconds=seconds, exit_code=code)
+        RunEnded(result, described, regions, level, output=output, sizes=sizes, seconds=seconds, exit_code=code)
     )
     write_summary(settings, described, result.stop, caller=caller)
     return result
@@ -112,7 +112,8 @@ def _check_summary(settings: Settings) -> None:
 
 async def _crawl_to_sink(
     spec: CrawlSpec, sizing: Sizing | None, *, settings: Settings, found: FoundKeys, caller: Caller
-) -> tuple[CrawlResult, StoredFile]:
+) -> tuple[CrawlResult, list[StoredFile]]:
+    """Crawl; return also where the lines are: nowhere, if nothing was had and so took nothing's place."""
     hashed, until_s = settings.summary is not None, caller.ends_s(settings)
     async with open_sink(settings.output, hashed=hashed, until_s=until_s) as sink:
         output = LineOutput(sink, spec.level, sizing)
@@ -120,10 +121,14 @@ async def _crawl_to_sink(
         if _replaces_output(result, sink):
             # The end waits for a slow reader as long as the lines did.
             await sink.commit(0.0 if result.stop else caller.left_s(settings))
-    if sink.partial is not None and not sink.is_committed:
-        caller.observe(OutputKept(settings.output, sink.partial if sink.lines else None))
-    file = StoredFile(name=writable(sink.name), bytes=sink.bytes, sha256=sink.sha256, lines=sink.lines)
-    return result, file
+    is_kept = sink.partial is not None and not sink.is_committed
+    rest = sink.partial if is_kept and sink.lines else None
+    if is_kept:
+        caller.observe(OutputKept(settings.output, rest))
+    if is_kept and rest is None:
+        return result, []
+    name = writable(str(rest or sink.name))
+    return result, [StoredFile(name=name, bytes=sink.bytes, sha256=sink.sha256, lines=sink.lines)]
 
 
 def _replaces_output(result: CrawlResult, sink: Sink) -> bool:

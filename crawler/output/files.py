@@ -177,6 +177,8 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _partial(path: Path) -> Path:
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, "")
     return path.with_name(path.name + ".partial")
 
 

@@ -245,7 +245,9 @@ def open_sink(name: str, *, hashed: bool = True, until_s: float = inf) -> Stream
         return FileSink(name, hashed=hashed)
     except OSError as error:
         raise OutputError(name, error) from None
-    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+    if stat.S_ISDIR(mode):
+        raise OutputError(name, IsADirectoryError(errno.EISDIR, ""))
+    if stat.S_ISREG(mode):
         return FileSink(name, hashed=hashed)
     packer = compressor(name)
     with writing(name):

@@ -232,7 +232,7 @@ def _without_file(path: Path, profile: str | None, error: OSError) -> _NoKeys:
     raise CredentialsError(
         f"cannot read {plain(path)}: {error.strerror}"
         if is_closed
-        else f"profile {shown(profile)}: there is no {plain(path)}"
+        else f"profile {shown(profile)}: there is no {plain(path)}: write it as `ncloud configure` does"
     ) from None
 
 

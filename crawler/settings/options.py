@@ -246,7 +246,10 @@ def parse_duration(text: str) -> float:
 
 def parse_heartbeat(text: str) -> float:
     """Return seconds as `parse_duration` does; 0 for ``off`` and ``0``."""
-    return 0.0 if text in ("off", "0") else parse_duration(text)
+    try:
+        return 0.0 if text in ("off", "0") else parse_duration(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, or off") from None
 
 
 def parse_registry(text: str) -> str:

@@ -257,10 +257,18 @@ def read_bytes(folder: Path) -> bytes:
         with open_regular(folder / MANIFEST) as file:
             return file.read()
     except FileNotFoundError as error:
-        hint = f"; did you mean {folder / 'latest'}?" if mode_of(folder / "latest") else ""
-        raise UsageError(f"{folder} is not a snapshot: no {MANIFEST}{hint}") from error
+        raise UsageError(f"{folder} is not a snapshot: {_lack(folder)}") from error
     except OSError as error:
         raise UsageError(f"{folder} is not a snapshot that can be read: {error.strerror}") from error
+
+
+def _lack(folder: Path) -> str:
+    """Return what a folder without a manifest lacks, and which one may have been meant."""
+    if not mode_of(folder):
+        return "nothing is there"
+    below = [folder / "latest"] if mode_of(folder / "latest") else sorted(folder.iterdir())
+    meant = [one for one in below if one.name == "latest" or mode_of(one / MANIFEST)]
+    return f"no {MANIFEST}" + (f"; did you mean {meant[-1]}?" if meant else "")
 
 
 def _is_sealed(data: bytes) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crawler.api.collections import IMAGES
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.cli.absent import absent_lines
 from crawler.cli.tables import missing_lines, tables
 from crawler.core.model import ListingResult, Verdict
@@ -54,7 +54,7 @@ def test_what_is_said(others: list[ListingResult], told: str) -> None:
     ended = result(absent("kr", "team-x"), *others)
     assert absent_lines(ended) == missing_lines(ended, 5) == [told]
     text = tables(ended, ["kr", "sgn", "jpn"])
-    assert text.endswith(f"\n\n{told}")
+    assert text.endswith(f"\n\n{told}\n`ncrawl registries` lists those that there are")
     assert NOT_FOUND not in text
 
 
@@ -67,10 +67,25 @@ def test_what_is_said(others: list[ListingResult], told: str) -> None:
     ids=["no answer", "denied"],
 )
 def test_other_failures_keep_their_reason(one: ListingResult) -> None:
-    """Nobody knows that such a registry does not exist."""
+    """Nobody knows that such a registry does not exist; where nothing came at all, what finds out why is named."""
     ended = result(one)
     assert absent_lines(ended) == []
-    assert missing_lines(ended, 5) == [f"kr/team-x: {one.verdict}: {one.reason}"]
+    advice = ["`ncrawl doctor` says what is in the way, and how to mend it"] if one.exists else []
+    assert missing_lines(ended, 5) == [f"kr/team-x: {one.verdict}: {one.reason}", *advice]
+
+
+def test_what_is_the_same_of_several_regions_is_said_once() -> None:
+    """As of a key that is refused everywhere; other reasons have lines of their own."""
+    lists: dict[str, Any] = {"collection": REGISTRIES, "within": (), "verdict": Verdict.FAILED, "pages": 0}
+    refused = [listed(region, "", reason="refused", **lists) for region in ("kr", "jpn")]
+    other = listed("sgn", "", reason="no answer", **lists)
+    assert missing_lines(result(discoveries=[refused[0], other, refused[1]]), 5) == [
+        "kr, jpn, lists of registries: failed: refused",
+        "sgn, list of registries: failed: no answer",
+        "`ncrawl doctor` says what is in the way, and how to mend it",
+    ]
+    whole = listed("sgn", "", **lists | {"verdict": Verdict.COMPLETE, "pages": 1})
+    assert missing_lines(result(discoveries=[*refused, whole]), 5) == ["kr, jpn, lists of registries: failed: refused"]
 
 
 def test_what_a_list_named_is_not_absent() -> None:

@@ -52,6 +52,16 @@ def test_what_a_person_reads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     )
 
 
+def test_times_are_told_as_such(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Milliseconds are for machines; what is no such number stays as it is, whatever its field is called."""
+    old = make_snapshot(tmp_path / "old", {A: [image("x", last_updated=1732101823107, pull_count=1732101823107)]})
+    new = make_snapshot(tmp_path / "new", {A: [image("x", last_updated="1732101823107", pull_count=5)]})
+    assert run(["diff", "--format", "text", str(old), str(new)]) == 0
+    told = capfd.readouterr().out
+    assert 'last_updated 2024-11-20T11:23:43.107Z → "1732101823107"' in told
+    assert "pull_count 1732101823107 → 5" in told
+
+
 def test_exit_codes_and_counts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """0 and a sentence without differences, 1 under --exit-code with some; --summary has the counts alone."""
     old, new = str(make_snapshot(tmp_path / "old", {A: [image("x")]})), str(make_snapshot(tmp_path / "new", {A: []}))

@@ -73,6 +73,7 @@ async def test_how_fast() -> None:
     """Requests are those of this run, and their rate is that of late, not of the beginning."""
     bench = Bench()
     assert bench.meter.look().requests_per_s == 0
+    assert Bench().after(0.1, 10).requests_per_s == 10  # what went at once, and no hundred a second
     now = bench.after(10.0, 100)
     assert (now.seconds, now.requests, now.requests_per_s) == (10.0, 100, 10.0)
     for _ in range(10):
@@ -85,11 +86,11 @@ async def test_how_long() -> None:
     """What is left takes as many requests a page as so far; not said at once, nor while a region does not answer."""
     bench = Bench()
     assert bench.after(1.0, 100).left_s is None
-    now = bench.after(9.0, 100)
-    assert now.left_s == pytest.approx(50 * 2 / 20)
-    bench.left_s = 4.0
-    assert bench.meter.look().is_late
+    now = bench.after(9.0, 180)
+    assert now.left_s == pytest.approx(50 * 2.8 / 20)
     bench.left_s = 6.0
+    assert bench.meter.look().is_late
+    bench.left_s = 8.0
     assert not bench.meter.look().is_late
     for change in ({"held": (Held("kr", 1.0, 2.0),)}, {"pages_left": None}):
         facts = {name: getattr(STANDING, name) for name in STANDING.__struct_fields__}

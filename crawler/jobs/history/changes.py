@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from crawler.core.errors import UsageError
+from crawler.core.errors import OutputError, UsageError
 from crawler.core.text import visible
 from crawler.jobs.history.sight import Observer
 from crawler.snapshot.comparing.diff import changed_fields
@@ -85,6 +85,16 @@ def _shown(value: object) -> str:
     return "absent" if value is None else visible(bytes(value).decode(), _LONGEST_VALUE)  # type: ignore[call-overload]
 
 
+def _names(folder: Path) -> list[str]:
+    try:
+        names = sorted(snapshot_names(folder))
+    except OutputError as error:
+        raise UsageError(f"{folder} cannot be read: {error.reason}; name a folder of snapshots") from None
+    if not names:
+        raise UsageError(f"{folder} holds no snapshot: name the folder that snapshots are in")
+    return names
+
+
 def history(
     folder: Path, wanted: Wanted, *, ignored: frozenset[str] = frozenset(), watch: Callable[[int, int], object]
 ) -> Iterator[Change]:
@@ -97,12 +107,9 @@ def history(
         watch: told how many snapshots were looked at, and how many there are.
 
     Raises:
-        UsageError: there is no snapshot, or none that ever heard of what is wanted.
-        OutputError: the folder cannot be read.
+        UsageError: there is no snapshot, or none that ever heard of what is wanted; or the folder cannot be read.
     """
-    names = sorted(snapshot_names(folder))
-    if not names:
-        raise UsageError(f"{folder} holds no snapshot")
+    names = _names(folder)
     observer = Observer(wanted)
     sights = _looked(observer, folder, names, watch=watch)
     if observer.regions and wanted.region not in observer.regions:

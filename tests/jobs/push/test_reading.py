@@ -176,7 +176,7 @@ def test_what_is_no_snapshot(server: ObjectServer, tmp_path: Path) -> None:
     push(outgoing(make_snapshot(tmp_path / NEW, CONTENTS)), store_at(URL))
     with pytest.raises(UsageError, match=f"did you mean {URL}/team/latest"):
         Snapshot(f"{URL}/team")
-    with pytest.raises(UsageError, match="is not a snapshot: no manifest"):
+    with pytest.raises(UsageError, match="is not a snapshot: nothing is there"):
         Snapshot(f"{URL}/team/{OLD}")
     del server.files[f"prefix/team/{NEW}/manifest.json"]
     assert look_at(place_at(f"{URL}/team")).strangers == [NEW]

@@ -724,7 +724,9 @@ def test_the_command_prints_findings(tmp_path: Path, capfd: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("nothing", "no manifest.json"),
+        ("nothing", "is not a snapshot: nothing is there"),
+        ("empty", "is not a snapshot: no manifest.json"),
+        ("incomplete", "did you mean {}/20261123T020000Z?"),
         (".", "did you mean"),
         ("file", "can be read: Not a directory"),
         ("later", "has format 3"),
@@ -733,14 +735,17 @@ def test_the_command_prints_findings(tmp_path: Path, capfd: pytest.CaptureFixtur
 def test_what_is_no_snapshot_is_a_mistake(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, sentence: str
 ) -> None:
-    """Exit 2 and one sentence; the folder above a snapshot gets a hint."""
+    """Exit 2 and one sentence; the folder above a snapshot gets a hint: `latest`, or else the newest one."""
     (tmp_path / "file").touch()
-    (tmp_path / "later").mkdir()
+    for folder in ("empty", "later", "incomplete/20261122T020000Z", "incomplete/20261123T020000Z", "incomplete/other"):
+        (tmp_path / folder).mkdir(parents=True)
+    for snapshot in (tmp_path / "incomplete").glob("2*"):
+        (snapshot / MANIFEST).touch()
     (tmp_path / "later" / MANIFEST).write_text('{"format": 3}')
     (tmp_path / "latest").symlink_to(".")
     assert run(["verify", str(tmp_path / name)]) == 2
     error = capfd.readouterr().err
-    assert sentence in error
+    assert sentence.format(tmp_path / name) in error
     assert error.count("\n") == 1
 
 

@@ -26,7 +26,9 @@ extensions = ["myst_parser", "sphinx_click", "sphinx.ext.autodoc", "sphinx.ext.n
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # what an argument is, its docstring says
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # types of the Python API that have no place of their own here
 smartquotes = False  # two hyphens are an option's
 default_role = "code"  # as in the help
 suppress_warnings = ["myst.header"]  # what is included begins at a level of its own
@@ -49,7 +51,7 @@ man_pages = [
 
 
 def setup(app: Sphinx) -> None:
-    """Let the help's asterisks stand, which sphinx-click takes for reStructuredText; and man pages have no links."""
+    """Let the help's asterisks stand, and examples in docstrings; man pages have no links."""
 
     def escape(_app: Sphinx, _context: object, lines: list[str]) -> None:
         lines[:] = [line.replace("*", "\\*") for line in lines]
@@ -60,6 +62,15 @@ def setup(app: Sphinx) -> None:
                 if "://" not in link.get("refuri", ""):
                     link.replace_self(link.children)
 
+    def mark_example(*said: object) -> None:
+        """Let what is indented behind a blank line be code."""
+        lines = said[-1]
+        assert isinstance(lines, list)
+        begins = (at for at in range(1, len(lines)) if lines[at].startswith("    ") and not lines[at - 1])
+        if at := next(begins, 0):
+            lines[at:at] = ["::", ""]
+
+    app.connect("autodoc-process-docstring", mark_example, priority=400)  # before napoleon's
     app.connect("doctree-resolved", unlink)
     for part in ("description", "options", "epilog"):
         app.connect(f"sphinx-click-process-{part}", escape)

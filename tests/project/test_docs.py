@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 import msgspec
@@ -13,10 +14,19 @@ import pytest
 from support.commands import check_call, options_of
 from support.shell import Shell
 
+import crawler
 from crawler import __version__
 from crawler.cli import COMMANDS, cli
+from crawler.core.events import Event
 from crawler.emulation import Emulator, EmulatorOptions
+from crawler.jobs.doctor.checks import FIELDS
+from crawler.jobs.events import ClientTaken
+from crawler.jobs.history.changes import Change
+from crawler.jobs.history.wanted import parse
+from crawler.jobs.progress import Progress
+from crawler.jobs.shelf import Entry
 from crawler.snapshot.manifest import Manifest
+from crawler.snapshot.verifying.diagnosis import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +35,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *DOCS.rglob("*.rst")])
 TEXTS = [*PAGES, *(ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "SECURITY", "CHANGELOG"))]
+OTHERWISE_IN_A_LOG = {"collection", "within", "records"}
+"""Fields of events that a log has under other names: `registry`, `image`, `images`."""
 LEFT_OUT = {"checksum"}  # of the manifest's fields: it is no part of the object, it seals its file
 
 
@@ -96,6 +108,37 @@ def test_every_field_is_explained() -> None:
     regions = ("kr", "sgn", "jpn")
     image = next(one for region in regions for one in world.images(region, world.registry_names(region)[0]))
     assert set(registry) | set(image) <= explained
+
+
+def test_everything_that_machines_read_is_explained() -> None:
+    """Each field that a command writes as JSON, each event of the log with its fields, and each metric."""
+    explained = set(re.findall(r"`([A-Za-z0-9_]+)`", (DOCS / "reference/formats.md").read_text()))
+    change = json.loads(Change("20261123T020000Z", "gone", parse("kr/team-a", None), "a").line())
+    events = {one.__name__: {*one.__struct_fields__} - OTHERWISE_IN_A_LOG for one in (*get_args(Event), ClientTaken)}
+    fields = {*change, *FIELDS, *named(Entry), *named(Finding), *named(Progress)}
+    assert fields.union(events, {"Heartbeat", "RunEnded"}, *events.values()) - explained == set()
+    source = (ROOT / "crawler/jobs/metrics.py").read_text()
+    metrics = {f"ncrawl_{one}" for one in re.findall(r'^    "(\w+)": "[A-Z]', source, re.MULTILINE)}
+    metrics |= set(re.findall(r'"(ncrawl_\w+)"', source))
+    assert len(metrics) >= 13
+    assert metrics - explained == set()
+
+
+def test_every_field_of_a_tag_is_explained() -> None:
+    """Each that the emulator, like the gateway, gives to a tag, and to a platform of it."""
+    world = Emulator(EmulatorOptions(registries=1, images=60)).world
+    (registry,) = world.registry_names("kr")
+    tags = [tag for image in world.images("kr", registry) for tag in world.tags("kr", registry, image["name"])]
+    platforms = [one for tag in tags for one in tag["images"] or ()]
+    assert platforms
+    text = (DOCS / "reference/formats.md").read_text()
+    assert {name for one in (*tags, *platforms) for name in one} <= set(re.findall(r"`(\w+)`", text))
+
+
+def test_the_whole_python_api_has_a_place() -> None:
+    """Each name that can be imported, and none that cannot."""
+    text = (DOCS / "reference/python.md").read_text()
+    assert set(re.findall(r"auto\w+:: crawler\.(\w+)", text)) == {*crawler.__all__} - {"__version__"}
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -99,7 +99,7 @@ class Client:
 
     @property
     def result(self) -> ListResult:
-        """What came of the listing that ended last: verdicts, reasons, counts.
+        """What came of the listing that ended last, with verdicts, reasons and counts.
 
         Raises:
             UsageError: none has ended.

@@ -1,4 +1,4 @@
-"""README.md's commands do what they say: each is read from the file itself and run as it stands."""
+"""README.md's commands, and those of pages that go on from it, do what they say: each is run as its file has it."""
 
 from __future__ import annotations
 
@@ -26,24 +26,31 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ROOT = Path(__file__).parents[2]
+PAGES = (
+    "README.md",
+    *("docs/how-to/recipes.md", "docs/how-to/emulator.md", "docs/how-to/watch.md", "docs/how-to/report.md"),
+    "docs/explanation/v3.md",
+    "docs/reference/python.md",
+)
 YEAR_MS = 31_536_000_000
 OF_OTHER_PROGRAMS = {"--argjson", "--no-deps", "--require-hashes"}
 HELD_ELSEWHERE = (
     "ncrawl/0",  # what runs the tests, and the demo, which test_demo.py runs
-    *("From Python/0", "From Python/1", "From Python/2"),  # which test_python_api.py runs
+    *("From Python/0", "Examples/0", "Examples/1"),  # which test_python_api.py runs
 )
 
 
 def blocks() -> dict[str, str]:
-    """Return README.md's blocks of commands, by their heading and place below it."""
+    """Return the blocks of commands of all pages, by their heading and place below it."""
     found: dict[str, str] = {}
-    parts = (ROOT / "README.md").read_text().split("```\n")
-    heading, number = "", 0
-    for text, block in zip(parts[::2], parts[1::2], strict=False):
-        if headings := re.findall(r"^#+ (.*)$", text, re.MULTILINE):
-            heading, number = headings[-1], 0
-        found[f"{heading}/{number}"] = block
-        number += 1
+    for page in PAGES:
+        heading, number = "", 0
+        for one in re.finditer(r"^#+ (.*)\n|^```(.*)\n((?:.*\n)*?)```$", (ROOT / page).read_text(), re.MULTILINE):
+            if one[1]:
+                heading, number = one[1], 0
+            elif not one[2]:  # what has a language is another's, or no block of commands
+                found[f"{heading}/{number}"] = one[3]
+                number += 1
     return found
 
 

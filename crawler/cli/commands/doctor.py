@@ -31,7 +31,7 @@ _ASKED_WITH = (
     ),
     *("rate", "region_rate", "page_size", "push"),
 )
-_NARROWEST, _WIDEST = 50, 80
+_NARROWEST, _WIDEST = 40, 80
 _INDENT = " " * 9
 
 

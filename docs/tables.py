@@ -1,4 +1,4 @@
-"""The directive ``settings``: a row for each key of the settings, from the table that the program itself reads."""
+"""The directives ``settings`` and ``commands``: a row for each, from the tables that the program itself reads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sphinx.util.docutils import SphinxDirective
 
+from crawler.cli import COMMANDS
 from crawler.settings.options import Arity, Option, option_of
 from crawler.settings.table import OPTIONS, SNAPSHOT_OPTIONS
 
@@ -38,7 +39,17 @@ class SettingsTable(SphinxDirective):
         return self.parse_text_to_nodes("\n".join([*head, *(row(name, one) for name, one in OPTIONS.items())]))
 
 
+class CommandsTable(SphinxDirective):
+    """What each command does, in the order in which the help has them, with a link to its page."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the list."""
+        rows = (f":doc:`ncrawl {name} <{name}>`\n   {said}\n" for name, said in COMMANDS.items())
+        return self.parse_text_to_nodes("\n".join(rows))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Make the directive known."""
     app.add_directive("settings", SettingsTable)
+    app.add_directive("commands", CommandsTable)
     return {"parallel_read_safe": True}

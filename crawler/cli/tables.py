@@ -159,7 +159,7 @@ def _lists_of_registries(result: CrawlResult) -> Iterator[str]:
 def _advice(result: CrawlResult) -> Iterator[str]:
     """Say what helps where nothing came of any request: not even that what was named does not exist."""
     asked = [one for one in result.everything if one.requests]
-    if asked and all(one.exists and not one.pages for one in asked):
+    if asked and not any(one.pages or (one.within and not one.exists) for one in asked):
         yield "`ncrawl doctor` says what is in the way, and how to mend it"
 
 

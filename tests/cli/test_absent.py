@@ -84,6 +84,8 @@ def test_what_is_the_same_of_several_regions_is_said_once() -> None:
         "sgn, list of registries: failed: no answer",
         "`ncrawl doctor` says what is in the way, and how to mend it",
     ]
+    absent_lists = listed("kr", "", reason="404", exists=False, **lists)  # another server than a gateway
+    assert missing_lines(result(discoveries=[absent_lists]), 5)[1].startswith("`ncrawl doctor`")
     whole = listed("sgn", "", **lists | {"verdict": Verdict.COMPLETE, "pages": 1})
     assert missing_lines(result(discoveries=[*refused, whole]), 5) == ["kr, jpn, lists of registries: failed: refused"]
 

@@ -135,6 +135,8 @@ def _states(now: Progress) -> Iterator[tuple[str, str]]:
     if now.waiting is not None:
         text = f"waiting for {now.waiting.whom}"
         yield text, text
+    if now.is_unanswered and not now.held:
+        yield "no answer yet", "no answer yet"
     yield from map(_held, now.held)
     yield from map(_throttled, now.throttled)
     if now.deadline_s is not None and _is_deadline_near(now):

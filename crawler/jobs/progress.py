@@ -70,6 +70,7 @@ class Progress(Struct, frozen=True, kw_only=True):
         held: regions that do not answer.
         throttled: what the gateway has slowed down.
         proving: what is looked at again.
+        is_unanswered: no page came of any request so far, for a while.
     """
 
     seconds: float
@@ -84,6 +85,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     held: tuple[Held, ...] = ()
     throttled: tuple[Throttled, ...] = ()
     proving: Proving | None = None
+    is_unanswered: bool = False
 
     @property
     def is_late(self) -> bool:
@@ -177,6 +179,7 @@ class Meter:
             held=standing.held,
             throttled=tuple(Throttled(region, rate, pace.paused_s) for region, rate in pace.throttled.items()),
             proving=standing.proving,
+            is_unanswered=requests > 0 and not standing.pages and seconds >= TELLING_S,
         )
 
     def _requests_per_s(self, now_s: float, requests: int) -> float:

@@ -47,6 +47,7 @@ STATES: dict[str, dict[str, Any]] = {
     "sgn throttled to 4.3/s": {"throttled": (Throttled("sgn", 4.31, 12.0),)},
     "deadline in 40 s": {"deadline_s": 40.0, "left_s": None},
     "deadline in 2 min": {"deadline_s": 120.0, "left_s": 180.0},
+    "no answer yet": {"is_unanswered": True},
     "proving kr/team-a, pass 2": {"proving": Proving("kr/team-a", 2, others=3)},
 }
 

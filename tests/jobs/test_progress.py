@@ -98,6 +98,17 @@ async def test_how_long() -> None:
         assert bench.meter.look().left_s is None
 
 
+async def test_no_answer_yet() -> None:
+    """Said after a while of requests of which no page came; by then a region is not held yet."""
+    bench = Bench()
+    bench.standing = Standing(**{name: getattr(STANDING, name) for name in STANDING.__struct_fields__} | {"pages": 0})
+    assert not bench.after(2.9, 5).is_unanswered
+    assert bench.after(0.2, 0).is_unanswered
+    bench.standing = STANDING
+    assert not bench.meter.look().is_unanswered
+    assert not Bench().after(9.0, 0).is_unanswered
+
+
 async def test_what_is_without_limit_is_none() -> None:
     """So that it is JSON: no limit, no deadline."""
     bench = Bench()

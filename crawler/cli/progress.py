@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import click
 
 from crawler.cli.streams import CLEAR, standard_error
-from crawler.cli.working import fitted, terminal_columns, width
+from crawler.cli.working import can_rewrite, fitted, terminal_columns, width
 from crawler.core.text import visible
 
 if TYPE_CHECKING:
@@ -46,9 +45,9 @@ class Part(NamedTuple):
 
 def shows_line(settings: Settings, *, to_standard_output: bool) -> bool:
     """Whether people see a line: they want one, on a terminal that can rewrite it and gets no data in between."""
-    if settings.quiet or settings.log_format != "text" or not sys.stderr.isatty():
+    if settings.quiet or settings.log_format != "text":
         return False
-    return os.environ.get("TERM") != "dumb" and not (to_standard_output and os.isatty(1))
+    return can_rewrite() and not (to_standard_output and os.isatty(1))
 
 
 async def show(look: Callable[[], Progress]) -> None:

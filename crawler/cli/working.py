@@ -48,7 +48,7 @@ class Working:
         self, doing: str, *, is_quiet: bool = False, total_bytes: int = 0, clock_s: Callable[[], float] = time.monotonic
     ) -> None:
         self._doing = doing
-        self._is_shown = not is_quiet and sys.stderr.isatty()
+        self._is_shown = not is_quiet and can_rewrite()
         self._total_bytes = total_bytes
         self._clock_s = clock_s
         self._started_s = clock_s()
@@ -96,6 +96,11 @@ class Working:
         if self._is_there:
             self._is_there = False
             click.echo(CLEAR, nl=False, err=True)
+
+
+def can_rewrite() -> bool:
+    """Whether standard error is a terminal that can take a line away again."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def terminal_columns() -> int:

@@ -107,6 +107,17 @@ def test_off_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == ""
 
 
+def test_a_dumb_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor on a terminal that could not take it away again."""
+    monkeypatch.setenv("TERM", "dumb")
+    clock = Clock()
+    with terminal() as written:
+        with Working("verifying", clock_s=clock) as shown:
+            clock.now_s = 1.0
+            shown.read(1)
+        assert written() == ""
+
+
 @pytest.mark.parametrize(
     ("text", "columns", "left"),
     [

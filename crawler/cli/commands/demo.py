@@ -65,7 +65,7 @@ async def _demo(settings: Settings) -> int:
         code = await stream_to_exit_code(settings, IMAGES, keys=find)
     if settings.output != "-":
         say(settings, f"\n{_first_line(settings.output)}")
-        say(settings, "With your own keys: export NCLOUD_ACCESS_KEY_ID=… NCLOUD_SECRET_KEY=…; ncrawl images | head")
+        say(settings, "With your own keys: export NCLOUD_ACCESS_KEY_ID=… NCLOUD_SECRET_KEY=…; ncrawl doctor")
     return code
 
 

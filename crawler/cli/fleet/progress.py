@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +10,7 @@ import click
 
 from crawler.cli.logs import say
 from crawler.cli.progress import span
-from crawler.cli.working import fitted, terminal_columns
+from crawler.cli.working import can_rewrite, fitted, terminal_columns
 
 if TYPE_CHECKING:
     from crawler.jobs.fleet.running import Standing
@@ -32,12 +30,7 @@ class FleetProgress:
     def __init__(self, standing: Standing, settings: Settings) -> None:
         self._standing = standing
         self._settings = settings
-        self._is_table = (
-            sys.stderr.isatty()
-            and not settings.quiet
-            and settings.log_format == "text"
-            and os.environ.get("TERM") != "dumb"
-        )
+        self._is_table = can_rewrite() and not settings.quiet and settings.log_format == "text"
         self._lines = 0
         self._began_s = time.monotonic()
         self._due_s = self._began_s + settings.heartbeat

@@ -6,24 +6,16 @@ from collections import defaultdict
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from crawler.core.model import Verdict
 from crawler.core.text import visible
+from crawler.jobs.neighbours import is_absent
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from crawler.core.model import ListingResult
     from crawler.engine.spec import CrawlResult
 
 _MOST_COMPARED = 2_000
 """Names to look for similar ones among, which takes 10 ms a thousand; above it nothing is suggested."""
-
-
-def is_absent(one: ListingResult, result: CrawlResult) -> bool:
-    """Whether a registry or an image was named, rather than found in a list, and nothing but 404 came of it."""
-    if one.verdict is not Verdict.FAILED or one.exists or result.is_expected(one) or result.discoveries:
-        return False
-    return len(one.within) == 1 or not any(each.within == one.within[:1] for each in result.registries)
 
 
 def absent_lines(result: CrawlResult) -> list[str]:
@@ -33,22 +25,27 @@ def absent_lines(result: CrawlResult) -> list[str]:
     """
     regions: defaultdict[str, list[str]] = defaultdict(list)
     known: defaultdict[str, list[str]] = defaultdict(list)
+    for region, names in result.neighbours.items():
+        for name in names:
+            known[name].append(region)
     for one in result.registries:
         if one.registry is not None and is_absent(one, result):
             regions[one.registry].append(one.region)
-        elif one.registry is not None and one.pages:
+        elif one.registry is not None and one.pages and one.region not in known[one.registry]:
             known[one.registry].append(one.region)
     registries = [
-        f"{visible(name)}: no such registry in {_or(sorted(regions[name]))}{_hint(name, known)}"
+        f"{visible(name)}: no such registry in {_or(sorted(regions[name]))}{_hint(name, known, regions[name])}"
         for name in sorted(regions)
     ]
     images = sorted(one.label for one in result.deeper if is_absent(one, result))
     return [*registries, *(f"{visible(name)}: no such image" for name in images)]
 
 
-def _hint(name: str, known: dict[str, list[str]]) -> str:
+def _hint(name: str, known: dict[str, list[str]], regions: list[str]) -> str:
     if name in known:
-        return f"; there is one in {' and '.join(sorted(known[name]))}"
+        elsewhere = sorted(set(known[name]).difference(regions))
+        there = f"; there is one in {' and '.join(elsewhere)}"
+        return there if elsewhere else ", although the list of registries names it"
     close = get_close_matches(name, known, n=1) if len(known) <= _MOST_COMPARED else []
     return f"; did you mean {visible(close[0])}?" if close else ""
 

@@ -8,10 +8,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from crawler.api.collections import IMAGES
-from crawler.cli.absent import absent_lines, is_absent
+from crawler.cli.absent import absent_lines
 from crawler.cli.columns import fitted
 from crawler.core.model import Verdict
 from crawler.core.text import visible
+from crawler.jobs.neighbours import is_absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -118,6 +118,7 @@ class CrawlResult:
             not; the probes of held regions; and lists that were read once more.
         excluded: (region, registry) of those that were found and not listed, and by which pattern.
         expected_gaps: registries whose failure is nobody's fault.
+        neighbours: names of registries by region, where one was named that is not there, and somebody wants to know.
     """
 
     registries: list[ListingResult]
@@ -131,6 +132,7 @@ class CrawlResult:
     beside: Sequence[ListingResult] = ()
     excluded: Mapping[tuple[str, str], str] = field(default_factory=dict)
     expected_gaps: Patterns = field(default_factory=Patterns)
+    neighbours: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def listed(self) -> list[ListingResult]:

@@ -13,6 +13,7 @@ from crawler.engine.crawl import Crawl
 from crawler.engine.page_size import LARGEST
 from crawler.engine.spec import CrawlSpec
 from crawler.jobs.events import ClientTaken, Warned
+from crawler.jobs.neighbours import with_neighbours
 from crawler.jobs.progress import Meter, WatchedOutput, heartbeats
 from crawler.settings.table import CRAWL_OPTIONS, PRIVATE_OPTIONS
 from crawler.transport import Transport, check_files, find_proxy, open_clients
@@ -80,6 +81,7 @@ async def crawl(
     found: FoundKeys,
     caller: Caller,
     waits_for: str = "the reader",
+    knows_neighbours: bool = False,
 ) -> CrawlResult:
     """Crawl, until all is listed or the deadline comes, or what goes on beside it stops it.
 
@@ -90,6 +92,7 @@ async def crawl(
         found: the keys.
         caller: is told.
         waits_for: whom the crawl waits for where the output takes nothing.
+        knows_neighbours: finds out which registries there are where one was named that there is not.
 
     Raises:
         OutputError: the output cannot be written.
@@ -97,7 +100,10 @@ async def crawl(
     async with open_transport(settings, found, caller.observe) as transport:
         watched = WatchedOutput(output, waits_for)
         one = Crawl(replace(spec, deadline_s=caller.left_s(settings)), transport, watched, observe=caller.observe)
-        return await run_attended(one, Meter(one, lambda: transport.pace, watched), settings=settings, caller=caller)
+        result = await run_attended(one, Meter(one, lambda: transport.pace, watched), settings=settings, caller=caller)
+        if not knows_neighbours:
+            return result
+        return await with_neighbours(result, spec, transport, left_s=caller.left_s(settings))
 
 
 async def run_attended(one: Crawl, meter: Meter, *, settings: Settings, caller: Caller) -> CrawlResult:

@@ -117,7 +117,7 @@ async def _crawl_to_sink(
     hashed, until_s = settings.summary is not None, caller.ends_s(settings)
     async with open_sink(settings.output, hashed=hashed, until_s=until_s) as sink:
         output = LineOutput(sink, spec.level, sizing)
-        result = await crawl(spec, output, settings=settings, found=found, caller=caller)
+        result = await crawl(spec, output, settings=settings, found=found, caller=caller, knows_neighbours=True)
         if _replaces_output(result, sink):
             # The end waits for a slow reader as long as the lines did.
             await sink.commit(0.0 if result.stop else caller.left_s(settings))

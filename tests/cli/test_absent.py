@@ -59,6 +59,20 @@ def test_what_is_said(others: list[ListingResult], told: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("neighbours", "told"),
+    [
+        ({"kr": ["team-a", "other"]}, "team-x: no such registry in kr; did you mean team-a?"),
+        ({"sgn": ["team-x"]}, "team-x: no such registry in kr; there is one in sgn"),
+        ({"kr": ["team-x"]}, "team-x: no such registry in kr, although the list of registries names it"),
+        ({"kr": []}, "team-x: no such registry in kr"),
+    ],
+)
+def test_what_there_is(neighbours: dict[str, list[str]], told: str) -> None:
+    """Where the run found out which registries there are, any of them may be meant."""
+    assert absent_lines(result(absent("kr", "team-x"), neighbours=neighbours)) == [told]
+
+
+@pytest.mark.parametrize(
     "one",
     [
         listed("kr", "team-x", verdict=Verdict.FAILED, reason="no answer in time", records=0, pages=0),

@@ -367,6 +367,16 @@ async def test_named_registry_that_does_not_exist(program: Program) -> None:
     assert "404/300" not in done.err
 
 
+async def test_which_registry_may_be_meant(program: Program, emulator: Emulator, tmp_path: Path) -> None:
+    """A mistyped name is told with the one that is like it, for a request a region, which is counted."""
+    name = emulator.world.registry_names("kr")[0]
+    done = await program("images", *PACE, f"kr/{name}x", "--summary", "run.json")
+    assert (done.code, done.out) == (3, b"")
+    assert f"{name}x: no such registry in kr; did you mean {name}?\n" in done.err
+    assert load((tmp_path / "run.json").read_bytes()).totals.requests == emulator.statistics.requests
+    assert emulator.statistics.requests_by_region == dict.fromkeys(ALL, 0) | {"kr": 2}
+
+
 @pytest.mark.world(latency_ms=250)
 async def test_deadline(program: Program, tmp_path: Path) -> None:
     """Exit 3 by then; the reason is told."""

@@ -19,7 +19,7 @@ import msgspec
 import orjson
 
 from crawler.api import surrogates
-from crawler.api.nesting import MAX_DEPTH, nests_deeper
+from crawler.api.nesting import MAX_DEPTH, count_brackets, nests_deeper
 from crawler.core.decoding import decoder_of
 from crawler.core.errors import PageError
 from crawler.core.model import Page
@@ -144,8 +144,7 @@ def check_depth(records: list[bytes]) -> None:
     """Refuse records that nest too deep; their opening braces are gone, so they begin one level deep."""
     if max(map(len, records), default=0) < 2 * (MAX_DEPTH - 1):  # every level takes two brackets
         return
-    together = b"".join(records)
-    if together.count(b"{") + together.count(b"[") < MAX_DEPTH:
+    if count_brackets(b"".join(records)) < MAX_DEPTH:
         return
     most = sum(max(map(bytes.count, records, repeat(opening))) for opening in (b"{", b"["))  # that one of them may have
     if most >= MAX_DEPTH and any(nests_deeper(record, above=1) for record in records):

@@ -85,8 +85,9 @@ def command(
     """Tell what was added, removed and changed, and what is unknown because a side is incomplete or damaged.
 
     OLD and NEW are snapshots, or files of images in any order: plain, .gz or .zst, with the summary of the run that
-    wrote them. An image is called removed or added only if the other side has all of its registry; else it is
-    unknown. What is read is checked against its manifest: what is damaged is named, and unknown.
+    wrote them. Of snapshots registries are compared, then images, then tags. A registry or an image is called removed
+    or added only if the other side has all of its list; else it is unknown. What is read is checked against its
+    manifest: what is damaged is named, and unknown.
     """
     before, after = _opened(old, new, trust)
     working = Working("comparing", is_quiet=quiet)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crawler.api.collections import IMAGES
 from crawler.core.errors import UsageError
 from crawler.jobs.report.changes import changes
 from crawler.jobs.report.choosing import choose
@@ -72,7 +73,7 @@ def gather(path: Path, *, most_listed: int = MOST_LISTED, watch: Callable[[int],
         DamagedError: likewise.
     """
     snapshot, earlier, latest = choose(path)
-    if not snapshot.levels:
+    if IMAGES not in snapshot.levels:
         raise UsageError(f"{snapshot.path} has no images to report: it is a snapshot of --level registries")
     manifest = snapshot.manifest
     assert manifest

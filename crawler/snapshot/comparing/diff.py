@@ -4,7 +4,8 @@ Only what both sides bear out is certain. An image that one side alone has is `a
 has all of its registry, or knows all registries of the region and not that one; else it is `unknown`. An image that
 both have is compared, whatever became of its registry. Each registry of which a side does not have all, or whose lines
 are damaged, is `unknown` by itself, ahead of its images and with ``name`` null; so is each region of which a side does
-not know all registries, ahead of everything, with ``account`` and ``registry`` null.
+not know all registries, ahead of everything, with ``account`` and ``registry`` null. Registries themselves follow, by
+the same rule and under their name twice, as ``registry`` and ``name``.
 
 Records are compared by what they mean (`values`), not by how they are spelled, and shown as they are.
 """
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
-from crawler.api.collections import IMAGES
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.snapshot.comparing.sides import paired
 from crawler.snapshot.comparing.values import mean_the_same
 from crawler.snapshot.reading.records import encode_text, parse_fields
@@ -41,7 +42,7 @@ class Difference(NamedTuple):
         change: what is known of it.
         account: None if a whole region is unknown.
         region: where it is.
-        registry: None if a whole region is unknown.
+        registry: what it is in; None of a registry itself, and if a whole region is unknown.
         name: of the record; None if a whole list is unknown.
         before: the old record, exactly as it stands; None if there is none.
         after: the new one.
@@ -69,7 +70,8 @@ class Difference(NamedTuple):
     def line(self) -> bytes:
         """Encode as one line of NDJSON, with both records spliced in as they are."""
         columns = ("account", "region", "registry", *(self.collection.within[1:] or ("image",)))
-        values = (self.account, self.region, self.registry, *self.deeper)
+        registry = self.name if self.collection is REGISTRIES else self.registry  # which names itself
+        values = (self.account, self.region, registry, *self.deeper)
         place = b",".join(
             b"%b:%b" % (encode_text(name), _encode(value)) for name, value in zip_longest(columns, values)
         )
@@ -101,14 +103,16 @@ def diff(old: Side, new: Side, witness: Witness | None = None) -> Iterator[Diffe
         OutputError: an unsorted file cannot be sorted, for want of room for temporary files.
     """
     witness = witness or Witness()
-    images, *deeper = (level for level in old.levels if level in new.levels)
-    pairs = paired(old.groups(witness, images), new.groups(witness, images))
+    below = [level for level in old.levels if level in new.levels and level is not REGISTRIES]
+    every = (paired(old.groups(witness, level), new.groups(witness, level)) for level in below)
+    pairs = next(every, iter(()))
     first = next(pairs, None)  # whether a file can be read at all is found out before anything is given out
     yield from _unknown_regions(old, new)
-    yield from _level_differences(old, new, chain(filter(None, [first]), pairs), level=images, ignored=witness.ignored)
-    for level in deeper:
-        pairs = paired(old.groups(witness, level), new.groups(witness, level))
-        yield from _level_differences(old, new, pairs, level=level, ignored=witness.ignored)
+    for one in _registry_differences(old, new, witness):
+        if one.change != "unknown" or IMAGES not in below:  # else its list of images is unknown, too, and told below
+            yield one
+    for level, some in zip(below, chain([chain(filter(None, [first]), pairs)], every), strict=False):
+        yield from _level_differences(old, new, some, level=level, ignored=witness.ignored)
 
 
 def _unknown_regions(old: Side, new: Side) -> Iterator[Difference]:
@@ -116,6 +120,28 @@ def _unknown_regions(old: Side, new: Side) -> Iterator[Difference]:
     for account, region in sorted(lists, key=lambda one: (one[0] or "", one[1])):
         if not (old.knows_all_of(account, region) and new.knows_all_of(account, region)):
             yield Difference("unknown", account, region, None)
+
+
+def _registry_differences(old: Side, new: Side, witness: Witness) -> Iterator[Difference]:
+    """Yield what differs of the registries themselves; nothing if a side has no list of them, or a damaged one."""
+    before, after = old.registries(witness), new.registries(witness)
+    if before is None or after is None:
+        return
+    excluded = old.excluded | new.excluded
+    for key, was, now in _unequal(iter(before), iter(after)):
+        if (key.account, key.region, key.name) in excluded:
+            continue
+        fields = changed_fields(was, now, {*witness.ignored, "account"}) if was and now else ()
+        if fields or not (was and now):
+            change = "changed" if fields else _missing_registry(old, new, key, in_old=was is None)
+            yield Difference(change, key.account, key.region, None, key.name, was, now, fields, collection=REGISTRIES)
+
+
+def _missing_registry(old: Side, new: Side, key: Key, *, in_old: bool) -> Change:
+    """Return what to call a registry that the old or the new side lacks."""
+    if not (old if in_old else new).knows_all_of(key.account, key.region):
+        return "unknown"
+    return "added" if in_old else "removed"
 
 
 def _level_differences(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
+from crawler.api.collections import IMAGES
 from crawler.core.errors import UsageError
 from crawler.output.files import mode_of
 from crawler.snapshot.comparing.plain_files import PlainFile, read_summary
@@ -66,11 +67,11 @@ def relate(old: Side, new: Side) -> list[str]:
 
     Raises:
         UsageError: they are of different zones, which have nothing in common but the codes of regions; or one has only
-            a list of registries.
+            a list of registries, and the other has none.
     """
-    for side in (old, new):
-        if not side.levels:
-            raise UsageError(f"{side.path} has no images to compare: it is a snapshot of --level registries")
+    if set(old.levels).isdisjoint(new.levels):
+        side = new if IMAGES in old.levels else old
+        raise UsageError(f"{side.path} has no images to compare: it is a snapshot of --level registries")
     zones = [side.manifest.run.options.get("zone") if side.manifest else None for side in (old, new)]
     if None not in zones and zones[0] != zones[1]:
         raise UsageError(

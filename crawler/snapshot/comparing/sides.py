@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
-from crawler.api.collections import IMAGES
+from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.core.model import Verdict
 from crawler.core.text import visible
 from crawler.snapshot.comparing.extents import Extents
+from crawler.snapshot.comparing.registries import registry_records
 from crawler.snapshot.frames import Frame
 from crawler.snapshot.reading.chunks import DamagedError, UnreadableError, open_regular
 from crawler.snapshot.reading.records import ordered_batches
@@ -129,6 +130,10 @@ class Side(ABC):
             OutputError: the temporary files of a sort cannot be written.
         """
 
+    def registries(self, witness: Witness) -> Iterable[Record] | None:  # noqa: ARG002 - what a file does not have
+        """Return its registries, sorted; None if they are damaged, or it has none."""
+        return None
+
     def called_now(self, records: Iterable[Record]) -> Iterable[Record]:
         """Return records under the account's name of now."""
         if not self._renamed:
@@ -147,8 +152,9 @@ class Snapshot(Side):
     @property
     def levels(self) -> list[Collection]:
         """What it has a file of."""
+        registries = [REGISTRIES] if self._manifest.stored_file(REGISTRIES) else []
         images = [IMAGES] if self._manifest.has_images else []  # without its file they are lost, not absent
-        return [*images, *(one for one in self._manifest.framed if one is not IMAGES)]
+        return [*registries, *images, *(one for one in self._manifest.framed if one is not IMAGES)]
 
     def groups(self, witness: Witness, collection: Collection = IMAGES) -> Iterator[Group]:
         """Yield each registry after it was read through and proved."""
@@ -160,6 +166,12 @@ class Snapshot(Side):
             for place in self.known:
                 group = file.group(place, frames.get(place), extents)
                 yield group._replace(records=self.called_now(group.records))
+
+    def registries(self, witness: Witness) -> Iterable[Record] | None:
+        """Return its registries, after they were read through and proved."""
+        stored = self._manifest.stored_file(REGISTRIES)
+        found = registry_records(self.path, stored, witness) if stored else None
+        return found if found is None else self.called_now(found)
 
     def _called_now(self, place: Place) -> Place:
         return self._renamed.get(place[0], place[0]), *place[1:]

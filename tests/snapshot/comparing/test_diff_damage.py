@@ -247,7 +247,9 @@ def test_a_registry_with_more_lines_than_it_should_have_is_damaged(tmp_path: Pat
 
     differences, said = compare(old, reseal(new, refit))
     assert said == [f"{path}: kr/team-a has more than 3 lines, where 3 should be: its images are unknown"]
-    assert [(one.change, one.name) for one in differences[:4]] == [("unknown", name) for name in (None, "1", "2", "3")]
+    gone, *below = [(one.change, one.name) for one in differences]
+    assert gone == ("removed", "team-b")
+    assert below[:4] == [("unknown", name) for name in (None, "1", "2", "3")]
 
 
 def test_many_damages_are_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -140,6 +140,16 @@ def as_format_1(folder: Path) -> Path:
     return folder
 
 
+def as_registries_alone(snapshot: Path) -> Path:
+    """Make of a snapshot one of ``--level registries``."""
+    made = read(snapshot)
+    files = tuple(one for one in made.files if one.name.startswith(REGISTRIES))
+    only = msgspec.structs.replace(made.run, options=dict(made.run.options) | {"level": "registries"})
+    kept = msgspec.structs.replace(made, run=only, files=files, registries=())
+    (snapshot / MANIFEST).write_bytes(dump(kept))
+    return snapshot
+
+
 def reseal(snapshot: Path, change: Callable[[Manifest], Manifest]) -> Path:
     """Write a manifest with something changed and the right checksum; return the snapshot."""
     (snapshot / MANIFEST).write_bytes(dump(change(read(snapshot))))

@@ -17,6 +17,7 @@ from crawler.jobs.history.parts import Part, Sought
 from crawler.snapshot.comparing.opening import open_side
 from crawler.snapshot.frames import Frame
 from crawler.snapshot.reading.records import key_type, parse_key
+from crawler.snapshot.reading.witness import Witness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,10 +73,13 @@ class Observer:
 
     def _place(self, side: Side) -> Place:
         wanted = self._wanted
-        places = [one for one in side.known if one[1:] == (wanted.region, wanted.registry)]
+        known = side.known if side.verdicts else _listed(side)
+        places = [one for one in known if one[1:] == (wanted.region, wanted.registry)]
         if len(places) > 1:
             raise UsageError(f"{side.path} is of several accounts, and {len(places)} of them have {wanted}")
-        return places[0] if places else (side.account or "", wanted.region, wanted.registry)
+        accounts = {account for account, _, _ in known}
+        account = accounts.pop() if len(accounts) == 1 else ""
+        return places[0] if places else (account, wanted.region, wanted.registry)
 
     def _find(self, side: Side, place: Place) -> bytes | None:
         """Return the line of what is wanted; None if it is not there."""
@@ -111,6 +115,11 @@ class Observer:
         gaps = msgspec.to_builtins(getattr(side.manifest, "tag_gaps", ())) if self._wanted.tag else ()
         here = (gap for gap in gaps if (gap["region"], gap["registry"], gap["image"]) == self._wanted[:3])
         return next((f"its tags: {gap['verdict']}: {gap['reason']}" for gap in here), None)
+
+
+def _listed(side: Side) -> list[Place]:
+    """Return the registries of a snapshot whose manifest speaks of none, for their images were not listed."""
+    return [(key.account, key.region, key.name) for key, _ in side.registries(Witness()) or ()]
 
 
 def _part(folder: Path, manifest: Manifest, wanted: Wanted, *, place: Place) -> Part | None:

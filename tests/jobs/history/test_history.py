@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.night import a_night_here
-from support.snapshot_maker import image, make_snapshot
+from support.snapshot_maker import as_registries_alone, image, make_snapshot
 
 import crawler
 from crawler.cli import run
@@ -101,6 +101,20 @@ def test_a_registry(nights: Nights) -> None:
     nights.add({B: []}, regions={"kr": Verdict.FAILED})
     nights.add({A: []}, verdicts={A: Verdict.DENIED})
     assert nights.told("kr/team-a") == [(2, "first"), (4, "gone"), (5, "unknown"), (6, "back")]
+
+
+def test_a_registry_in_snapshots_of_registries_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is found though no manifest speaks of it, and its account is known also when it is gone."""
+    for night, names in (("20261121T020000Z", "ab"), ("20261122T020000Z", "b"), ("20261123T020000Z", "ab")):
+        contents = {("default", "kr", name): [image("i")] for name in names}
+        as_registries_alone(make_snapshot(tmp_path / night, contents))
+    assert run(["history", str(tmp_path), "kr/a"]) == 0
+    told = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [(one["change"], one["account"], one["registry"]) for one in told] == [
+        ("first", "default", "a"),
+        ("gone", "default", "a"),
+        ("back", "default", "a"),
+    ]
 
 
 def test_what_is_not_whole_is_unknown(nights: Nights) -> None:

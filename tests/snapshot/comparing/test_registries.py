@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from support.snapshot_maker import REGISTRIES, add_file, image, make_snapshot
+from support.snapshot_maker import REGISTRIES, add_file, as_registries_alone, image, make_snapshot
 
 from crawler.cli import run
 from crawler.core.errors import UsageError
 from crawler.core.model import Verdict
 from crawler.snapshot.comparing.diff import Difference, diff
 from crawler.snapshot.comparing.opening import open_side, relate
-from crawler.snapshot.manifest import MANIFEST, dump, read
 from crawler.snapshot.reading.witness import Witness
 
 if TYPE_CHECKING:
@@ -102,13 +101,3 @@ def test_snapshots_of_registries_alone_can_be_compared(tmp_path: Path) -> None:
     plain = open_side(tmp_path / "images.ndjson", assume_complete=True)
     with pytest.raises(UsageError, match="has no images to compare"):
         relate(plain, open_side(new))
-
-
-def as_registries_alone(snapshot: Path) -> Path:
-    """Make of a snapshot one of ``--level registries``."""
-    made = read(snapshot)
-    files = tuple(one for one in made.files if one.name == REGISTRIES)
-    only = msgspec.structs.replace(made.run, options=dict(made.run.options) | {"level": "registries"})
-    kept = msgspec.structs.replace(made, run=only, files=files, registries=())
-    (snapshot / MANIFEST).write_bytes(dump(kept))
-    return snapshot

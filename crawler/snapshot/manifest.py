@@ -144,6 +144,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         """What the tags of each registry come to, where there are tags."""
         return tuple(getattr(self, "sizes", ()))
 
+    @property
+    def has_files_of_ours(self) -> bool:
+        """Whether its files are called as data files are, each collection's once: other names may be paths anywhere."""
+        known = {one.file + suffix: one for one in COLLECTIONS.values() for suffix in SUFFIXES}
+        found = [known.get(file.name) for file in self.files]
+        return None not in found and len(set(found)) == len(found)
+
     def stored_file(self, collection: Collection) -> StoredFile | None:
         """Return the record of the file that holds a collection, however it is compressed."""
         names = [collection.file + suffix for suffix in SUFFIXES]

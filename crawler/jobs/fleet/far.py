@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import shutil
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import anyio.to_thread
 import msgspec
 
 from crawler.engine.spec import StopReason
+from crawler.jobs.fleet.held_keys import find_while_held
 from crawler.jobs.fleet.keeping import leased
 from crawler.jobs.fleet.layout import opened
 from crawler.jobs.fleet.lease import GOOD_FOR_S, Lease
@@ -45,7 +47,8 @@ class FarPlace:
 
     Attributes:
         url: of the storage.
-        scratch: local folder that holds a snapshot until it was sent; a run that was cut off is taken up there.
+        scratch: local folder that holds a snapshot until it was sent; a run that was cut off is taken up there. It may
+            be that of other fleets as well, which may call their accounts and runs the same.
         has_lease: an account is taken under a lease; if not, whoever calls sees to it that nobody else takes it.
         good_for_s: how long a lease holds others off that nobody renews.
     """
@@ -54,6 +57,11 @@ class FarPlace:
     scratch: Path
     has_lease: bool = True
     good_for_s: float = GOOD_FOR_S
+
+    @property
+    def own_scratch(self) -> Path:
+        """The folder in there that is of this storage only."""
+        return self.scratch / hashlib.sha256(self.url.rstrip("/").encode()).hexdigest()[:16]
 
 
 async def take_account_far(place: FarPlace, order: TaskOrder, caller: Caller) -> SnapshotResult:
@@ -97,16 +105,20 @@ def _sent(made: Manifest, store: Store, order: TaskOrder) -> SnapshotResult:
 async def _take(
     place: FarPlace, store: Store, order: TaskOrder, *, caller: Caller, keeper: Keeper | None
 ) -> SnapshotResult:
+    scratch = place.own_scratch
+    with writing(scratch):
+        scratch.mkdir(mode=0o700, exist_ok=True)
     if order.retries_failed:
-        await anyio.to_thread.run_sync(_fetch, await _find(store, order), store, place.scratch)
+        await anyio.to_thread.run_sync(_fetch, await _find(store, order), store, scratch)
     if keeper is not None:
-        caller = replace(caller, beside=partial(_stopping, caller, keeper=keeper))
-    result = await take_account(place.scratch, order, caller)
+        find_keys = partial(find_while_held, caller.find_keys, keeper=keeper)
+        caller = replace(caller, find_keys=find_keys, beside=partial(_stopping, caller, keeper=keeper))
+    result = await take_account(scratch, order, caller)
     if keeper is not None:
         await anyio.to_thread.run_sync(keeper.check)
     if result.path is None:
         return result
-    local = place.scratch / order.account / result.id
+    local = scratch / order.account / result.id
     await anyio.to_thread.run_sync(lambda: push(outgoing(local), store))
     await anyio.to_thread.run_sync(_tidy, local)
     return msgspec.structs.replace(result, path=f"{store.url}/{order.account}/{result.id}")

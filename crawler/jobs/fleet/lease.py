@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import uuid4
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 LEASE: Final = "lease.json"
 GOOD_FOR_S: Final = 60.0
+_LONGEST_S: Final = 3600.0
+"""What says that it is good for longer was not written by a lease."""
+_TRY_EVERY_S: Final = 5.0
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +76,8 @@ class SystemClocks:
     """This machine's."""
 
     def monotonic_s(self) -> float:
-        """Return seconds that only grow."""
-        return time.monotonic()
+        """Return seconds that only grow, where it can be had also while the machine sleeps."""
+        return time.clock_gettime(_CLOCK)
 
     def now_s(self) -> float:
         """Return seconds since 1970."""
@@ -112,13 +117,26 @@ class Lease:
     def __str__(self) -> str:
         return f"{self._store.url}/{self._name}"
 
-    def take(self) -> None:
+    def take(self, patience_s: float = 0.0) -> None:
         """Take the lease; one that ran out is watched first for as long as it is good.
+
+        Args:
+            patience_s: how long it is tried again while somebody else has it.
 
         Raises:
             LockedError: somebody else has it, or was faster.
             OutputError: the storage cannot be used.
         """
+        until_s = self._clocks.monotonic_s() + patience_s
+        while True:
+            try:
+                return self._take()
+            except LockedError:
+                if self._clocks.monotonic_s() >= until_s:
+                    raise
+            self._clocks.sleep(_TRY_EVERY_S)
+
+    def _take(self) -> None:
         with writing(str(self)):
             found = self._store.read(self._name)
             if found is not None and not self._is_free(found):
@@ -203,10 +221,11 @@ class Lease:
 
 def _held(found: Stored) -> Held:
     """Return what a lease says; what cannot be understood is somebody's, until it was watched."""
-    try:
-        return decoder_of(Held).decode(found.data)
-    except (msgspec.MsgspecError, ValueError):
-        return Held(owner="somebody who wrote something else")
+    with suppress(msgspec.MsgspecError, ValueError):
+        held = decoder_of(Held).decode(found.data)
+        if 0 < held.seconds <= _LONGEST_S:
+            return held
+    return Held(owner="somebody who wrote something else")
 
 
 def _seconds(time_text: str) -> float | None:

@@ -7,6 +7,7 @@ cannot be merged costs its own account: the manifest says so.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,11 +17,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec.structs import replace
 
 from crawler.core.errors import UsageError
+from crawler.core.text import iso
 from crawler.jobs.fleet.joining import JoinedFile, NotJoinedError
+from crawler.jobs.fleet.keeping import can_lease, leased
 from crawler.jobs.fleet.layout import checked_run_id, merged_folder
+from crawler.jobs.fleet.lease import GOOD_FOR_S, Lease
 from crawler.jobs.fleet.parts import find_parts
 from crawler.jobs.fleet.summing import summed
 from crawler.output.files import remove_tree, sync_folder, writing
+from crawler.snapshot.folder.lock import locked
 from crawler.snapshot.manifest import MANIFEST, dump
 
 if TYPE_CHECKING:
@@ -32,7 +37,10 @@ if TYPE_CHECKING:
 
     Tell = Callable[[int, int], object]
 
-_PARTIAL: Final = ".ncrawl-"
+_PARTIAL: Final = ".ncrawl-merge-"
+_OLD: Final = ".ncrawl-old-"
+_PATIENCE_S: Final = 4 * GOOD_FOR_S
+"""How long another merge into a storage is waited for: long enough for the lease of one that died."""
 
 
 class Shape(NamedTuple):
@@ -68,26 +76,29 @@ def merge(
 
     Raises:
         UsageError: there is nothing of this run.
+        LockedError: another merge goes on below the folder.
         OutputError: it cannot be written; what was merged before is as it was.
     """
     final = folder / merged_folder(checked_run_id(run_id))
     with writing(final):
         final.parent.mkdir(exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=final.parent))
-    try:
-        made = merge_into(work, store, run_id, expected=expected, tell=tell)
+    with locked(final.parent, started=iso(time.time() * 1000)):
+        _tidy(final.parent)
         with writing(final):
-            _exchange(work, final)
-        sync_folder(final.parent)
-    finally:
-        remove_tree(work)
-        remove_tree(work.with_name(f"{work.name}-old"))
+            work = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=final.parent))
+        try:
+            made = merge_into(work, store, run_id, expected=expected, tell=tell)
+            with writing(final):
+                _exchange(work, final)
+            sync_folder(final.parent)
+        finally:
+            _tidy(final.parent)
     return made
 
 
 def _exchange(work: Path, final: Path) -> None:
     """Put a folder in the place of what is there, or leave that as it was."""
-    old = work.with_name(f"{work.name}-old")
+    old = final.with_name(_OLD + final.name)
     work.chmod(0o755)
     if not final.exists():
         work.rename(final)
@@ -100,28 +111,57 @@ def _exchange(work: Path, final: Path) -> None:
         raise
 
 
+def _tidy(folder: Path) -> None:
+    """Remove what a merge left behind; what one was killed over, when it was about to replace it, is put back."""
+    with writing(folder):
+        for old in folder.glob(f"{_OLD}*"):
+            if not (final := old.with_name(old.name.removeprefix(_OLD))).exists():
+                old.rename(final)
+        left = [path for start in (_PARTIAL, _OLD) for path in folder.glob(f"{start}*")]
+    for path in left:
+        remove_tree(path)
+
+
 def merge_far(
     store: Store, run_id: str, *, expected: Iterable[str] = (), tell: Tell | None = None, scratch: Path | None = None
 ) -> Manifest:
     """Merge a run's snapshots in a storage into `fleet/RUN` there, by way of a local folder.
 
-    The manifest goes first and comes last: in between there is no merged snapshot.
+    The manifest goes first and comes last: in between there is no merged snapshot. Of two merges of a run at once one
+    waits for the other, by a lease; on a storage without compare-and-swap whoever calls sees to that.
 
     Raises:
         UsageError: there is nothing of this run.
+        LockedError: another merge of it takes longer than is waited for.
         OutputError: it cannot be written.
     """
     name = merged_folder(checked_run_id(run_id))
-    with tempfile.TemporaryDirectory(prefix="ncrawl-merge-", dir=scratch) as folder:
-        work = Path(folder)
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ncrawl-merge-", dir=scratch)))
+        check: Callable[[], object] = _nothing
+        if can_lease(store):
+            lease = leased(Lease(store, name, run_id), store, patience_s=_PATIENCE_S)
+            check = stack.enter_context(lease).check
         made = merge_into(work, store, run_id, expected=expected, tell=tell)
         with writing(f"{store.url}/{name}"):
-            store.remove(f"{name}/{MANIFEST}")
-            for file in made.files:
-                if not store.holds(f"{name}/{file.name}", file.bytes, file.sha256):
-                    store.put(f"{name}/{file.name}", work / file.name, sha256=file.sha256)
-            store.replace(f"{name}/{MANIFEST}", dump(made))
+            _send(made, work, store.below(name), check=check)
     return made
+
+
+def _send(made: Manifest, work: Path, target: Store, *, check: Callable[[], object]) -> None:
+    """Put a merged snapshot in the place of what is there, and see before each step that nobody else is at it."""
+    check()
+    target.remove(MANIFEST)
+    for file in made.files:
+        if not target.holds(file.name, file.bytes, file.sha256):
+            check()
+            target.put(file.name, work / file.name, sha256=file.sha256)
+    check()
+    target.replace(MANIFEST, dump(made))
+
+
+def _nothing() -> None:
+    """See to nothing."""
 
 
 def merge_into(

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from crawler.api.collections import COLLECTIONS
+from crawler.api.collections import IMAGES
 from crawler.core.errors import NcrawlError
 from crawler.jobs.fleet.layout import FLEET
 from crawler.output.files import writing
 from crawler.snapshot.folder.names import started
-from crawler.snapshot.manifest import MANIFEST, SUFFIXES, AccountRecord, Manifest, load
+from crawler.snapshot.manifest import MANIFEST, AccountRecord, Manifest, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from crawler.output.stores.interface import Store
+    from crawler.snapshot.manifest import RegistryRecord
 
 _AT_ONCE: Final = 16
 """Accounts that are looked at at once: a storage far away takes its time for each."""
@@ -68,29 +70,30 @@ class Part(NamedTuple):
         )
 
 
-def find_parts(store: Store, run_id: str, expected: Iterable[str] = ()) -> list[Part]:
+def find_parts(store: Store, run_id: str, expected: Iterable[str] = (), *, most: int | None = None) -> list[Part]:
     """Return what there is of each account in a run, by name; of those that are expected also that there is nothing.
 
-    Costs reading the manifests that are newer than the run, of each account.
+    Costs reading the manifests that are newer than the run, of each account; all of them, where there is none.
 
     Args:
         store: where the accounts' folders are.
         run_id: of the fleet's run.
         expected: names of accounts.
+        most: how many of each account are looked at, the newest first.
 
     Raises:
         OutputError: the storage cannot be read.
     """
     with writing(store.url):
-        return _find_parts(store, run_id, expected)
+        return _find_parts(store, run_id, expected, most=most)
 
 
-def _find_parts(store: Store, run_id: str, expected: Iterable[str]) -> list[Part]:
+def _find_parts(store: Store, run_id: str, expected: Iterable[str], *, most: int | None) -> list[Part]:
     expected = set(expected)
     names = sorted({*expected, *store.folders()} - {FLEET})
     sought = msgspec.json.encode(run_id)
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        found = zip(names, threads.map(partial(_first, store, sought=sought), names), strict=True)
+        found = zip(names, threads.map(partial(_first, store, sought=sought, most=most), names), strict=True)
         parts = [_part(account, candidates, run_id) for account, candidates in found]
     return [part for part in parts if part.made or part.account in expected or part.problem is not NOT_THERE]
 
@@ -105,15 +108,15 @@ def find_part(store: Store, account: str, run_id: str) -> Part:
         return _part(account, _candidates(store, account, msgspec.json.encode(run_id)), run_id)
 
 
-def _first(store: Store, account: str, *, sought: bytes) -> Iterable[tuple[str, bytes]]:
+def _first(store: Store, account: str, *, sought: bytes, most: int | None) -> Iterable[tuple[str, bytes]]:
     """Return the manifests of an account that may be of the run, newest first; the first of them is read already."""
-    candidates = _candidates(store, account, sought)
+    candidates = _candidates(store, account, sought, most=most)
     first = next(candidates, None)
     return () if first is None else chain([first], candidates)
 
 
-def _candidates(store: Store, account: str, sought: bytes) -> Iterator[tuple[str, bytes]]:
-    for name in sorted(filter(started, store.folders(account)), reverse=True):
+def _candidates(store: Store, account: str, sought: bytes, *, most: int | None = None) -> Iterator[tuple[str, bytes]]:
+    for name in sorted(filter(started, store.folders(account)), reverse=True)[:most]:
         stored = store.read(f"{account}/{name}/{MANIFEST}")
         if stored is not None and sought in stored.data:
             yield name, stored.data
@@ -127,18 +130,38 @@ def _part(account: str, candidates: Iterable[tuple[str, bytes]], run_id: str) ->
             return Part(account, problem=f"{name}: {error}")
         if made.run.run_id != run_id:
             continue
-        if made.run.id != name or not _are_plain(file.name for file in made.files):
-            return Part(account, problem=f"{name}: its manifest leads out of its folder")
-        if strangers := {one.account for one in made.registries} - {account}:
-            return Part(account, problem=f"{name}: is of account {min(strangers)}, in a folder of another name")
+        if problem := _problem(account, name, made):
+            return Part(account, problem=f"{name}: {problem}")
         return Part(account, made, hashlib.sha256(data).hexdigest())
     return Part(account)
 
 
-def _are_plain(names: Iterable[str]) -> bool:
-    """Whether names are those that data files have: what a storage says is no path to write or remove by."""
-    known = {one.file + suffix for one in COLLECTIONS.values() for suffix in SUFFIXES}
-    return known.issuperset(names)
+def _problem(account: str, name: str, made: Manifest) -> str | None:
+    """Return why a manifest is nothing to read, write, remove or reckon by, whoever wrote it; None if it is."""
+    if made.run.id != name or not made.has_files_of_ours:
+        return "its manifest leads out of its folder"
+    if strangers := {one.account for one in made.registries} - {account}:
+        return f"is of account {min(strangers)}, in a folder of another name"
+    if lacking := {of for one in made.registries for of in _files_of(one)} - {one.name for one in made.framed}:
+        return f"its manifest has places in a file of {min(lacking)} and names none"
+    if None in (_moment(made.run.started), _moment(made.run.finished)):
+        return "its manifest has times that are none"
+    return None
+
+
+def _files_of(record: RegistryRecord) -> Iterator[str]:
+    """Yield the collections in whose files a registry has its place."""
+    yield from record.extents or ()
+    if record.offset is not None:
+        yield IMAGES.name
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _reason(made: Manifest) -> str | None:

@@ -73,7 +73,7 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         run_id: of the run.
         accounts: by name.
-        merged: the verdict of its merged snapshot; None while there is none.
+        merged: the verdict of its merged snapshot, or ``unreadable``; None while there is none.
     """
 
     run_id: str
@@ -99,13 +99,20 @@ def fleet_status(place: str, run_id: str | None, expected: Iterable[str] = ()) -
         OutputError: the storage cannot be read.
     """
     store = opened(place)
-    run_id = newest_run(store) if run_id is None else checked_run_id(run_id)
-    names = {*expected, *store.folders()} - {FLEET}
     with writing(store.url):
+        run_id = newest_run(store) if run_id is None else checked_run_id(run_id)
+        names = {*expected, *store.folders()} - {FLEET}
         merged = store.read(f"{merged_folder(run_id)}/{MANIFEST}")
         found = [_status(part, place, store, run_id=run_id) for part in find_parts(store, run_id, names)]
     shown = [one for one in found if one.state != "missing" or one.account in set(expected)]
-    return FleetStatus(run_id=run_id, accounts=tuple(shown), merged=merged and load(merged.data).verdict)
+    return FleetStatus(run_id=run_id, accounts=tuple(shown), merged=merged and _verdict(merged.data))
+
+
+def _verdict(manifest: bytes) -> str:
+    try:
+        return load(manifest).verdict
+    except NcrawlError:
+        return "unreadable"
 
 
 def _status(part: Part, place: str, store: Store, *, run_id: str) -> AccountStatus:

@@ -25,7 +25,7 @@ from crawler.output.stores.place import Place
 from crawler.snapshot.folder.latest import accepts, followed
 from crawler.snapshot.folder.names import started
 from crawler.snapshot.folder.remote import move_latest
-from crawler.snapshot.manifest import MANIFEST, load, read_bytes
+from crawler.snapshot.manifest import MANIFEST, ManifestError, load, read_bytes
 from crawler.snapshot.reading.chunks import DamagedError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def outgoing(snapshot: Path) -> Outgoing:
 
     Raises:
         UsageError: it is none, or one of several accounts.
-        ManifestError: its manifest is damaged.
+        ManifestError: its manifest is damaged, or made up.
     """
     if isinstance(snapshot, Place):
         raise UsageError(f"{snapshot} is no local snapshot: name one of this machine's")
@@ -84,6 +84,8 @@ def outgoing(snapshot: Path) -> Outgoing:
     data = read_bytes(folder)
     manifest = load(data)
     name = folder.name if started(folder.name) is not None else manifest.run.id
+    if started(name) is None or not manifest.has_files_of_ours:
+        raise ManifestError(f"{folder}: {MANIFEST} is not one that ncrawl wrote: a name in it could lead anywhere")
     return Outgoing(folder, name, account_of(folder, manifest), data, manifest)
 
 

@@ -80,6 +80,11 @@ def translated(error: Exception) -> OSError | None:
         return FileNotFoundError(errno.ENOENT, _NO_BUCKET if is_written else "No such file or directory")
     if not isinstance(error, exceptions.BaseError):
         return None
+    if isinstance(error, exceptions.InvalidPathError):  # in a list, which is then all that is told of it
+        told = (
+            "the store has a file there with an empty part, '.' or '..' in its name: remove it, or use another prefix"
+        )
+        return OSError(errno.EINVAL, told)
     return _of_text(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.core.errors import LockedError, UsageError
+from crawler.core.secret import KeyPair, Secret
+from crawler.jobs.fleet.held_keys import HeldCredentials
 from crawler.jobs.fleet.keeping import Keeper, leased
 from crawler.jobs.fleet.lease import Lease, LeaseLostError, holder
 from crawler.output.stores.interface import ChangedError
 from crawler.output.stores.local import LocalStore
+from crawler.settings.credentials import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +106,48 @@ def test_a_lease_that_nobody_understands(tmp_path: Path) -> None:
     lease = lease_of(store, machine)
     lease.take()
     assert machine.world == [60.0]
+
+
+@pytest.mark.parametrize("seconds", ["1e9", "-1", "0"])
+def test_a_lease_that_says_what_cannot_be(tmp_path: Path, seconds: str) -> None:
+    """Nobody waits for ever, nor not at all."""
+    store, machine = LocalStore(tmp_path), Machine([0.0])
+    store.create(
+        "acme/lease.json", b'{"owner": "x", "until": "2001-01-01T00:00:00Z", "seconds": %s}' % seconds.encode()
+    )
+    lease_of(store, machine).take()
+    assert machine.world == [60.0]
+
+
+def test_patience(tmp_path: Path) -> None:
+    """Whoever has some takes it when it is free, and gives up in the end."""
+    store, machine = LocalStore(tmp_path), Machine([0.0])
+    first, second = lease_of(store, machine), lease_of(store, machine)
+    first.take()
+    machine.while_asleep = [first.renew]
+    with pytest.raises(LockedError):
+        second.take(240)
+    assert machine.world[0] >= 240
+    machine.while_asleep = [first.give_back]
+    second.take(240)
+    with pytest.raises(LeaseLostError):
+        first.renew()
+
+
+def test_keys_are_given_while_it_is_held(tmp_path: Path) -> None:
+    """And not a moment longer: the clock of an owner that was frozen tells before the storage does."""
+    store, machine = LocalStore(tmp_path), Machine([0.0])
+    with leased(lease_of(store, machine), store) as keeper:
+        own = Credentials(KeyPair(Secret("access"), Secret("secret"), "a test"))
+        held = HeldCredentials(own, keeper)
+        machine.world[0] = 59.0
+        assert held.peek(0) is own.peek(0)
+        assert (held.source, held.secrets) == (own.source, own.secrets)
+        assert asyncio.run(held.current(0)) is own.peek(0)
+        machine.world[0] = 60.0
+        assert held.peek(0) is None
+        with pytest.raises(LeaseLostError):
+            asyncio.run(held.current(0))
 
 
 def test_an_answer_that_was_lost(tmp_path: Path) -> None:

@@ -14,16 +14,17 @@ from support.snapshot_maker import reseal, unpack
 
 import crawler
 from crawler.cli import run
-from crawler.core.errors import UsageError
+from crawler.core.errors import LockedError, UsageError
 from crawler.core.model import Verdict
 from crawler.jobs.fleet.layout import opened
-from crawler.jobs.fleet.merge import merge
-from crawler.jobs.fleet.status import await_accounts
+from crawler.jobs.fleet.merge import _exchange, merge
+from crawler.jobs.fleet.status import await_accounts, fleet_status
 from crawler.jobs.python.snapshots import Snapshot
 from crawler.snapshot.manifest import dump, read
 from crawler.snapshot.verifying.verify import verify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from crawler.snapshot.manifest import Manifest
@@ -35,7 +36,7 @@ def merged(folder: Path, *expected: str) -> Manifest:
     path = folder / "fleet" / RUN
     assert read(path) == made
     assert list(verify(path)) == []
-    assert sorted(one.name for one in path.parent.iterdir()) == [RUN]
+    assert sorted(one.name for one in path.parent.iterdir()) == [".ncrawl.lock", RUN]
     return made
 
 
@@ -124,12 +125,96 @@ def test_a_manifest_that_leads_out_of_its_folder(tmp_path: Path, leads_out: str)
     assert "leads out of its folder" in str((made.accounts or ())[1].reason)
 
 
+def test_two_merges_at_once(tmp_path: Path) -> None:
+    """The second is for later, 75, and says who is at it; the first is as if there had been none."""
+    make_account(tmp_path, "a", "x")
+    refused = []
+
+    def meanwhile(_done: int, _all: int) -> None:
+        with pytest.raises(LockedError, match="another run holds") as caught:
+            merge(tmp_path, RUN, opened(str(tmp_path)))
+        refused.append(caught.value.exit_code)
+
+    merge(tmp_path, RUN, opened(str(tmp_path)), tell=meanwhile)
+    assert refused == [75]
+    assert list(verify(tmp_path / "fleet" / RUN)) == []
+
+
+def test_what_is_there_is_put_back(tmp_path: Path) -> None:
+    """Where the new one cannot take its place."""
+    work = tmp_path / "work"
+    final = work / "final"
+    final.mkdir(parents=True)
+    (final / "x").touch()
+    with pytest.raises(OSError, match="Invalid argument"):  # a folder does not go into itself
+        _exchange(work, final)
+    assert (final / "x").exists()
+    assert [path.name for path in work.iterdir()] == ["final"]
+
+
+def test_what_a_merge_that_was_killed_leaves(tmp_path: Path) -> None:
+    """Is removed by the next one; what it had put aside is put back, also of another run."""
+    make_account(tmp_path, "a", "x")
+    merged(tmp_path)
+    fleet = tmp_path / "fleet"
+    shutil.copytree(fleet / RUN, fleet / ".ncrawl-merge-x")
+    shutil.copytree(fleet / RUN, fleet / ".ncrawl-old-other")
+    shutil.copytree(fleet / RUN, fleet / f".ncrawl-old-{RUN}")
+    merge(tmp_path, RUN, opened(str(tmp_path)))
+    assert sorted(path.name for path in fleet.iterdir()) == [".ncrawl.lock", RUN, "other"]
+
+
+def _nothing(made: Manifest) -> Manifest:
+    return replace(made, files=())
+
+
+def _twice(made: Manifest) -> Manifest:
+    return replace(made, files=made.files + made.files[:1])
+
+
+def _no_images(made: Manifest) -> Manifest:
+    return replace(made, files=made.files[1:])
+
+
+def _no_time(made: Manifest) -> Manifest:
+    return replace(made, run=replace(made.run, finished="soon"))
+
+
+def _no_zone(made: Manifest) -> Manifest:
+    return replace(made, run=replace(made.run, started="2026-11-23T02:00:00"))
+
+
+@pytest.mark.parametrize("change", [_nothing, _twice, _no_images, _no_time, _no_zone])
+def test_a_manifest_that_is_made_up(tmp_path: Path, change: Callable[[Manifest], Manifest]) -> None:
+    """Whatever it says that cannot be: it costs its own account, though it comes first and there is but one other."""
+    reseal(make_account(tmp_path, "a", "x"), change)
+    make_account(tmp_path, "b", "y")
+    made = merged(tmp_path)
+    assert [one.verdict for one in made.accounts or ()] == ["missing", "complete"]
+    assert "its manifest" in str((made.accounts or ())[0].reason)
+
+
+def test_a_manifest_of_a_newer_format(tmp_path: Path) -> None:
+    """It costs its own account, and is said; nor does a merged one of that kind keep a run from being told of."""
+    newer = make_account(tmp_path, "a", "x") / "manifest.json"
+    newer.write_bytes(
+        json.dumps(json.loads(newer.read_bytes()) | {"format": 3}).encode().replace(b'"checksum"', b'"x"')
+    )
+    make_account(tmp_path, "b", "y")
+    made = merged(tmp_path)
+    assert [one.verdict for one in made.accounts or ()] == ["missing", "complete"]
+    assert "has format 3" in str((made.accounts or ())[0].reason)
+    shutil.copy(newer, tmp_path / "fleet" / RUN / "manifest.json")
+    found = fleet_status(str(tmp_path), RUN)
+    assert ([one.state for one in found.accounts], found.merged) == (["done"], "unreadable")
+
+
 def test_nothing_of_a_run(tmp_path: Path) -> None:
     """Exit 2, a sentence, and no folder that looks like a snapshot."""
     make_account(tmp_path, "a", "x", run_id="another")
     with pytest.raises(UsageError, match="nothing to merge"):
         merge(tmp_path, RUN, opened(str(tmp_path)))
-    assert list((tmp_path / "fleet").iterdir()) == []
+    assert [path.name for path in (tmp_path / "fleet").iterdir()] == [".ncrawl.lock"]
     assert run(["fleet", "merge", str(tmp_path / "nowhere"), "--run-id", RUN]) == 2
 
 

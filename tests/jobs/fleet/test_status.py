@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fleet import RUN, make_account
+from support.object_server import ObjectServer, Stored
 
 from crawler.cli import run
 from crawler.core.errors import UsageError
@@ -60,6 +61,18 @@ def test_each_state(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     out = capfd.readouterr().out
     assert f"under way: {lease.owner}" in out
     assert f"run {RUN}: 7 accounts: 1 complete, 1 incomplete, 3 missing, 1 under way, 1 unfinished; merged: inc" in out
+
+
+def test_of_a_storage_that_cannot_be_read(server: ObjectServer, capfd: pytest.CaptureFixture[str]) -> None:
+    """Exit 74, and a sentence: it denies, or has a file whose name leads elsewhere; with a run's name or without."""
+    for run_id in ([], ["--run-id", RUN]):
+        server.misdeed = lambda _: 403
+        assert run(["fleet", "status", "s3://bucket/x", *run_id]) == 74
+        assert "the store denies it" in capfd.readouterr().err
+        server.misdeed = lambda _: None
+        server.files = {"x/../20261123T020000Z/manifest.json": Stored(b"", {})}
+        assert run(["fleet", "status", "s3://bucket/x", *run_id]) == 74
+        assert "use another prefix" in capfd.readouterr().err
 
 
 def test_of_the_newest_run(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from crawler.core.errors import OutputError, UsageError
 from crawler.core.model import Verdict
 from crawler.jobs.push.job import Pushed, outgoing, push
 from crawler.output.stores.opening import Patience, place_at, store_at
+from crawler.snapshot.manifest import ManifestError
 from crawler.snapshot.reading.chunks import DamagedError
 
 if TYPE_CHECKING:
@@ -231,6 +232,22 @@ def test_a_folder_is_pushed_to_as_well(tmp_path: Path) -> None:
         pushed = tmp_path / folder / "team" / NEW
         assert {path.name for path in pushed.iterdir()} == {path.name for path in snapshot.iterdir()}
         assert json.loads((pushed.parent / "latest.json").read_bytes())["snapshot"] == NEW
+
+
+@pytest.mark.parametrize("leads_out", ["file", "id"])
+def test_a_manifest_that_is_made_up(server: ObjectServer, tmp_path: Path, leads_out: str) -> None:
+    """Whose name, or whose file's, is a path: exit 3, a sentence, and nothing of it is looked for or sent."""
+    snapshot = _made(tmp_path, "copy")
+    (tmp_path / "secret").write_bytes((snapshot / "images.ndjson").read_bytes())
+
+    def elsewhere(made: Manifest) -> Manifest:
+        if leads_out == "id":
+            return msgspec.structs.replace(made, run=msgspec.structs.replace(made.run, id="../x"))
+        return msgspec.structs.replace(made, files=(msgspec.structs.replace(made.files[0], name="../secret"),))
+
+    with pytest.raises(ManifestError, match="could lead anywhere") as caught:
+        _pushed(reseal(snapshot, elsewhere))
+    assert (caught.value.exit_code, server.files, server.of("PUT")) == (3, {}, [])
 
 
 def test_what_is_pushed_is_a_local_snapshot(server: ObjectServer, tmp_path: Path) -> None:

@@ -99,17 +99,16 @@ def _run(errand: Errand, settings: Settings, *, share: tuple[int, int] | None, e
     from crawler.cli.fleet.merge import merge_and_tell  # noqa: PLC0415 - likewise
     from crawler.cli.logs import configure_logging, log, name_run, say  # noqa: PLC0415 - likewise
     from crawler.core.errors import UsageError  # noqa: PLC0415 - likewise
-    from crawler.jobs.fleet.layout import account_names, opened  # noqa: PLC0415 - likewise
+    from crawler.jobs.fleet.layout import account_names  # noqa: PLC0415 - likewise
     from crawler.jobs.fleet.policy import share_code  # noqa: PLC0415 - likewise
-    from crawler.jobs.fleet.running import Standing  # noqa: PLC0415 - likewise
 
     configure_logging(settings, is_of_run=True)
     names = account_names(settings)
     mine = names if share is None else names[share[0] :: share[1]]
-    opened(errand.place)
     name_run(errand.run_id)
-    say(settings, f"run {errand.run_id}: {len(mine):,} accounts; with this --run-id it goes on if it is cut off")
-    standing = Standing(len(mine))
+    standing = _standing(mine, errand)
+    told = f"{len(mine):,} accounts, {len(standing.ends):,} of them done before"
+    say(settings, f"run {errand.run_id}: {told}; with this --run-id it goes on if it is cut off")
     with engine(standing) as chosen:
         _work(mine, chosen, standing, settings=settings)
     if share is not None:
@@ -119,6 +118,17 @@ def _run(errand: Errand, settings: Settings, *, share: tuple[int, int] | None, e
     except UsageError as error:  # nobody has a snapshot
         log.error("%s", error)
         return 3
+
+
+def _standing(accounts: list[str], errand: Errand) -> Standing:
+    """Return where a run stands that is called, maybe again."""
+    from crawler.jobs.fleet.earlier import done_before  # noqa: PLC0415 - likewise
+    from crawler.jobs.fleet.running import Standing  # noqa: PLC0415 - likewise
+
+    retries_failed = "--retry-failed" in errand.words
+    return Standing(
+        len(accounts), ends=done_before(errand.place, errand.run_id, accounts, retries_failed=retries_failed)
+    )
 
 
 def _work(accounts: list[str], engine: Engine, standing: Standing, *, settings: Settings) -> None:

@@ -25,7 +25,7 @@ class Standing:
     """Where a run of a fleet stands. Mutable state: all of it; ``under_way`` is written by the engine's threads.
 
     Attributes:
-        accounts: how many there are.
+        accounts: how many there are, with those that were done before.
         ends: how the task of each ended that is done with.
         under_way: monotonic time at which the task of each began that runs now.
         again: accounts that are tried again later.
@@ -58,14 +58,14 @@ def run_accounts(
     """Run the tasks of accounts until each is done with.
 
     Args:
-        accounts: their names.
+        accounts: their names; those that have ended already, as the standing says, are left out.
         engine: runs the tasks.
         standing: is kept up to date.
         tell: is told of each end, and after how many seconds the account is tried again, if it is.
         look: is called a few times a second.
     """
     loop = _Loop(engine, standing, tell)
-    loop.add(accounts)
+    loop.add(account for account in accounts if account not in standing.ends)
     try:
         while loop.goes_on:
             loop.start_what_is_due()

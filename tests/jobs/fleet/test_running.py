@@ -14,14 +14,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fleet import RUN, Fleet, a_fleet
+from support.fleet import RUN, Fleet, a_fleet, make_account
 
 from crawler.cli.fleet.progress import headline, table_lines
+from crawler.core.model import Verdict
 from crawler.jobs.fleet import running
+from crawler.jobs.fleet.earlier import done_before
 from crawler.jobs.fleet.engines import EngineGoneError, Errand, LocalEngine
 from crawler.jobs.fleet.policy import TaskEnd
 from crawler.jobs.fleet.running import Standing, run_accounts
 from crawler.snapshot.manifest import read
+from crawler.snapshot.unfinished.journal import Header
+from crawler.snapshot.unfinished.run import UnfinishedRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +68,29 @@ def test_every_account_is_done_with(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine.started == {"crashed": 3, "fine": 1, "hopeless": 3, "later": 3, "other": 1}
     assert (standing.under_way, standing.again) == ({}, set())
     assert len(told) == 11
+
+
+def test_what_was_done_before_is_left_alone() -> None:
+    """It counts, and nobody is started for it."""
+    engine, standing = Scripted({}), Standing(2, ends={"a": TaskEnd(3)})
+    run_accounts(["a", "b"], engine, standing, tell=lambda *_: None, look=lambda: None)
+    assert engine.started == {"b": 1}
+    assert standing.codes == {3: 1, 0: 1}
+
+
+def test_what_was_done_before(tmp_path: Path) -> None:
+    """The newest snapshot tells: of this run, and whole, or not to be mended; with nothing left undone beside it."""
+    make_account(tmp_path, "done", "x")
+    make_account(tmp_path, "lacking", "x", verdicts={("lacking", "kr", "locked"): Verdict.DENIED})
+    make_account(tmp_path, "old", "x", run_id="another")
+    make_account(tmp_path, "nobody's", "x")
+    make_account(tmp_path, "unsettled", "x")
+    header = Header(id="20261123T020000Z", started_ms=0, account="x", identity="", options={"compress": "none"})
+    UnfinishedRun.begin(tmp_path / "unsettled", header).close()
+    names = ["done", "lacking", "old", "unsettled", "nothing"]
+    found = done_before(str(tmp_path), RUN, names, retries_failed=False)
+    assert found == {"done": TaskEnd(0), "lacking": TaskEnd(3)}
+    assert done_before(str(tmp_path), RUN, names, retries_failed=True) == {"done": TaskEnd(0)}
 
 
 def test_an_engine_that_is_gone() -> None:
@@ -139,6 +166,9 @@ def test_on_one_machine(fleet: Fleet) -> None:
     shares = [fleet(*fleet.run("--share", f"{number}/2"))[0] for number in range(2)]
     assert shares == [0, 0]
     assert fleet("merge", str(fleet.folder), "--run-id", RUN, "--accounts", str(fleet.file))[0] == 0
+    code, said = fleet(*fleet.run())
+    assert code == 0
+    assert "4 accounts, 4 of them done before" in said
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import fleets
 import loading
 import proving
 import racing
@@ -28,6 +29,7 @@ WHOLE = (
     *(scenarios.many_registries, scenarios.snapshots, scenarios.startup),
     *(tagging.tags, tagging.tag_latency, tagging.tag_rates, tagging.tag_memory),
     *(loading.exports, loading.histories),
+    *(fleets.fleet_tasks, fleets.fleet_engine, fleets.fleet_merge),
 )
 SCENARIOS = {scenario.__name__.replace("_", "-"): scenario for scenario in WHOLE}
 MOST_LOAD = 0.5

@@ -2,7 +2,7 @@
 
 Each round takes all accounts under a run's id of its own, called again with it until it ends by itself; then everything
 is complete, the merged bytes are those of an undisturbed run, no account was crawled twice at once, and no key is in
-the engine's logs or in the storage. In the end, a merge of many accounts is measured.
+the engine's logs or in the storage.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -23,10 +22,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.fleet import RUN, Cluster, Fleet, a_fleet, make_account
+from support.fleet import Cluster, Fleet, a_fleet
 
-from crawler.jobs.fleet.layout import opened
-from crawler.jobs.fleet.merge import merge
 from crawler.snapshot.manifest import read
 
 if TYPE_CHECKING:
@@ -135,22 +132,6 @@ def rounds(home: Path, *, accounts: int, how_many: int, seed: int, every_s: floa
             say(f"round {number}: {killed}, {took_s:.0f} s; {crawls} crawls so far, none twice at once")
 
 
-def measure_merge(home: Path, *, accounts: int, megabytes: int) -> None:
-    """Merge many accounts whose files come to so many megabytes, and print what it took."""
-    folder = home / "many"
-    each = max(1, round(megabytes * 1_000_000 / accounts / 50_000))
-    images = [f"{number}{'x' * 50_000}" for number in range(each)]
-    for number in range(accounts):
-        make_account(folder, f"account-{number:05}", *images)
-    began_s, cpu_s = time.monotonic(), time.process_time()
-    made = merge(folder, RUN, opened(str(folder)))
-    took_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
-    assert (made.verdict, len(made.accounts or ())) == ("complete", accounts)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    told = f"merge: {accounts:,} accounts, {made.totals.bytes / 1e6:,.0f} MB: {took_s:.1f} s, {cpu_s:.1f} s of CPU"
-    say(f"{told}, {peak_mb:.0f} MB of memory with what made them")
-
-
 def say(text: str) -> None:
     """Print a line."""
     sys.stdout.write(f"{text}\n")
@@ -164,16 +145,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--every", type=float, default=8.0, help="seconds between two kills")
-    parser.add_argument("--merged", type=int, default=10_000, help="accounts of the merge that is measured")
-    parser.add_argument("--megabytes", type=int, default=1_000, help="of their files")
     given = parser.parse_args()
     say(f"seed {given.seed}")
     with tempfile.TemporaryDirectory(prefix="ncrawl-fleet-") as folder:
-        home = Path(folder)
-        if given.rounds:
-            rounds(home, accounts=given.accounts, how_many=given.rounds, seed=given.seed, every_s=given.every)
-        if given.merged:
-            measure_merge(home, accounts=given.merged, megabytes=given.megabytes)
+        rounds(Path(folder), accounts=given.accounts, how_many=given.rounds, seed=given.seed, every_s=given.every)
 
 
 if __name__ == "__main__":

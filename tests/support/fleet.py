@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUN = "2026-11-26"
+_CONFIG = Path(__file__).parents[2] / "config/ncrawl-dask.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Fleet:
 
     home: Path
     emulator: Account
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -49,9 +51,9 @@ class Fleet:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Nothing that leads to any keys."""
+        """Nothing that leads to any keys, and what there is besides."""
         kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COV")}
-        return kept | {"HOME": str(self.home), "NCLOUD_METADATA_ENDPOINT": "http://127.0.0.1:9"}
+        return kept | {"HOME": str(self.home), "NCLOUD_METADATA_ENDPOINT": "http://127.0.0.1:9"} | self.variables
 
     def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         """Start `ncrawl fleet …`; what it says comes through one pipe."""
@@ -116,7 +118,7 @@ class Cluster:
     def __init__(self, fleet: Fleet) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-        self.url = f"tcp://127.0.0.1:{port}"
+        self.url = f"{'tls' if fleet.variables else 'tcp'}://127.0.0.1:{port}"
         self.log = fleet.home / "dask.log"
         self._fleet = fleet
         self._port = port
@@ -124,7 +126,8 @@ class Cluster:
 
     def start(self) -> None:
         """Start all three."""
-        self._run("scheduler", "--host", "127.0.0.1", "--port", str(self._port), "--no-dashboard", "--no-show")
+        where = ("--protocol", self.url.partition(":")[0], "--host", "127.0.0.1", "--port", str(self._port))
+        self._run("scheduler", *where, "--no-dashboard", "--no-show")
         for _ in range(2):
             self.start_worker()
 
@@ -137,7 +140,7 @@ class Cluster:
             self.processes.append(
                 subprocess.Popen(
                     [str(Path(sys.executable).with_name("dask")), *words],
-                    env=self._fleet.environment | {"TMPDIR": str(self._fleet.home)},
+                    env=self._fleet.environment | {"TMPDIR": str(self._fleet.home), "DASK_CONFIG": str(_CONFIG)},
                     cwd=self._fleet.home,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

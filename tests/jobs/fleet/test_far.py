@@ -114,6 +114,21 @@ def test_taken_sent_and_merged(fleet: Fleet, storage: ObjectServer) -> None:
     assert b"secret-key" not in b"".join(file.data for file in storage.files.values())
 
 
+@pytest.mark.long
+def test_a_task_that_is_started_twice_at_once(fleet: Fleet, storage: ObjectServer) -> None:
+    """By an engine that takes the first for dead, each with a scratch folder of its own: one crawl, one snapshot."""
+    both = replace(fleet, variables=storage.environ)
+    words = ("task", "account-1", URL, "--run-id", RUN, "--accounts", str(fleet.file), "--rate", "unlimited")
+    for name in ("one", "other"):
+        (fleet.home / name).mkdir()
+    processes = [both.start(*words, "--scratch", str(fleet.home / name)) for name in ("one", "other")]
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert sorted(process.returncode for process in processes) in ([3, 3], [3, 75]), said
+    assert len([name for name in storage.files if name.endswith("Z/manifest.json")]) == 1
+    assert fleet.emulator.accounts.crawls.at_once == {}
+    assert len(fleet.emulator.accounts.crawls) == 1
+
+
 def test_of_an_account_that_somebody_has(fleet: Fleet, storage: ObjectServer) -> None:
     """Is for later: 75, not a request; given back, it is free at once."""
     lease = Lease(store_at(URL), "account-1", RUN)

@@ -51,6 +51,15 @@ def test_of_an_account_that_is_being_taken(fleet: Fleet) -> None:
 
 
 @pytest.mark.long
+def test_started_twice_at_once(fleet: Fleet) -> None:
+    """By an engine that takes the first for dead: one crawl, one snapshot; the other is for later, or gets the same."""
+    processes = [fleet.start(*fleet.task("account-1")) for _ in range(2)]
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert sorted(process.returncode for process in processes) in ([0, 0], [0, 75]), said
+    assert (len(fleet.snapshots("account-1")), len(fleet.emulator.accounts.crawls)) == (1, 1)
+
+
+@pytest.mark.long
 def test_what_it_lacks_is_fetched(tmp_path: Path) -> None:
     """With --retry-failed: as another snapshot of the run, once there is something to be had, and then no more."""
     with a_fleet(tmp_path, denied=1) as fleet:

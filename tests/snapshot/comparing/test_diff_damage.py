@@ -112,8 +112,10 @@ def spelled(folder: Path, account: Account, chance: random.Random, suffix: str =
 
 
 def expected(old: Account, new: Account) -> set[tuple[object, ...]]:
-    """Return change, place, name and names of fields of what differs in meaning."""
+    """Return change, place, name and names of fields of what differs in meaning: registries themselves, and images."""
     found = set[tuple[object, ...]]()
+    for change, places in (("added", new.keys() - old.keys()), ("removed", old.keys() - new.keys())):
+        found |= {(change, (account, region, None), name, frozenset[str]()) for account, region, name in places}
     for place in old.keys() | new.keys():
         before, after = old.get(place, {}), new.get(place, {})
         found |= {("added", place, name, frozenset[str]()) for name in after.keys() - before.keys()}

@@ -64,8 +64,8 @@ class _Sum:
 
     def add(self, one: ListingResult) -> None:
         self.added = tuple(map(add, self.added, _numbers(one)))
-        if self.count is not None:
-            self.count = None if one.count is None else self.count + one.count
+        if self.count is not None and one.count is not None:  # of one kind, so both or neither
+            self.count += one.count
         self.passes = max(self.passes, one.passes)
         self.started_ms = min(self.started_ms, one.started_ms)
         self.finished_ms = max(self.finished_ms, one.finished_ms)

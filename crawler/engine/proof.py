@@ -43,7 +43,7 @@ def one_answer_proves(page: Page, passes: Sequence[Pass]) -> bool:
     Nearly every list of tags is one. What `one_pass_was_atomic` and `signs_of_change` come to is the same.
     """
     only = passes[0]
-    if page.next is not None or page.defects or len(passes) > 1 or only.failures or only.is_usual_clamp:
+    if page.next is not None or page.defects or len(passes) > 1 or only.is_usual_clamp:
         return False
     return (page.count or 0) <= len(page.names) == len(set(page.names))
 

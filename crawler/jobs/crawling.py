@@ -99,11 +99,16 @@ async def crawl(
     """
     async with open_transport(settings, found, caller.observe) as transport:
         watched = WatchedOutput(output, waits_for)
-        one = Crawl(replace(spec, deadline_s=caller.left_s(settings)), transport, watched, observe=caller.observe)
-        result = await run_attended(one, Meter(one, lambda: transport.pace, watched), settings=settings, caller=caller)
+
+        async def attended(one: Crawl) -> CrawlResult:
+            meter = Meter(one, lambda: transport.pace, watched)
+            return await run_attended(one, meter, settings=settings, caller=caller)
+
+        left = replace(spec, deadline_s=caller.left_s(settings))
+        result = await attended(Crawl(left, transport, watched, observe=caller.observe))
         if not knows_neighbours:
             return result
-        return await with_neighbours(result, spec, transport, left_s=caller.left_s(settings))
+        return await with_neighbours(result, spec, transport, left_s=caller.left_s(settings), run=attended)
 
 
 async def run_attended(one: Crawl, meter: Meter, *, settings: Settings, caller: Caller) -> CrawlResult:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from crawler.api.collections import REGISTRIES
 from crawler.core.model import Verdict, VerifyMode
 from crawler.engine.crawl import Crawl
+from crawler.jobs.ends import INTERRUPTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from crawler.core.model import ListingResult
     from crawler.engine.interfaces import Fetcher
     from crawler.engine.spec import CrawlResult, CrawlSpec
@@ -47,16 +50,25 @@ def is_absent(one: ListingResult, result: CrawlResult) -> bool:
     return len(one.within) == 1 or not any(each.within == one.within[:1] for each in result.registries)
 
 
-async def with_neighbours(result: CrawlResult, spec: CrawlSpec, fetcher: Fetcher, *, left_s: float) -> CrawlResult:
+async def with_neighbours(
+    result: CrawlResult,
+    spec: CrawlSpec,
+    fetcher: Fetcher,
+    *,
+    left_s: float,
+    run: Callable[[Crawl], Awaitable[CrawlResult]] = Crawl.run,
+) -> CrawlResult:
     """Return a result with the registries of each region in which one was named that is not there.
 
-    They take a request a region, which is counted, and are not looked for where the run was stopped.
+    They take a request a region, which is counted, and are not looked for where the run was stopped. A signal meanwhile
+    stops the run.
 
     Args:
         result: how a crawl ended.
         spec: what it was asked for.
         fetcher: its own, so that its limits hold.
         left_s: until its deadline.
+        run: runs a crawl, with what goes on beside it.
     """
     regions = {one.region for one in result.registries if is_absent(one, result)}
     if not regions or result.stop is not None or left_s <= 0:
@@ -70,6 +82,8 @@ async def with_neighbours(result: CrawlResult, spec: CrawlSpec, fetcher: Fetcher
         deadline_s=min(left_s, PATIENCE_S),
     )
     names = Names()
-    asked = await Crawl(wanted, fetcher, names, observe=lambda _event: None).run()
+    asked = await run(Crawl(wanted, fetcher, names, observe=lambda _event: None))
+    if asked.stop in INTERRUPTIONS:
+        result = replace(result, stop=asked.stop, stop_reason=asked.stop_reason, stop_told=asked.stop_told)
     beside = [*result.beside, *asked.everything]
     return replace(result, beside=beside, neighbours={region: tuple(some) for region, some in names.by_region.items()})

@@ -31,6 +31,7 @@ RESULTS = st.builds(
     count=st.one_of(st.none(), NUMBERS),
     page_size=st.one_of(st.none(), st.integers(1, 3)),
     is_sorted=st.sampled_from([None, True, False]),
+    passes=NUMBERS,
     started_ms=NUMBERS,
     finished_ms=NUMBERS,
     **dict.fromkeys(COUNTED, NUMBERS),
@@ -54,7 +55,9 @@ def test_numbers_add_up_in_any_order(results: list[ListingResult], random: Any) 
             assert sum(one.lists for one in summed) == len(alike)
             for name in COUNTED:
                 assert sum(getattr(one, name) for one in summed) == sum(getattr(one, name) for one in alike)
+            assert sum(one.count or 0 for one in summed) == sum(one.count or 0 for one in alike)
             if alike:
+                assert max(one.passes for one in summed) == max(one.passes for one in alike)
                 assert min(one.started_ms for one in summed) == min(one.started_ms for one in alike)
                 assert max(one.finished_ms for one in summed) == max(one.finished_ms for one in alike)
 

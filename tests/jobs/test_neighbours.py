@@ -11,6 +11,7 @@ from crawler.api.collections import IMAGES, TAGS
 from crawler.core.model import Verdict
 from crawler.engine.crawl import Crawl
 from crawler.engine.spec import CrawlResult, Root, StopReason
+from crawler.jobs.ends import exit_code
 from crawler.jobs.neighbours import Names, with_neighbours
 
 if TYPE_CHECKING:
@@ -59,6 +60,22 @@ async def test_a_stopped_run_asks_nothing() -> None:
     ended = await crawled(spec, there)
     ended = CrawlResult(ended.registries, [], StopReason.INTERRUPTED, "stopped by SIGINT", ended.rate_per_s)
     assert await with_neighbours(ended, spec, there, left_s=60.0) is ended
+
+
+async def test_a_signal_meanwhile_stops_the_run() -> None:
+    """It ends as one that was stopped: with that exit code, and without a file under its name."""
+
+    async def stopped(one: Crawl) -> CrawlResult:
+        one.stop(StopReason.TERMINATED)
+        return await one.run()
+
+    there, spec = there_are(), spec_for("none")
+    before = await crawled(spec, there)
+    after = await with_neighbours(before, spec, there, left_s=60.0, run=stopped)
+    assert (after.stop, after.stop_told, after.registries) == (
+        StopReason.TERMINATED, "stopped by SIGTERM", before.registries,
+    )  # fmt: skip
+    assert exit_code(after) == 143
 
 
 async def test_an_image_that_is_not_there() -> None:

@@ -22,6 +22,7 @@ class Meaning(Enum):
     THROTTLED = "requests come too fast"
     QUOTA = "the account's quota is used up"
     UNAUTHENTIC = "the key is wrong, or the clock"
+    UNEXPLAINED = "the key is wrong, or the clock, but somebody on the way may say so who knows neither"
     DENIED = "it is not for this key"
     NOT_FOUND = "there is no such thing"
     UNROUTED = "not found, but somebody on the way may say so who does not know the API"

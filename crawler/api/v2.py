@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 MEANINGS: Final[dict[Row, Meaning]] = {
     (400, None): Meaning.BAD_REQUEST,
+    (401, "200"): Meaning.UNAUTHENTIC,
     (401, "210"): Meaning.DENIED,
-    (401, None): Meaning.UNAUTHENTIC,
+    (401, None): Meaning.UNEXPLAINED,
     (403, None): Meaning.DENIED,
     (404, ""): Meaning.UNROUTED,
     (404, None): Meaning.NOT_FOUND,

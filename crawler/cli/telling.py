@@ -109,7 +109,7 @@ def _tell_end(settings: Settings, ended: RunEnded) -> None:
         reused=ended.reused,
         output=ended.output,
     )
-    if ended.sizes:
+    if any(one.tags for one in ended.sizes):
         text += f"\n\n{sizes_table(ended.sizes)}"
     tell_end(settings, ended, text)
 

@@ -158,7 +158,8 @@ class FailedTries:
 def _called_for(queue: RegionQueue, job: PageTask, rule: Rule, *, error: RequestError) -> Action:
     """Return what an error calls for, where a page that keeps failing may be to blame for its size."""
     is_expected = rule.action is Action.TOO_LARGE and has_asked_for_less(job)  # more was too large, so this may be
-    tries = max(job.tries, is_expected)
+    is_believed = is_expected or (rule.is_of_key and not queue.proved)
+    tries = max(job.tries, is_believed)
     action = called_for(rule, tries=tries, is_improper_again=job.was_improper and is_improper(error))
     if action is not Action.RETRY or queue.health.is_held or job.is_probe or not rule.is_of_weight:
         return action

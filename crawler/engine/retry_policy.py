@@ -87,12 +87,14 @@ class Rule(NamedTuple):
     Attributes:
         action: what to do.
         at_first: what to do instead while it has come but once, where it is believed only when it comes again.
+        is_of_key: all stands or falls with it, so a region's first answer is believed at once.
         is_outage: the region as a whole may be out of order: no answer, or a server's own failure.
         is_of_weight: a page that is more than the gateway can do fails so.
     """
 
     action: Action
     at_first: Action | None = None
+    is_of_key: bool = False
     is_outage: bool = False
     is_of_weight: bool = False
 
@@ -101,6 +103,7 @@ _RULES: Final[Mapping[object, Rule]] = {
     Meaning.THROTTLED: Rule(Action.SLOW_DOWN),
     Meaning.QUOTA: Rule(Action.STOP_QUOTA),
     Meaning.UNAUTHENTIC: Rule(Action.STOP_KEY),
+    Meaning.UNEXPLAINED: Rule(Action.STOP_KEY, at_first=Action.RETRY, is_of_key=True),  # a proxy's would cost a night
     Meaning.DENIED: Rule(Action.DENIED),
     Meaning.NOT_FOUND: Rule(Action.NOT_FOUND),
     Meaning.UNROUTED: Rule(Action.NOT_FOUND, at_first=Action.RETRY),  # or a registry would be lost by some proxy

@@ -568,6 +568,20 @@ async def test_stop_that_is_the_cause_itself(status: int) -> None:
     assert "Endpoint Error" not in outcome.told(RunStopped)[0].reason
 
 
+@pytest.mark.parametrize(("fails", "stop"), [(1, None), (2, StopReason.KEY_REFUSED)])
+async def test_401_that_nobody_explains_in_mid_run(fails: int, stop: StopReason | None) -> None:
+    """Where the key was good until then, one may be a proxy's; when it comes again, the key was revoked."""
+    left = iter(range(fails))
+
+    def trouble(where: str) -> None:
+        if where == "kr/team-1/1" and next(left, None) is not None:
+            raise GatewayError(401, "")
+
+    outcome = await crawl_with(Fake(many(3), trouble), spec(regions=(KR,), concurrency=1))
+    assert outcome.result.stop is stop
+    assert is_complete(outcome.result) is (stop is None)
+
+
 async def test_quota() -> None:
     """429/400 stops the crawl at once and keeps the lines (H2)."""
     async with Emulator(EmulatorOptions(registries=20, images=900, max_page_size=10, quota=40)) as emulator:

@@ -120,6 +120,14 @@ def test_a_bare_404_is_believed_when_it_comes_again(code: str | None) -> None:
     assert classify(GatewayError(404, "300")) is Action.NOT_FOUND
 
 
+@pytest.mark.parametrize("code", [None, "", "777"])
+def test_an_unexplained_401_is_believed_when_it_comes_again(code: str | None) -> None:
+    """It may be a proxy's, and would cost the rest of the night: with the gateway's own code once is enough."""
+    assert classify(GatewayError(401, code)) is Action.RETRY
+    assert classify(GatewayError(401, code), tries=1) is Action.STOP_KEY
+    assert classify(GatewayError(401, "200")) is Action.STOP_KEY
+
+
 def test_a_body_is_too_large_when_it_comes_again() -> None:
     """Once may be an accident on the way; twice, and only a smaller page can help."""
     assert classify(TooLargeError("8 MiB")) is Action.RETRY

@@ -121,6 +121,7 @@ async def test_of_an_image_that_is_not_there(beside: list[str], hostile: Tree, t
     assert (done.code, len(done.lines)) == (3, 6 if beside else 0)
     told = "kr/other/none: failed: 404/300" if beside else "kr/other/none: no such image\n"
     assert told in done.err
+    assert ("bytes at most" in done.err) == bool(beside)
     (gap,) = json.loads((tmp_path / "run.json").read_bytes())["tag_gaps"]
     assert (gap["registry"], gap["image"], gap["verdict"]) == ("other", "none", "failed")
 

@@ -26,6 +26,8 @@ from crawler.core.model import Page
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_SHALLOW_BYTES: Final = 2 * (MAX_DEPTH - 1)
+"""Every level takes two brackets."""
 _TOO_DEEP: Final = f"nested more than {MAX_DEPTH} deep"
 _BLANK: Final = b" \t\r\n"
 
@@ -39,7 +41,6 @@ _Absent = Annotated[str, msgspec.Meta(pattern="(?!)")]
 
 _named = msgspec.json.Decoder(_Named)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @lru_cache
@@ -128,7 +129,7 @@ def on_one_line(body: bytes) -> bytes:
 
 def check_once(body: bytes, keys: Iterable[bytes]) -> None:
     """Refuse a body that has one of these keys, in their quotes, twice at its top: readers would miss the first."""
-    found = Counter(key for key, _ in json.loads(body, object_pairs_hook=list, parse_int=str, parse_float=str))
+    found = Counter(key for key, _ in json.loads(body, object_pairs_hook=list, parse_int=str))
     for quoted in keys:
         if found[key := quoted[1:-1].decode()] > 1:
             raise PageError(f"`{key}` twice")
@@ -141,7 +142,7 @@ def may_repeat(text: bytes, keys: Iterable[bytes]) -> bool:
 
 def check_depth(records: list[bytes]) -> None:
     """Refuse records that nest too deep; their opening braces are gone, so they begin one level deep."""
-    if max(map(len, records), default=0) < 2 * (MAX_DEPTH - 1):  # every level takes two brackets
+    if max(map(len, records), default=0) < _SHALLOW_BYTES:
         return
     if count_brackets(b"".join(records)) < MAX_DEPTH:
         return
@@ -177,14 +178,12 @@ def _plain_list(ours: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     return decoder_of(list[record])  # type: ignore[valid-type]
 
 
-def page_of(array: bytes, ours: tuple[str, ...], *, count: int | None, following: int | None) -> Page:
-    """Return a page of the records in an array."""
-    found = list(map(bytes, _items.decode(array)))
+def names_of_plain(array: bytes, ours: tuple[str, ...]) -> list[str] | None:
+    """Return the names of an array's records; None if some has none, or a field of ours."""
     try:
-        names = [plain.name for plain in _plain_list(ours).decode(array)]
+        return [plain.name for plain in _plain_list(ours).decode(array)]
     except msgspec.ValidationError:
-        return page_of_any(found, ours, count=count, following=following)
-    return Page(count=count, next=following, names=names, records=without_braces(found))
+        return None
 
 
 def page_of_any(found: list[bytes], ours: tuple[str, ...], *, count: int | None, following: int | None) -> Page:

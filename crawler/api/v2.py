@@ -113,7 +113,7 @@ def _decode(body: bytes, ours: tuple[str, ...]) -> Page:
         return _decode_mixed(body, ours)
     body = on_one_line(body)
     names = [plain.name for plain in page.results]
-    records = _split_flat(body, len(names)) or without_braces(_split(body))
+    records = split_flat(body, len(names)) or without_braces(_split(body))
     check_surroundings(body, sum(map(len, records)) + 2 * len(records))  # a brace and a comma are gone from each
     return Page(count=whole_number(page.count), next=_following(page), names=names, records=records)
 
@@ -133,7 +133,7 @@ def _following(page: _Envelope) -> int | None:
     return page.next
 
 
-def _split_flat(body: bytes, count: int) -> list[bytes]:
+def split_flat(body: bytes, count: int) -> list[bytes]:
     """Split a page of ``count`` records at its opening braces; none where that is not enough.
 
     The page itself and each record have one brace. When there are no more, none is nested or in a text, so what
@@ -157,8 +157,13 @@ def _split_flat(body: bytes, count: int) -> list[bytes]:
 def _split(body: bytes) -> list[bytes]:
     """Split a page of any records where its grammar says."""
     records = list(map(bytes, _any_page.decode(body).results))
-    head = body[: body.find(b"{", 1)]
-    is_all = len(head) + sum(map(len, records)) + len(records) + 1 == len(body)  # commas, and what closes the page
-    if may_repeat(head if is_all else body, _KEYS):
+    if may_repeat(beside(body, records), _KEYS):
         check_once(body, _KEYS)
     return records
+
+
+def beside(body: bytes, records: list[bytes]) -> bytes:
+    """Return what stands before the records where nothing stands behind or between them; else the whole body."""
+    head = body[: body.find(b"{", 1)]
+    closed = len(head) + sum(map(len, records)) + len(records) + 1  # commas, and what closes the page
+    return head if closed == len(body) else body

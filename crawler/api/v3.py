@@ -20,20 +20,23 @@ from crawler.api.records import (
     check_surroundings,
     decoded,
     may_repeat,
+    names_of_plain,
     on_one_line,
-    page_of,
+    page_of_any,
     whole_number,
+    without_braces,
 )
 from crawler.api.v2 import MEANINGS as OF_THE_GATEWAY
 from crawler.api.zones import VERSIONS
 from crawler.core.errors import PageError
+from crawler.core.model import Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crawler.api.collections import Collection
     from crawler.api.meanings import Row
-    from crawler.core.model import Page, PageRequest
+    from crawler.core.model import PageRequest
 
 BASE_PATH: Final = "/api/v3"
 MEANINGS: Final[Mapping[Row, Meaning]] = {
@@ -90,33 +93,32 @@ def _decode(body: bytes, ours: tuple[str, ...], number: int) -> Page:
         body, fields = flat, _fields.decode(flat)
     if fields.get("error", _NOTHING) != _NOTHING:
         raise PageError("not a page: it is an error")
-    key, array = _records(fields)
+    key, records = _records(fields)
     if may_repeat(body, keys := (b'"%b"' % key.encode(), *_TOTALS_QUOTED)):
         check_once(body, keys)
-    check_surroundings(body, len(array))
+    check_surroundings(body, len(bytes(fields[key])))
     totals = _totals(fields)
-    following = _following(totals, number, is_empty=not array[1:-1].strip())
-    return page_of(array, ours, count=totals.get("totalElements"), following=following)
+    following = _following(totals, number, is_empty=not records)
+    count = totals.get("totalElements")
+    if (names := names_of_plain(bytes(fields[key]), ours)) is None:
+        return page_of_any(records, ours, count=count, following=following)
+    return Page(count=count, next=following, names=names, records=without_braces(records))
 
 
-def _records(fields: Fields) -> tuple[str, bytes]:
-    """Return the name of the one array of objects, and the array; an empty one where there is no other.
+def _records(fields: Fields) -> tuple[str, list[bytes]]:
+    """Return the name of the one array of objects, and what is in it; an empty one where there is no other.
 
     Raises:
         PageError: there is none, or more than one.
     """
-    arrays = {key: bytes(raw) for key, raw in fields.items() if bytes(raw)[:1] == b"["}
-    empty = {key: array for key, array in arrays.items() if not array[1:-1].strip()}
-    of_objects = {key: array for key, array in arrays.items() if key not in empty and _has_objects(array)}
+    arrays = {key: list(map(bytes, _items.decode(raw))) for key, raw in fields.items() if bytes(raw)[:1] == b"["}
+    empty = {key: items for key, items in arrays.items() if not items}
+    of_objects = {key: items for key, items in arrays.items() if any(item.startswith(b"{") for item in items)}
     if len(of_objects) > 1:
         raise PageError(f"not a page: {len(of_objects)} arrays of objects: {', '.join(sorted(of_objects))}")
     if not of_objects and (not empty or len(empty) < len(arrays)):
         raise PageError("not a page: no array of objects")
     return next(iter((of_objects or empty).items()))
-
-
-def _has_objects(array: bytes) -> bool:
-    return array[1:64].lstrip()[:1] == b"{" or any(bytes(item)[:1] == b"{" for item in _items.decode(array))
 
 
 def _totals(fields: Fields) -> dict[str, int]:

@@ -205,7 +205,7 @@ class Listing:
     def _may_halve(self, lost: list[tuple[int, Failure]]) -> bool:
         """Whether pages were lost that may have been too large, so that another pass may fetch them in halves."""
         is_of_size = all(failure.kind in _OF_SIZE for _, failure in lost)
-        return is_of_size and (self._current.boundaries or 0) > 1 and len(self._passes) < MAX_PASSES
+        return is_of_size and (self._current.boundaries or 0) > 1
 
     def _verdict_without_first_page(self, failure: Failure) -> tuple[Verdict, str]:
         if failure.kind is FailureKind.NOT_FOUND:

@@ -216,4 +216,4 @@ def _loss_of_unlike(held_by: Mapping[int, int], bits: list[int]) -> float:
     if not twice:
         return 0.0
     unlike = max(square / mean**2 - 1, 0.0)
-    return total * mean**passes * prod(1 + n * unlike for n in range(1, passes))
+    return total * mean**passes * prod(1 + n * unlike for n in range(passes))

@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import Enum, unique
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec import Struct
+
 from crawler.api.meanings import Meaning
 from crawler.core.errors import (
     CertificateError,
@@ -151,7 +153,7 @@ def pause_s(action: Action, tries: int, chance: float, *, asked_s: float | None 
         chance: uniform in [0, 1).
         asked_s: the gateway's Retry-After, already within bounds; no try is made before it is over.
     """
-    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(tries, 30))
+    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(tries, MAX_TRIES))
     least = THROTTLED_PAUSE_S if action.value.slows_down else 0.0
     return max(least, asked_s or 0.0) + chance * longest
 
@@ -161,7 +163,7 @@ def is_improper(error: RequestError) -> bool:
     return isinstance(error, ProtocolError) and error.is_improper
 
 
-class CircuitBreaker:
+class CircuitBreaker(Struct):
     """Whether a region is worth asking: a budget that failed tries empty and successes refill, as AWS SDKs keep it.
 
     Empty means hold: nothing is asked of the region but one probe now and then, until something is answered.
@@ -172,14 +174,13 @@ class CircuitBreaker:
         failing_since_s: when the first try failed after which nothing was answered any more, while it is held.
     """
 
-    def __init__(self) -> None:
-        self.is_held = False
-        self.probe_at_s = 0.0
-        self.failing_since_s = 0.0
-        self._tokens = BUDGET_BEFORE_FIRST_ANSWER
-        self._has_answered = False
-        self._unanswered = 0
-        self._probes = 0
+    is_held: bool = False
+    probe_at_s: float = 0.0
+    failing_since_s: float = 0.0
+    _tokens: float = BUDGET_BEFORE_FIRST_ANSWER
+    _has_answered: bool = False
+    _unanswered: int = 0
+    _probes: int = 0
 
     def answered(self) -> bool:
         """Take in that the gateway answered; return whether that ends a hold."""
@@ -190,9 +191,7 @@ class CircuitBreaker:
         self.is_held, self._has_answered, self._unanswered, self._probes = False, True, 0, 0
         return released
 
-    def failed(
-        self, now_s: float, chance: float, *, tries: int = 0, is_probe: bool = False, asked_s: float = 0.0
-    ) -> bool:
+    def failed(self, now_s: float, chance: float, *, tries: int, is_probe: bool, asked_s: float) -> bool:
         """Take in a failed try that looks like an outage; return whether a hold begins with it.
 
         Where few requests are in flight, the last try of a page may come before the budget is empty: that begins a hold
@@ -213,7 +212,7 @@ class CircuitBreaker:
         begins = not self.is_held and (self._tokens <= 0.0 or would_lose_page)
         if begins or (self.is_held and is_probe):
             self.is_held = True
-            pause_s = SHORTEST_HOLD_S * 1.5 ** min(self._probes, 10) * (1.0 + 0.5 * chance)
+            pause_s = SHORTEST_HOLD_S * 1.5 ** min(self._probes, MAX_TRIES) * (1.0 + 0.5 * chance)
             self.probe_at_s = now_s + max(min(pause_s, LONGEST_HOLD_S), asked_s)
             self._probes += 1
         return begins

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.api.nesting import MAX_DEPTH
 from crawler.api.records import line_prefix, lines
-from crawler.api.v2 import V2
+from crawler.api.v2 import V2, beside, split_flat
 from crawler.core.errors import PageError
 
 if TYPE_CHECKING:
@@ -111,6 +111,58 @@ def test_numbers_longer_than_python_reads() -> None:
     """A number of 6,000 digits comes out as well, although Python itself would refuse to read it."""
     record = b'{"name":"a","v":' + b"9" * 6000 + b"}"
     assert b"{" + decode(body(record)).records[0] == record
+
+
+# ── where records begin and end ──
+
+FLAT = [b'"name":"a","v":1.10}', b'"name":"\\u007d","v":[1,[2]]}', b'"name":"c"}']
+
+
+@pytest.mark.parametrize("between", [b"", b" ", b"\t \t"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_flat_records_are_split_at_their_braces(count: int, between: bytes) -> None:
+    """Without a look at the grammar, whatever blanks stand between them."""
+    records = FLAT[:count]
+    flat = body((between + b"," + between).join(b"{" + record for record in records))
+    assert split_flat(flat, count) == records
+
+
+@pytest.mark.parametrize(
+    ("records", "count"),
+    [
+        (b'{"name":"a","v":{}}', 1),
+        (b'{"name":"{"}', 1),
+        (b'{"name":"a","v":"}{"}', 1),
+        (b'{"name":"a"},{"name":"b","v":{"w":1}}', 2),
+        (b'{"name":"a"},null,{"name":"b"}', 3),
+        (b"", 0),
+    ],
+)
+def test_records_that_are_not_flat_are_not_split_at_braces(records: bytes, count: int) -> None:
+    """A brace within one, or in a text, may end nothing."""
+    assert split_flat(body(records), count) == []
+
+
+@pytest.mark.parametrize("page", [b'{"next":null,"results":[{"name":"a"}],"count":1}', b'{"results":[{"name":"a"}] }'])
+def test_pages_that_go_on_behind_their_records_are_not_split_at_braces(page: bytes) -> None:
+    """What follows could be taken for the end of the last record."""
+    assert split_flat(page, 1) == []
+
+
+@pytest.mark.parametrize("twice", [b'"next":null,"next":2', b'"next":null,"n\\u0065xt":2', b'"count":1,"count":1'])
+def test_a_page_whose_keys_may_stand_twice_is_not_split_at_braces(twice: bytes) -> None:
+    """Which of them is meant, the grammar has to tell."""
+    assert split_flat(b"{" + twice + b',"results":[{"name":"a"}]}', 1) == []
+    assert split_flat(b"{" + twice.partition(b",")[0] + b',"results":[{"name":"a"}]}', 1) == [b'"name":"a"}']
+
+
+@pytest.mark.parametrize("records", [[b'{"name":"a"}'], [b'{"name":"a","v":{}}', b'{"name":"b"}', b'{"name":"c"}']])
+def test_what_stands_beside_the_records(records: list[bytes]) -> None:
+    """Only what stands before them is looked through for keys that come twice, unless there may be more."""
+    head = b'{"count":1,"next":null,"previous":null,"results":['
+    assert beside(body(b",".join(records)), records) == head
+    for page in (body(b" ,".join(records) + b" "), body(b",".join(records))[:-1] + b',"next":null}'):
+        assert beside(page, records) == page
 
 
 # ── malformed JSON (P1) ──

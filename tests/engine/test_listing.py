@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count as counted
-from math import ceil, exp, lgamma, prod
+from math import ceil, exp, inf, lgamma, prod
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -307,6 +307,12 @@ def test_a_record_that_is_too_large_is_a_hole() -> None:
     assert found.verdict is Verdict.INCOMPLETE
     assert "page 19 was demanded and not there (the body is larger than 8388608 bytes)" in found.reason
     assert sorted(found.written) == [name for name in images_of(0, 40) if name not in images_of(36, 38)]
+
+
+def test_pages_of_one_record_cannot_be_halved() -> None:
+    """Where a gateway gives no more anyway, another pass would meet the same."""
+    found = run(Shelf(5, says=5, fixed=1, instead={3: Failure(FailureKind.TOO_LARGE, "too large")}))
+    assert (found.verdict, found.outcome.passes, found.reason) == (Verdict.INCOMPLETE, 1, "page 3: too large")
 
 
 def test_the_smallest_page_size_that_is_asked_for() -> None:
@@ -1023,6 +1029,29 @@ def test_the_estimate_by_hand() -> None:
     assert _loss_of_unlike({31: 990, 0b10001: 10}, bits) == pytest.approx(by_hand)
     alike = {31: 699, 0b11101: 100, 0b11011: 100, 0b10111: 100, 0b10101: 1}
     assert _loss_of_unlike(alike, bits) == pytest.approx(1000 * (302 / 3000) ** 5)
+
+
+def five_passes(names: int, boundaries: Sequence[int]) -> list[Pass]:
+    """Return passes that are closed and held as many names each, with those boundaries."""
+    return [
+        Pass(bit=1 << place, size=size, given=size, end=2, contiguous=2, names=names)
+        for place, size in enumerate(boundaries)
+    ]
+
+
+def test_the_estimate_where_all_are_missed_alike() -> None:
+    """One more than was missed of one more than there are, pass by pass: to have missed none proves no certainty."""
+    assert expected_loss(five_passes(99, [50, 51, 52, 53, 50]), {31: 99}) == pytest.approx(99 / 100**5)
+    assert expected_loss(five_passes(90, [50, 51, 52, 53, 54]), {31: 99}) == pytest.approx(99 * (10 / 100) ** 5)
+
+
+@pytest.mark.parametrize(
+    ("names", "boundaries"),
+    [({31: 99}, [50, 51, 52, 50, 51]), ({31: 99}, [50, 51, 52, 53]), ({}, [50, 51, 52, 53, 54])],
+)
+def test_too_little_to_estimate(names: dict[int, int], boundaries: list[int]) -> None:
+    """Fewer than five passes, four boundaries, a name."""
+    assert expected_loss(five_passes(99, boundaries), names) == inf
 
 
 def test_the_estimate_does_not_take_newcomers_for_misses() -> None:

@@ -31,8 +31,10 @@ from crawler.engine.retry_policy import (
     MAX_TRIES,
     REFILL,
     SHORTEST_HOLD_S,
+    SILENT_TRIES,
     Action,
     CircuitBreaker,
+    Rule,
     called_for,
     is_improper,
     pause_s,
@@ -166,6 +168,11 @@ def test_errors_without_an_answer(error: RequestError, action: Action) -> None:
     assert classify(error) is action
 
 
+def test_by_itself_an_error_is_the_first_of_its_page() -> None:
+    """Whoever asks once, as a diagnosis does, has tried nothing before."""
+    assert called_for(Rule(Action.NOT_FOUND, at_first=Action.RETRY)) is Action.RETRY
+
+
 @pytest.mark.parametrize("action", Action)
 def test_what_follows_from_an_action(action: Action) -> None:
     """Each is one of three: its page is tried again, the crawl ends, or the page is given up and the listing told."""
@@ -233,12 +240,19 @@ def test_what_looks_like_an_outage(error: RequestError, *, outage: bool) -> None
     assert rule_for(error, V2).is_outage is outage
 
 
+def failed(
+    health: CircuitBreaker, now_s: float, chance: float, *, tries: int = 0, is_probe: bool = False, asked_s: float = 0.0
+) -> bool:
+    """Let a try fail."""
+    return health.failed(now_s, chance, tries=tries, is_probe=is_probe, asked_s=asked_s)
+
+
 def fail_until_held(
     health: CircuitBreaker, *, now_s: float = 0.0, chance: float = 0.0, answers_between: int = 0
 ) -> int:
     """Let tries fail, with so many answers after each, until a hold begins; return how many failed."""
     for failures in range(1, 1000):
-        if health.failed(now_s, chance):
+        if failed(health, now_s, chance):
             return failures
         assert not health.is_held
         for _ in range(answers_between):
@@ -249,7 +263,7 @@ def fail_until_held(
 def test_a_region_that_never_answered_is_held_soon() -> None:
     """Before the first answer a few failures are enough; the first probe comes within seconds."""
     health = CircuitBreaker()
-    begins = [health.failed(100.0, 0.5) for _ in range(10)]
+    begins = [failed(health, 100.0, 0.5) for _ in range(10)]
     assert begins.index(True) + 1 == BUDGET_BEFORE_FIRST_ANSWER
     assert begins.count(True) == 1
     assert health.is_held
@@ -269,7 +283,7 @@ def test_an_answer_ends_the_hold_and_refills_the_budget() -> None:
 def test_the_first_answer_gives_the_whole_budget_and_later_ones_a_little() -> None:
     """A region that answered has its whole budget at once; if then half of all tries fail it is used up in the end."""
     health = CircuitBreaker()
-    health.failed(0.0, 0.0)
+    failed(health, 0.0, 0.0)
     assert not health.answered()
     assert fail_until_held(health) == BUDGET
     assert health.answered()
@@ -280,9 +294,9 @@ def test_the_last_try_of_the_only_page_in_flight_begins_a_hold() -> None:
     """Failures without an answer between them say nothing against the page; one answer came late, to another page."""
     health = CircuitBreaker()
     health.answered()
-    begins = [health.failed(0.0, 0.0)]
+    begins = [failed(health, 0.0, 0.0)]
     health.answered()
-    begins += [health.failed(0.0, 0.0, tries=tries) for tries in range(1, MAX_TRIES)]
+    begins += [failed(health, 0.0, 0.0, tries=tries) for tries in range(1, MAX_TRIES)]
     assert begins == [*[False] * (MAX_TRIES - 1), True]
 
 
@@ -291,8 +305,18 @@ def test_the_last_try_of_a_page_begins_no_hold_where_others_are_answered() -> No
     health = CircuitBreaker()
     health.answered()
     for tries in range(MAX_TRIES):
-        assert not health.failed(0.0, 0.0, tries=tries)
+        assert not failed(health, 0.0, 0.0, tries=tries)
         assert not health.answered()
+
+
+@pytest.mark.parametrize("silent", range(1, SILENT_TRIES + 1))
+def test_the_last_try_of_a_page_begins_a_hold_only_in_silence(silent: int) -> None:
+    """So many tries in a row without any answer, and not one fewer: then it is the region, and not the page."""
+    health = CircuitBreaker()
+    health.answered()
+    for _ in range(silent - 1):
+        assert not failed(health, 0.0, 0.0)
+    assert failed(health, 0.0, 0.0, tries=MAX_TRIES - 1) is (silent == SILENT_TRIES)
 
 
 def test_scattered_failures_hold_nothing() -> None:
@@ -302,7 +326,7 @@ def test_scattered_failures_hold_nothing() -> None:
     for _ in range(1000):
         health.answered()
         health.answered()
-        assert not health.failed(0.0, 0.5)
+        assert not failed(health, 0.0, 0.5)
     assert 2 * REFILL >= 1
 
 
@@ -315,20 +339,20 @@ def test_probes_come_at_growing_and_bounded_pauses(chances: list[float]) -> None
     for chance in chances:
         assert SHORTEST_HOLD_S - 1e-9 <= health.probe_at_s - now_s <= LONGEST_HOLD_S + 1e-9
         probe_at_s = health.probe_at_s
-        health.failed(now_s, chance)
+        failed(health, now_s, chance)
         assert health.probe_at_s == probe_at_s
         now_s = probe_at_s
-        assert not health.failed(now_s, chance, is_probe=True)
+        assert not failed(health, now_s, chance, is_probe=True)
         assert health.is_held
 
 
 def test_since_when_nothing_was_answered() -> None:
     """From the first try that failed after the last answer, not from the moment at which the region was held."""
     health = CircuitBreaker()
-    health.failed(10.0, 0.0)
+    failed(health, 10.0, 0.0)
     health.answered()
     fail_until_held(health, now_s=20.0, chance=0.0)
-    health.failed(30.0, 0.0, is_probe=True)
+    failed(health, 30.0, 0.0, is_probe=True)
     assert health.failing_since_s == 20.0
     assert health.answered()
     assert health.failing_since_s == 20.0
@@ -341,7 +365,7 @@ def hold(health: CircuitBreaker, chance: float) -> list[float]:
     for _ in range(6):
         pauses.append(health.probe_at_s - now_s)
         now_s = health.probe_at_s
-        health.failed(now_s, chance, is_probe=True)
+        failed(health, now_s, chance, is_probe=True)
     return pauses
 
 
@@ -367,5 +391,5 @@ def test_probes_never_stop() -> None:
     hold(health, 0.0)
     for _ in range(100_000):
         now_s = health.probe_at_s
-        health.failed(now_s, 0.0, is_probe=True)
+        failed(health, now_s, 0.0, is_probe=True)
     assert health.probe_at_s - now_s == pytest.approx(LONGEST_HOLD_S)

@@ -338,7 +338,7 @@ def test_a_held_region_is_probed_when_it_is_time_and_takes_no_share() -> None:
     """While it is held nothing of it goes out but one probe, and the others have all the slots."""
     down, up = queue_of("kr", *registries(50)), queue_of("sgn", *registries(50))
     schedule = Schedule(8, [down, up])
-    while not down.health.failed(100.0, 0.0):
+    while not down.health.failed(100.0, 0.0, tries=0, is_probe=False, asked_s=0.0):
         pass
     taken = [found[0] for _ in range(9) if (found := schedule.take(100.0))]
     assert taken == [up] * 8
@@ -359,7 +359,7 @@ def test_a_probe_asks_for_no_large_page() -> None:
         REGISTRIES,
     )
     queue.waiting.expect_top(REGISTRIES)
-    while not queue.health.failed(100.0, 0.0):
+    while not queue.health.failed(100.0, 0.0, tries=0, is_probe=False, asked_s=0.0):
         pass
     probe = queue.take(queue.health.probe_at_s, 8)
     assert probe is not None
@@ -370,7 +370,7 @@ def test_a_held_region_that_is_finished_wakes_nobody() -> None:
     """Its last page was given up while it was held: a probe that nobody sends must not be due for ever."""
     down, up = queue_of("kr"), queue_of("sgn", "slow", proved=False)
     schedule = Schedule(8, [down, up])
-    while not down.health.failed(100.0, 0.0):
+    while not down.health.failed(100.0, 0.0, tries=0, is_probe=False, asked_s=0.0):
         pass
     assert schedule.take(100.0) is not None
     assert schedule.take(down.health.probe_at_s) is None

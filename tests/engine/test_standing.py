@@ -127,7 +127,7 @@ def test_regions_that_do_not_answer() -> None:
     for queue in (kr, sgn):
         queue.health.answered()
         at_s = 100.0
-        while not queue.health.failed(at_s, 0.0):
+        while not queue.health.failed(at_s, 0.0, tries=0, is_probe=False, asked_s=0.0):
             at_s += 0.25
     kr.waiting.expect_top(REGISTRIES)
     (held,) = crawl.stands(now_s=at_s).held

@@ -125,8 +125,9 @@ def test_no_second_sees_more_written_than_was_promised(rate: float, steps: list[
     written = list[float]()
     for ready_s in sorted(ready):
         at_s = max(ready_s, written[-1] if written else 0.0)
-        while (wait_s := pace.write("kr", at_s)) > 0:
+        if (wait_s := pace.write("kr", at_s)) > 0:
             at_s += wait_s + 1e-9
+            assert pace.write("kr", at_s) <= 0
         written.append(at_s)
     most = max(sum(first <= at_s < first + 1 for at_s in written) for first in written)
     assert most <= rate + burst(rate) + EPSILON * max(rate, 1)
@@ -139,6 +140,17 @@ def test_a_gate_holds_nothing_back_that_comes_at_its_pace() -> None:
         for number in range(1000):
             late_s = (number * 7919 % 100) / 10_000
             assert pace.write("kr", number / rate + late_s) <= 0
+
+
+@pytest.mark.parametrize(("account", "each"), [(16.0, inf), (inf, 16.0), (16.0, 16.0)])
+def test_what_is_written_on_time_to_the_moment_counts(account: float, each: float) -> None:
+    """Whoever waited for as long as the gate said goes on, and the next one waits for it."""
+    pace = RateLimits(account, each, ["kr"])
+    assert pace.write("kr", 0.0) <= 0
+    on_time_s = pace.write("kr", 0.0)
+    assert on_time_s > 0
+    assert pace.write("kr", on_time_s) == 0
+    assert pace.write("kr", on_time_s) > 0
 
 
 def test_a_region_waits_at_its_own_gate_and_takes_nothing_of_the_accounts() -> None:
@@ -343,12 +355,20 @@ def test_pace() -> None:
     """Requests are counted; what is throttled is named until it has climbed back, with its pause."""
     limits = RateLimits(50.0, 20.0, ["kr", "sgn"])
     limits.take("kr", 0.0)
-    assert limits.pace(0.0) == Pace(1, 40.0, {}, 0.0)
+    limits.take("kr", 0.0)
+    assert limits.pace(0.0) == Pace(2, 40.0, {}, 0.0)
     limits.refuse("kr", 1.0, 3.0)
     slowed = limits.pace(2.0)
     assert (slowed.throttled, slowed.paused_s) == ({"": slowed.allowed_per_s}, 2.0)
     assert slowed.allowed_per_s == pytest.approx(25 + 50 / 60)
-    assert limits.pace(70.0) == Pace(1, 40.0, {}, 0.0)
+    assert list(limits.pace(30.9).throttled) == [""]
+    assert limits.pace(31.1) == Pace(2, 40.0, {}, 0.0)
+    assert [RateLimits(*rates, ["kr"]).is_limited for rates in ((50.0, inf), (inf, 20.0), (inf, inf))] == [
+        True,
+        True,
+        False,
+    ]
+    assert RateLimits(50.0, inf, ["kr"]).pace(0.0) == Pace(0, 50.0, {}, 0.0)
 
 
 def test_pace_of_hosts() -> None:
@@ -361,6 +381,6 @@ def test_pace_of_hosts() -> None:
 def test_without_a_ceiling_a_refusal_is_forgotten() -> None:
     """The rate climbs for ever; after a minute nobody needs to know."""
     limits = RateLimits(inf, inf, ["kr"])
-    limits.refuse("kr", 0.0)
-    assert list(limits.pace(59.0).throttled) == [""]
-    assert limits.pace(61.0).throttled == {}
+    limits.refuse("kr", 100.0)
+    assert list(limits.pace(159.0).throttled) == [""]
+    assert limits.pace(100.0 + CLIMB_S).throttled == {}

@@ -16,7 +16,7 @@
     │   ├── TooLargeError                 the body is larger than is taken in
     │   ├── PageError                     the body is not a page
     │   └── GatewayError                  an answer with another status than 200
-    ├── OutputError                   74  output could not be written
+    ├── OutputError                   74  output could not be written; 2 where there are no keys for a storage
     │   └── ClosedPipeError           141 the reader closed the pipe
     └── LockedError                   75  another run holds the lock
 
@@ -156,16 +156,22 @@ class GatewayError(RequestError):
         super().__init__(f"{answer} {message}".rstrip() + told)
 
 
+class NoStoreKeysError(PermissionError):
+    """There are no keys for an object storage: nothing was asked of it. An OSError, as all that a store raises."""
+
+
 class OutputError(NcrawlError):
-    """Output could not be written: the path and the system's reason."""
+    """Output could not be written, or what it goes to could not be read: the path and the system's reason."""
 
     exit_code = 74
 
-    def __init__(self, path: str, error: OSError) -> None:
+    def __init__(self, path: str, error: OSError, *, doing: str = "write") -> None:
         self.path = path
         self.errno = error.errno
         self.reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
-        super().__init__(f"cannot write {path}: {self.reason}{_mend(path, error.errno)}")
+        if isinstance(error, NoStoreKeysError):
+            self.exit_code = UsageError.exit_code
+        super().__init__(f"cannot {doing} {path}: {self.reason}{_mend(path, error.errno)}")
 
 
 def _mend(path: str, number: int | None) -> str:

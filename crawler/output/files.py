@@ -12,7 +12,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crawler.core.errors import OutputError
+from crawler.core.errors import OutputError, UsageError
 from crawler.output.outlets import open_outlet, write_in_time
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class writing:  # noqa: N801 - read as a function is, like contextlib.suppress
     """Turns the system's errors into an OutputError about ``path``; thousands of registries pass here."""
 
     __slots__ = ("_path",)
+    _doing = "write"
 
     def __init__(self, path: Path | str) -> None:
         self._path = path
@@ -43,7 +44,14 @@ class writing:  # noqa: N801 - read as a function is, like contextlib.suppress
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if isinstance(exc, OSError):
-            raise OutputError(str(self._path), exc) from None
+            raise OutputError(str(self._path), exc, doing=self._doing) from None
+
+
+class reading(writing):  # noqa: N801 - likewise
+    """The same where what is to be written to is read first."""
+
+    __slots__ = ()
+    _doing = "read"
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -226,6 +234,20 @@ def mode_of(path: Path) -> int:
         return path.stat().st_mode
     except OSError:
         return 0
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path leads to a folder.
+
+    Raises:
+        UsageError: that cannot be found out: it may not be looked at, or a storage does not answer.
+    """
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def take_back_half_line(fd: int, written: bytes) -> None:

@@ -83,7 +83,7 @@ MISTAKES = [
     ("history nights/none kr/team-a", "nights/none cannot be read: No such file or directory; name a folder of"),
     ("export none -o out", "none is not a snapshot: nothing is there"),
     ("prune nights", "nothing says what to keep: give --keep N, --keep-days N, or both"),
-    ("prune none --keep 1", "none does not exist: name the folder that the snapshots are in"),
+    ("prune none --keep 1", "none is no folder: name the one that the snapshots are in"),
     ("snapshots none", "none cannot be read: No such file or directory; name a folder of snapshots"),
     ("plan --from none", "none is no folder: name a snapshot, or the folder that snapshots are in"),
     ("push nights ftp://x", "ftp://x is no place for snapshots: give s3://BUCKET/PREFIX, gs://, "),

@@ -42,14 +42,14 @@ def command(folder: Path, *, is_dry: bool, **flags: Any) -> int:
     settings = settings_from(flags)
     from crawler.cli.logs import configure_logging  # noqa: PLC0415 - `--help` should not wait for it
     from crawler.core.errors import UsageError  # noqa: PLC0415 - likewise
-    from crawler.output.files import mode_of  # noqa: PLC0415 - likewise
+    from crawler.output.files import is_folder  # noqa: PLC0415 - likewise
     from crawler.output.stores.place import Place  # noqa: PLC0415 - likewise
     from crawler.snapshot.folder.abilities import check_folder  # noqa: PLC0415 - likewise
 
     configure_logging(settings)
     if not isinstance(folder, Place):
-        if not mode_of(folder):
-            raise UsageError(f"{folder} does not exist: name the folder that the snapshots are in")
+        if not is_folder(folder):
+            raise UsageError(f"{folder} is no folder: name the one that the snapshots are in")
         check_folder(folder)
     return _prune(folder, settings, is_dry=is_dry)
 

@@ -6,10 +6,10 @@ import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from crawler.core.errors import UsageError
+from crawler.core.errors import OutputError, UsageError
 from crawler.core.text import iso
 from crawler.jobs.export.publishing import Place
-from crawler.output.files import mode_of, writing
+from crawler.output.files import is_folder, mode_of, writing
 from crawler.snapshot.folder.latest import LATEST
 from crawler.snapshot.folder.lock import locked
 from crawler.snapshot.folder.retention import snapshot_names
@@ -41,14 +41,16 @@ def snapshots_at(place: Path, *, every: bool = False) -> list[Path]:
     """Return the snapshot at a place, or of a folder of snapshots its `latest`, or every one, oldest first.
 
     Raises:
-        UsageError: there is none.
-        OutputError: the folder cannot be read.
+        UsageError: there is none, or it cannot be read.
     """
-    if mode_of(place / MANIFEST) or not place.is_dir():
+    if mode_of(place / MANIFEST) or not is_folder(place):
         return [place]  # whoever reads it says what is wrong with it
     if not every and mode_of(place / LATEST):
         return [place / LATEST]
-    names = sorted(snapshot_names(place))
+    try:
+        names = sorted(snapshot_names(place))
+    except OutputError as error:
+        raise UsageError(f"{place} cannot be read: {error.reason}") from error
     if every and names:
         return [place / name for name in names]
     hint = f": name one of its {len(names):,} snapshots, such as {place / names[-1]}, or take --all" if names else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from crawler.core.errors import ConfigurationError, UsageError
+from crawler.output.files import is_folder
 from crawler.output.stores.opening import is_url, store_at
 from crawler.settings.accounts import read_accounts
 from crawler.settings.options import shown
@@ -76,6 +77,6 @@ def opened(place: str) -> Store:
     Raises:
         UsageError: there is no such folder, or the URL cannot be used.
     """
-    if not is_url(place) and not Path(place).is_dir():
+    if not is_url(place) and not is_folder(Path(place)):
         raise UsageError(f"{place} is no folder: make it with `mkdir -p {place}`")
     return store_at(place)

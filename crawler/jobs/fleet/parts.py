@@ -14,7 +14,7 @@ import msgspec
 from crawler.api.collections import IMAGES
 from crawler.core.errors import NcrawlError
 from crawler.jobs.fleet.layout import FLEET
-from crawler.output.files import writing
+from crawler.output.files import reading
 from crawler.snapshot.folder.names import started
 from crawler.snapshot.manifest import MANIFEST, AccountRecord, Manifest, load
 
@@ -84,7 +84,7 @@ def find_parts(store: Store, run_id: str, expected: Iterable[str] = (), *, most:
     Raises:
         OutputError: the storage cannot be read.
     """
-    with writing(store.url):
+    with reading(store.url):
         return _find_parts(store, run_id, expected, most=most)
 
 
@@ -104,7 +104,7 @@ def find_part(store: Store, account: str, run_id: str) -> Part:
     Raises:
         OutputError: the storage cannot be read.
     """
-    with writing(store.url):
+    with reading(store.url):
         return _part(account, _candidates(store, account, msgspec.json.encode(run_id)), run_id)
 
 

@@ -13,7 +13,7 @@ from crawler.core.errors import NcrawlError, UsageError
 from crawler.jobs.fleet.layout import FLEET, checked_run_id, merged_folder, opened
 from crawler.jobs.fleet.lease import holder
 from crawler.jobs.fleet.parts import find_parts
-from crawler.output.files import writing
+from crawler.output.files import reading
 from crawler.output.stores.opening import is_url
 from crawler.snapshot.folder.names import started
 from crawler.snapshot.manifest import MANIFEST, load
@@ -99,7 +99,7 @@ def fleet_status(place: str, run_id: str | None, expected: Iterable[str] = ()) -
         OutputError: the storage cannot be read.
     """
     store = opened(place)
-    with writing(store.url):
+    with reading(store.url):
         run_id = newest_run(store) if run_id is None else checked_run_id(run_id)
         names = {*expected, *store.folders()} - {FLEET}
         merged = store.read(f"{merged_folder(run_id)}/{MANIFEST}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from crawler.core.errors import OutputError, UsageError
-from crawler.output.files import mode_of
+from crawler.output.files import is_folder, mode_of
 from crawler.output.stores.place import Place
 from crawler.snapshot.comparing.opening import open_side
 from crawler.snapshot.comparing.sides import Snapshot
@@ -40,7 +39,7 @@ def choose(path: Path) -> Chosen:
         ManifestError: the manifest is damaged.
     """
     path = followed(path)
-    if not stat.S_ISDIR(mode_of(path)):
+    if not is_folder(path):
         raise UsageError(f"{path} is no folder: name a snapshot, or the folder that snapshots are in")
     folder = path if mode_of(path / MANIFEST) else _newest(path)
     snapshot = open_side(folder)

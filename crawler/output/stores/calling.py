@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
+from crawler.core.errors import NoStoreKeysError
 from crawler.output.stores.interface import ChangedError, ExistsError
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 _KIND = re.compile(r"kind: (Connect|Timeout)\b")
 _NO_KEYS = re.compile(
     r"MissingAccessKeyId|MissingSecretAccessKey|MissingAccount|TokenRequest|/latest/api/token|security-credentials"
+)
+_NO_KEYS_FOUND = (
+    "there are no keys for the store, or only half a pair: set what its own tools read, "
+    "such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 )
 _NO_BUCKET = "there is no such bucket"
 _UNKNOWN = (400, 405, 501)
@@ -91,7 +96,7 @@ def translated(error: Exception) -> OSError | None:
 def _of_text(text: str) -> OSError:
     status, code, kind = _STATUS.search(text), _CODE.search(text), _KIND.search(text)
     if _NO_KEYS.search(text):
-        return PermissionError(errno.EACCES, "there are no keys for the store, or only half a pair")
+        return NoStoreKeysError(errno.EACCES, _NO_KEYS_FOUND)
     if status is not None:
         return _of_answer(int(status[1]), code[1] if code else "")
     if kind is None:

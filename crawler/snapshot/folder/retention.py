@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from crawler.api.collections import COLLECTIONS
 from crawler.core.errors import NcrawlError, OutputError
 from crawler.core.text import visible
-from crawler.output.files import sync_folder, writing
+from crawler.output.files import reading, sync_folder, writing
 from crawler.output.stores.place import Place
 from crawler.snapshot.folder.latest import LATEST, target_of
 from crawler.snapshot.folder.names import CLOCK_TOLERANCE, started
@@ -202,7 +202,7 @@ def _last_complete(folder: Path, names: list[str], clock: Clock) -> str:
 
 def _look(folder: Path) -> Iterator[tuple[str, str | None]]:
     """Yield each name that is a snapshot's, with None, or with why nobody can tell whether it is one."""
-    with writing(folder):
+    with reading(folder):
         found = sorted(path for path in folder.iterdir() if started(path.name) is not None)
     for path in found:
         try:

@@ -66,6 +66,50 @@ def test_commands_say_the_same_of_a_url_as_of_a_folder(folder: Path, capfd: pyte
         assert there[1] or words[0] == "verify"
 
 
+@pytest.mark.parametrize(
+    ("has_keys", "told"), [(True, "the store cannot be reached: check its endpoint"), (False, "there are no keys for")]
+)
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (f"verify {URL}/{OLD}", 2),
+        (f"diff {URL}/{OLD} {URL}/{NEW}", 2),
+        (f"snapshots {URL}", 2),
+        (f"history {URL} kr/b", 2),
+        (f"report {URL} -o report.html", 2),
+        (f"export {URL} --format csv -o out", 2),
+        (f"prune {URL} --keep 1", 74),
+        (f"push DIR/{NEW} {URL}", 74),
+        (f"fleet status {URL}", 74),
+        (f"fleet merge {URL} --run-id x", 74),
+    ],
+)
+def test_a_storage_that_does_not_answer(
+    words: str,
+    code: int,
+    told: str,
+    *,
+    has_keys: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """One sentence that says so; 2 where there are no keys, for then nothing was asked of it, and nothing is left."""
+    make_snapshot(tmp_path / NEW, CONTENTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        if has_keys:
+            monkeypatch.setenv(name, "key")
+        else:
+            monkeypatch.delenv(name, raising=False)
+    found, out, err = _ran(capfd, *words.replace("DIR", str(tmp_path)).split())
+    assert (found, out, err.count("\n")) == (code if has_keys else 2, "", 1)
+    assert told in err
+    assert [path.name for path in tmp_path.iterdir()] == [NEW]
+
+
 def test_an_export_of_a_url_is_that_of_the_folder(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -140,7 +140,7 @@ def split_flat(body: bytes, count: int) -> list[bytes]:
     stands between two of them is one record, a comma, and blanks.
     """
     first = body.find(b"{", 1)
-    if body.find(b"}", first) > body.find(b"{", first + 1) > 0 or not body.endswith(b"}]}"):
+    if opens_twice(body, first) or not body.endswith(b"}]}"):
         return []
     records = body.split(b"{")[2:]
     if len(records) != count:
@@ -152,6 +152,11 @@ def split_flat(body: bytes, count: int) -> list[bytes]:
     if body.rfind(b"[") > first:
         check_depth(records)
     return records
+
+
+def opens_twice(body: bytes, first: int) -> bool:
+    """Whether a second brace opens before the ``first`` one closes: most pages that are not flat are told by that."""
+    return first < body.find(b"{", first + 1) < body.find(b"}")
 
 
 def _split(body: bytes) -> list[bytes]:

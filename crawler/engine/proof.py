@@ -146,11 +146,9 @@ def _still_suspect(suspects: set[int], after: Pass) -> set[int]:
     """Return the boundaries of a pass where those ``suspects`` of the pass before lie that none of its pages covers."""
     assert after.end is not None
     left: set[int] = set()
-    for page in range(1, after.end + 1):
-        part = _part(after, page)
-        following = _part(after, page + 1) if page < after.end else None
-        if part is not None and following is not None:
-            left.update({page} if suspects.intersection(range(part[1], following[0])) else ())
+    for page, (part, following) in enumerate(pairwise(_part(after, page) for page in range(1, after.end + 1)), 1):
+        if part is not None and following is not None and suspects.intersection(range(part[1], following[0])):
+            left.add(page)
     return left
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from crawler.api.collections import IMAGES, REGISTRIES
 from crawler.api.nesting import MAX_DEPTH
 from crawler.api.records import line_prefix, lines
-from crawler.api.v2 import V2, beside, split_flat
+from crawler.api.v2 import V2, beside, opens_twice, split_flat
 from crawler.core.errors import PageError
 
 if TYPE_CHECKING:
@@ -141,6 +141,22 @@ def test_flat_records_are_split_at_their_braces(count: int, between: bytes) -> N
 def test_records_that_are_not_flat_are_not_split_at_braces(records: bytes, count: int) -> None:
     """A brace within one, or in a text, may end nothing."""
     assert split_flat(body(records), count) == []
+
+
+@pytest.mark.parametrize(
+    ("records", "is_told"),
+    [
+        (b'{"name":"a"}', False),
+        (b'{"name":"a"},{"name":"b","v":{}}', False),
+        (b'{"name":"a","v":{}}', True),
+        (b'{"name":"{"}', True),
+        (b"{{}}", True),
+    ],
+)
+def test_pages_that_are_soon_told_not_to_be_flat(records: bytes, *, is_told: bool) -> None:
+    """Without a look beyond the first record."""
+    page = body(records)
+    assert opens_twice(page, page.find(b"{", 1)) is is_told
 
 
 @pytest.mark.parametrize("page", [b'{"next":null,"results":[{"name":"a"}],"count":1}', b'{"results":[{"name":"a"}] }'])
@@ -302,7 +318,9 @@ def test_next_that_is_no_page_number(following: bytes) -> None:
     """Text, fractions, exponents, zero, negatives, objects and what is beyond 2^53: an error of one short sentence."""
     with pytest.raises(PageError) as caught:
         decode(body(following=following))
-    assert "\n" not in str(caught.value)
+    told = str(caught.value)
+    assert "\n" not in told
+    assert following not in (b"0", b"-1") or told == f"`next` is {int(following)}, which is no page number"
 
 
 @pytest.mark.parametrize("following", [1, 2, 10**9, 2**53])
@@ -803,6 +821,12 @@ def test_an_envelope_that_contradicts_itself(twice: bytes, records: bytes) -> No
     for page in (b'{%b,"results":[%b]}' % (twice, records), b'{"results":[%b],%b}' % (records, twice)):
         with pytest.raises(PageError, match="twice"):
             decode(page)
+
+
+def test_numbers_that_python_does_not_read_beside_keys_that_may_stand_twice() -> None:
+    """Whether a key stands twice is found out without reading a number."""
+    page = decode(b'{"n\\u0065xt":null,"v":' + b"9" * 5000 + b',"results":[{"name":"a"}]}')
+    assert (page.names, page.next) == (["a"], None)
 
 
 def test_texts_that_look_like_keys_are_none() -> None:

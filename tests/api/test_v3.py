@@ -117,6 +117,11 @@ def test_without_totals_a_list_goes_on_to_its_first_empty_page(rest: bytes) -> N
     assert decode(b'{"images":' + RECORDS + rest + b"}", 7).count is None
 
 
+def test_line_breaks_within_records_go() -> None:
+    """A record is one line, whatever the gateway prints."""
+    assert decode(b'{"i":[{"name":"a",\n"x": 1}]}').records == [b'"name":"a","x":1}']
+
+
 def test_records_beyond_what_the_totals_say() -> None:
     """A page that the totals deny is not believed to be the last while it holds something."""
     totals = b'"pageNo":4,"pageSize":2,"totalElements":3,"totalPages":2'
@@ -170,8 +175,9 @@ def test_malformed_values(value: bytes) -> None:
 
 def test_records_without_a_name_and_with_a_field_of_ours() -> None:
     """They are counted, and ours gives no way, as in version 2; half a surrogate pair makes the round trip."""
-    page = decode(b'{"i":[{"x":1},null,{"name":"a","region":"x"},{"name":"\\ud800"}]}')
+    page = decode(b'{"i":[{"x":1},null,{"name":"a","region":"x"},{"name":"\\ud800"}],' + TOTALS + b"}")
     assert (page.names, page.defects, page.overridden) == (["a", "\ud800"], 2, 1)
+    assert (page.count, page.next) == (3, 2)
     assert page.records == [b'"name":"a"}', b'"name":"\\ud800"}']
     assert V3.decode(b'{"i":[{"name":"a","registry":"x"}]}', REGISTRIES, 1).records == [b'"name":"a","registry":"x"}']
 

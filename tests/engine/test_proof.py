@@ -1,4 +1,7 @@
-"""A part of `make proofs`: what changes while it is read, on back-ends that lag, is never called whole wrongly."""
+"""When a pass keeps the order of the one before, case by case; and a part of `make proofs`.
+
+There what changes while it is read, on back-ends that lag, is never called whole wrongly.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,51 @@ from long.proofs import KINDS, prove
 from long.tag_proofs import crawled, prove_tags, wrong
 
 from crawler.core.model import Verdict
+from crawler.engine.passes import Overlap, Pass
+from crawler.engine.proof import _keeps_order
+
+Span = tuple[int, int]
+
+
+def in_order(*span: int) -> Overlap:
+    """Return what a page is whose names stand in the order of the pass before, on those of its pages."""
+    return Overlap(head=(span[0], span[-1]), tail=(span[0], span[-1]), is_ordered=True)
+
+
+def torn(head: Span, tail: Span) -> Overlap:
+    """Return what a page is of which only a part at each end stands in the order of the pass before."""
+    return Overlap(head=head, tail=tail, is_ordered=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "pages", "keeps"),
+    [
+        (3, [in_order(1, 2), in_order(2, 3)], True),
+        (1, [in_order(1)], True),
+        # its first page reaches back to the first
+        (3, [in_order(2), in_order(2, 3)], False),
+        (3, [torn((3, 3), (1, 1)), in_order(2, 3)], True),  # what was pushed stands in front of what was there
+        (3, [torn((1, 1), (3, 3)), in_order(3)], False),
+        (1, [torn((1, 1), (2, 2))], True),
+        # its last one to the last, or that before it
+        (4, [in_order(1, 2), in_order(3)], True),
+        (4, [in_order(1, 2), in_order(2, 4)], False),
+        (4, [in_order(1), in_order(1, 3)], False),
+        (4, [in_order(1), in_order(1)], False),
+        (3, [in_order(1), torn((2, 2), (1, 1))], True),  # or behind it
+        (3, [in_order(1, 2), torn((1, 1), (3, 3))], False),
+        # each page begins where the one before it ends, or later
+        (3, [in_order(1, 3), in_order(2, 3)], False),
+        (3, [in_order(1), in_order(3)], True),
+        (3, [in_order(1), torn((2, 2), (2, 2)), in_order(3)], False),  # nobody pushes into the middle
+    ],
+)
+def test_whether_a_pass_keeps_the_order_of_the_one_before(before: int, pages: list[Overlap], *, keeps: bool) -> None:
+    """But for what was pushed to one end of the list: then no boundary hides what nobody knows."""
+    after = Pass(bit=2, size=10, end=len(pages), overlaps=dict(enumerate(pages, 1)))
+    assert _keeps_order(Pass(bit=1, size=10, end=before), after) is keeps
+    del after.overlaps[len(pages)]
+    assert not _keeps_order(Pass(bit=1, size=10, end=before), after)
 
 
 @pytest.mark.long

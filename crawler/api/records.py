@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _SHALLOW_BYTES: Final = 2 * (MAX_DEPTH - 1)
 """Every level takes two brackets."""
 _TOO_DEEP: Final = f"nested more than {MAX_DEPTH} deep"
-_BLANK: Final = b" \t\r\n"
 
 
 class _Named(msgspec.Struct):
@@ -123,7 +122,7 @@ def _decode_with_stand_ins(body: bytes, decode: Callable[[bytes], Page]) -> Page
 
 def on_one_line(body: bytes) -> bytes:
     """Take the line breaks out of a body whose grammar is proved."""
-    body = body.strip(_BLANK)
+    body = body.strip()
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
 
 
@@ -152,7 +151,7 @@ def check_depth(records: list[bytes]) -> None:
 
 def check_surroundings(body: bytes, records_bytes: int) -> None:
     """Refuse a page that nests too deep beside its records, which stand two levels down."""
-    if len(body) - records_bytes >= 2 * MAX_DEPTH and nests_deeper(body, MAX_DEPTH + 2):
+    if len(body) - records_bytes >= _SHALLOW_BYTES and nests_deeper(body, MAX_DEPTH + 2):
         raise PageError(_TOO_DEEP)
 
 

@@ -69,8 +69,7 @@ class Sightings:
         if len(set(names)) < len(names) or not all(mark & before and not mark & into.bit for mark in kinds):
             return False
         news = {mark: (mark & _PASSES) | here for mark in kinds}
-        values = repeat(news[marks[0]]) if len(kinds) == 1 else map(news.__getitem__, marks)
-        self._marks.update(zip(names, values, strict=False))
+        self._marks.update(zip(names, map(news.__getitem__, marks), strict=True))
         into.names += len(names)
         into.shared += len(names)
         if marks:
@@ -99,11 +98,17 @@ class Sightings:
 
 
 def _overlap(marks: list[int]) -> Overlap:
-    if marks == sorted(marks):  # then so are the pages, which are the larger part of a mark
-        whole = (marks[0] >> _BITS, marks[-1] >> _BITS)
-        return Overlap(head=whole, tail=whole, is_ordered=True)
-    pages = [mark >> _BITS for mark in marks]
-    descents = [place for place, (one, other) in enumerate(pairwise(pages), start=1) if other < one]
+    whole = (marks[0] >> _BITS, marks[-1] >> _BITS)
+    descents = _descents(marks)
     if not descents:
-        return Overlap(head=(pages[0], pages[-1]), tail=(pages[0], pages[-1]), is_ordered=True)
-    return Overlap(head=(pages[0], pages[descents[0] - 1]), tail=(pages[descents[-1]], pages[-1]), is_ordered=False)
+        return Overlap(head=whole, tail=whole, is_ordered=True)
+    ends, begins = marks[descents[0] - 1] >> _BITS, marks[descents[-1]] >> _BITS
+    return Overlap(head=(whole[0], ends), tail=(begins, whole[1]), is_ordered=False)
+
+
+def _descents(marks: list[int]) -> list[int]:
+    """Return the places of the marks whose page is before that of the one in front of them."""
+    if marks == sorted(marks):  # then so are the pages, which are the larger part of a mark
+        return []
+    pages = [mark >> _BITS for mark in marks]
+    return [place for place, (one, other) in enumerate(pairwise(pages), start=1) if other < one]

@@ -1164,6 +1164,28 @@ def test_what_the_gateway_counts_above_what_came_is_no_loss_that_can_be_estimate
     assert (expected_loss(passes, held_by) < ACCEPTED_LOSS) is is_told
 
 
+@pytest.mark.parametrize(
+    ("answer", "is_proof"),
+    [
+        (page([]), True),
+        (page([], None, 0), True),
+        (page(["a", "b"]), True),
+        (page(["a", "b"], None, 2), True),
+        (page(["a", "b"], None, 1), True),
+        (page(["a", "b"], None, 3), False),
+        (page([], None, 1), False),
+        (page(["a", "a"]), False),
+        (page(["a", "b"], 2), False),
+        (page(["a", "b"], defects=1), False),
+    ],
+)
+def test_what_one_answer_proves(answer: Page, is_proof: bool) -> None:  # noqa: FBT001 - a parameter
+    """An only page that holds all that is counted, each name once; of a first pass, and no usual clamp."""
+    assert one_answer_proves(answer, [Pass(bit=1, size=100)]) is is_proof
+    assert not one_answer_proves(answer, [Pass(bit=1, size=100), Pass(bit=2, size=97)])
+    assert not one_answer_proves(answer, [Pass(bit=1, size=100, is_usual_clamp=True)])
+
+
 @given(
     names=st.lists(st.sampled_from("abcd"), max_size=6),
     following=st.sampled_from([None, None, None, 2]),

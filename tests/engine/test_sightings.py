@@ -72,6 +72,45 @@ def test_pages_of_the_pass_before() -> None:
     }
 
 
+def test_a_page_whose_order_is_lost_twice() -> None:
+    """What counts is the part before the first break, and that behind the last."""
+    pages = [["a", "b"], ["c", "d"], ["e", "f"]]
+    passes, _ = taken(pages, [["c", "e", "d", "a", "b", "f"]])
+    assert passes[1].overlaps == {1: Overlap(head=(2, 3), tail=(1, 3), is_ordered=False)}
+
+
+def test_names_of_a_page_that_other_passes_missed_are_in_order_all_the_same() -> None:
+    """Where they stood counts, not how often they were seen."""
+    passes, _ = taken([["b", "c"], ["d", "e"]], [["a", "b", "c", "d"], ["e"]], [["b", "a", "d", "c"], ["e"]])
+    assert passes[2].overlaps == {
+        1: Overlap(head=(1, 1), tail=(1, 1), is_ordered=True),
+        2: Overlap(head=(2, 2), tail=(2, 2), is_ordered=True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "are_known"),
+    [
+        (["a", "b", "c"], True),
+        (["c", "a"], True),
+        ([], True),
+        (["a", "x"], False),  # nobody knows it
+        (["a", "a"], False),
+        (["a", "gone"], False),  # the pass before did not hold it
+        (["a", "now"], False),  # this pass held it already
+    ],
+)
+def test_when_all_names_of_a_page_are_taken_at_once(names: list[str], *, are_known: bool) -> None:
+    """Only where the pass before held each of them, and this one none yet; nothing is taken in otherwise."""
+    _, seen = taken([["a", "b", "c", "gone"], ["now"]], [["a", "b", "c"], ["now"]])
+    third = begun(3)
+    seen.take(["now"], into=third, page=1)
+    marks = dict(seen._marks)
+    assert seen._are_known(names, third, 2) is are_known
+    assert (third.names, third.shared) == (1 + are_known * len(names),) * 2
+    assert are_known or seen._marks == marks
+
+
 # ── what overlapping passes prove ──
 
 FIRST = [["a", "b", "c"], ["d", "e", "f"], ["g", "h", "i"]]

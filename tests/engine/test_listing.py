@@ -29,7 +29,13 @@ from crawler.engine.passes import (
     FailureKind,
     Pass,
 )
-from crawler.engine.proof import ACCEPTED_LOSS, _loss_of_unlike, expected_loss, one_answer_proves
+from crawler.engine.proof import (
+    ACCEPTED_LOSS,
+    FEWEST_PASSES_TO_ESTIMATE,
+    _loss_of_unlike,
+    expected_loss,
+    one_answer_proves,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,6 +46,7 @@ AUTO, ALWAYS, NEVER = VerifyMode.AUTO, VerifyMode.ALWAYS, VerifyMode.NEVER
 UNTRACED = pytest.mark.no_cover  # tracing would make the thousands of runs four times slower, and shows nothing new
 EVERY_MODE = pytest.mark.parametrize("verify", list(VerifyMode))
 LOST = Failure(FailureKind.LOST, "timed out (10 tries)")
+LOST_BY_SIZE = Failure(FailureKind.TOO_LARGE, "the body is larger than 8388608 bytes")
 DENIED = Failure(FailureKind.DENIED, "401/210 Permission Denied")
 NOT_FOUND = Failure(FailureKind.NOT_FOUND, "404/300 Not Found Exception")
 REFUSED = Failure(FailureKind.BAD_REQUEST, "400/100 Bad Request Exception")
@@ -313,6 +320,39 @@ def test_pages_of_one_record_cannot_be_halved() -> None:
     """Where a gateway gives no more anyway, another pass would meet the same."""
     found = run(Shelf(5, says=5, fixed=1, instead={3: Failure(FailureKind.TOO_LARGE, "too large")}))
     assert (found.verdict, found.outcome.passes, found.reason) == (Verdict.INCOMPLETE, 1, "page 3: too large")
+
+
+def test_a_record_that_is_too_large_is_the_only_one_that_is_missing() -> None:
+    """Where halves come down to single records before passes run out."""
+    shelf = Shelf(20, instead={})
+
+    def gateway(number: int, size: int | None) -> Page | Failure:
+        assert size is not None
+        return LOST_BY_SIZE if (number - 1) * size <= 7 < number * size else shelf(number, size)
+
+    found = run(gateway, page_size=4)
+    assert first_pages(found) == [4, 2, 1]
+    assert (found.verdict, found.reason) == (Verdict.INCOMPLETE, f"page 8: {LOST_BY_SIZE.reason}")
+
+
+@pytest.mark.parametrize(("images", "second"), [(100, 88), (24, 21), (9, 8), (2, 1), (1, 2)])
+def test_a_page_that_is_doubted_is_asked_for_in_two(images: int, second: int) -> None:
+    """An eighth less than came, so that the gateway has to go on; of a single record two, which are then not full."""
+    assert first_pages(run(Shelf(images, says=images + 7), page_size=1000))[:2] == [1000, second]
+
+
+def test_a_list_in_no_order_ends_when_passes_enough_agree() -> None:
+    """Each pass misses another image, and in the fifth it is known that none misses more of them than chance has it."""
+
+    def gateway(number: int, size: int | None) -> Page:
+        assert size is not None
+        chance = random.Random(size)
+        names = chance.sample(images_of(0, 250), 249)
+        return page(names[(number - 1) * size : number * size], number + 1 if number * size < 249 else None)
+
+    found = run(gateway)
+    assert (found.verdict, found.outcome.passes) == (Verdict.COMPLETE_WITH_DRIFT, FEWEST_PASSES_TO_ESTIMATE)
+    assert sorted(found.written) == images_of(0, 250)
 
 
 def test_the_smallest_page_size_that_is_asked_for() -> None:

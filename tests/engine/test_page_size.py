@@ -16,7 +16,7 @@ from support.lists import registry_of
 from crawler.core.errors import GatewayError, TimedOutError, TooLargeError
 from crawler.core.events import RegionHeld
 from crawler.core.model import Verdict
-from crawler.engine.page_size import LARGEST, PageSize
+from crawler.engine.page_size import LARGEST, PageSize, other_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,23 @@ def test_the_usual_limits_are_tried_after_a_refusal() -> None:
     """From 1,000 down; nothing below 10 is asked for, and then the gateway may choose."""
     size, asked = PageSize(LARGEST), [1000, 300, 100, 50, 30, 20, 10, None]
     assert [size.after_refusal(refused) for refused in asked if refused is not None] == asked[1:]
+
+
+@pytest.mark.parametrize(
+    ("taken", "known", "other"),
+    [
+        ([100], 250, 84),
+        ([100, 84], 250, 63),
+        ([100], 50, 99),
+        ([3], 5, 2),
+        ([2], 5, 1),
+        ([1], 5, 2),  # nothing is smaller
+        ([2, 1], 5, 4),
+    ],
+)
+def test_another_size_puts_boundaries_elsewhere(taken: list[int], known: int, other: int) -> None:
+    """For one page more, as evenly as can be; where nothing smaller is left, one that was not asked for yet."""
+    assert other_size(taken, known=known) == other
 
 
 def test_a_smaller_size_that_was_given_is_asked_for_from_then_on() -> None:

@@ -164,6 +164,13 @@ def test_a_count_that_is_larger_proves_nothing() -> None:
     passes, seen = taken(FIRST, [["a", "b"], ["c", "d"], ["e", "f", "g"], ["h", "i"]])
     passes[1].counts = {10}
     assert not passes_overlap(passes, len(seen))
+    passes[1].counts = {9}
+    assert passes_overlap(passes, len(seen))
+    third, seen = taken(FIRST, [["a", "b"], ["c", "d"], ["e", "f", "g"], ["h", "i"]], FIRST)
+    third[1].counts = {10}
+    assert passes_overlap(third, len(seen))
+    third[2].counts = {10}
+    assert not passes_overlap(third, len(seen))
 
 
 def test_a_pass_that_is_not_closed_proves_nothing() -> None:
@@ -172,3 +179,18 @@ def test_a_pass_that_is_not_closed_proves_nothing() -> None:
         passes, seen = taken(FIRST, [["a", "b"], ["c", "d"], ["e", "f", "g"], ["h", "i"]])
         passes[broken].end = None
         assert not passes_overlap(passes, len(seen))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_name_that_comes_twice_may_have_been_pushed(number: int) -> None:
+    """So two passes are too few, whatever their order."""
+    passes, seen = taken(FIRST, [["a", "b"], ["c", "d"], ["e", "f", "g"], ["h", "i"]])
+    passes[number].twice = {"a"}
+    assert not passes_overlap(passes, len(seen))
+
+
+def test_passes_behind_one_that_is_not_closed_prove_by_themselves() -> None:
+    """What came before them is forgotten."""
+    passes, seen = taken(FIRST, FIRST, [["a", "b"], ["c", "d"], ["e", "f", "g"], ["h", "i"]])
+    passes[0].end = None
+    assert passes_overlap(passes, len(seen))

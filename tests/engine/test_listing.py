@@ -719,6 +719,8 @@ def test_records_without_a_name_are_flagged(verify: VerifyMode) -> None:
     found = run(Shelf(250, instead={3: page(images_of(200, 240), None, defects=10)}), verify)
     assert (found.verdict, found.reason) == (Verdict.INCOMPLETE, "10 records without a usable name")
     assert len(found.written) == 240
+    one = run(Shelf(250, instead={3: page(images_of(200, 249), None, defects=1)}), verify)
+    assert one.reason == "1 record without a usable name"
 
 
 def test_records_without_a_name_fill_their_pages() -> None:

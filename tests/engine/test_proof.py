@@ -14,7 +14,7 @@ from long.tag_proofs import crawled, prove_tags, wrong
 
 from crawler.core.model import Verdict
 from crawler.engine.passes import Overlap, Pass
-from crawler.engine.proof import _keeps_order
+from crawler.engine.proof import _keeps_order, ends_at_a_page
 
 Span = tuple[int, int]
 
@@ -58,6 +58,31 @@ def test_whether_a_pass_keeps_the_order_of_the_one_before(before: int, pages: li
     assert _keeps_order(Pass(bit=1, size=10, end=before), after) is keeps
     del after.overlaps[len(pages)]
     assert not _keeps_order(Pass(bit=1, size=10, end=before), after)
+
+
+def read(end: int, *, given: int, short: int = 0, contiguous: int | None = None) -> Pass:
+    """Return a pass of so many pages as large as its first one, but for what its last one is short of."""
+    records, came = end * given - short, end if contiguous is None else contiguous
+    return Pass(bit=1, size=1000, end=end, given=given, records=records, contiguous=came)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        (read(5, given=100), read(5, given=97), True),
+        (read(5, given=97), read(5, given=100), True),
+        (read(5, given=100), read(6, given=97), False),
+        (read(5, given=100), read(5, given=100), False),
+        (read(5, given=100), read(5, given=97, short=1), False),
+        (read(5, given=100, short=1), read(5, given=97), False),
+        (read(5, given=100), read(5, given=97, contiguous=3), False),
+        (read(5, given=100, contiguous=3), read(5, given=97), False),
+    ],
+)
+def test_whether_a_gateway_gives_so_many_pages_and_no_more(before: Pass, after: Pass, *, ends: bool) -> None:
+    """As many full pages, whatever their size."""
+    assert ends_at_a_page([before, after]) is ends
+    assert not ends_at_a_page([after])
 
 
 @pytest.mark.long

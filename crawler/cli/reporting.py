@@ -22,7 +22,7 @@ from crawler.jobs.events import RunEnded
 from crawler.jobs.metrics import RunFigures, write_metrics
 from crawler.jobs.ping import Ping
 from crawler.output.files import check_place
-from crawler.snapshot.folder.retention import snapshot_names
+from crawler.snapshot.folder.retention import certain_snapshot_names
 from crawler.transport import send_ping
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _write(name: str, figures: RunFigures) -> None:
 
 def _kept(folder: Path | None) -> int | None:
     try:
-        return None if folder is None else len(snapshot_names(folder))
+        return None if folder is None else len(certain_snapshot_names(folder))
     except (NcrawlError, OSError):
         return None
 

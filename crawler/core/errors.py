@@ -180,7 +180,8 @@ def _mend(path: str, number: int | None) -> str:
         return ": free some space and run again"
     if number == errno.EISDIR:
         return ": name a file"
-    folder = os.path.dirname(path) if number == errno.ENOENT else ""  # noqa: PTH120 - a path as it was given
+    is_local = "://" not in path
+    folder = os.path.dirname(path) if number == errno.ENOENT and is_local else ""  # noqa: PTH120 - a path as it was given
     return f": make its folder with `mkdir -p {folder}`" if folder else ""
 
 

@@ -16,7 +16,13 @@ from crawler.core.text import iso
 from crawler.output.stores.place import Place
 from crawler.snapshot.folder.lock import locked
 from crawler.snapshot.folder.names import CLOCK_TOLERANCE
-from crawler.snapshot.folder.retention import Clock, Removal, Retention, remove_old, snapshot_names
+from crawler.snapshot.folder.retention import (
+    Clock,
+    Removal,
+    Retention,
+    certain_snapshot_names,
+    remove_old,
+)
 from crawler.snapshot.manifest import read
 
 if TYPE_CHECKING:
@@ -43,7 +49,7 @@ def prune(folder: Path, retention: Retention, *, now: datetime, is_dry: bool = F
         raise UsageError("nothing says what to keep: give --keep N, --keep-days N, or both")
     needs_lock = not is_dry and not isinstance(folder, Place)
     with nullcontext() if not needs_lock else locked(folder, started=iso(now.timestamp() * 1000)):
-        names = sorted(snapshot_names(folder))
+        names = sorted(certain_snapshot_names(folder))
         if names:
             clock = clock_of_folder(folder, names, now)
             if retention.keep_days is not None and not clock.is_trusted:

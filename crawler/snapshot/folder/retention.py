@@ -103,6 +103,18 @@ def is_from_the_future(name: str, clock: Clock) -> bool:
 def snapshot_names(folder: Path) -> list[str]:
     """Return the names of the snapshots in ``folder``: folders named like one, with our manifest.
 
+    With them those of which nobody can tell: to leave one out in silence would make a night of it that never was, and
+    whoever reads it is told why it cannot be read.
+
+    Raises:
+        OutputError: the folder cannot be read.
+    """
+    return [name for name, _ in _look(folder)]
+
+
+def certain_snapshot_names(folder: Path) -> list[str]:
+    """Return the names of the snapshots in ``folder``, but for those of which nobody can tell.
+
     Raises:
         OutputError: the folder cannot be read.
     """

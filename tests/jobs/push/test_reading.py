@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -108,6 +109,27 @@ def test_a_storage_that_does_not_answer(
     assert (found, out, err.count("\n")) == (code if has_keys else 2, "", 1)
     assert told in err
     assert [path.name for path in tmp_path.iterdir()] == [NEW]
+
+
+def test_a_night_that_nobody_can_look_at_is_not_left_out(
+    folder: Path, server: ObjectServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its manifest is denied, so whether it is a snapshot nobody knows: it is unknown, and never as if it were not."""
+    assert folder
+    account = f"{URL}/team"
+    server.misdeed = lambda request: 403 if request.name == f"prefix/team/{NEW}/manifest.json" else None
+    code, out, err = _ran(capfd, "history", account, "kr/b/x")
+    assert [change["change"] for change in map(json.loads, out.splitlines())] == ["first", "unknown"]
+    assert (code, "the store denies it" in out + err) == (3, True)
+    for words in (("report", account), ("export", account, "--all", "--format", "csv", "-o", folder / "out")):
+        code, _, err = _ran(capfd, *words)
+        assert (code, f"{NEW} is not a snapshot that can be read: the store denies" in err) == (2, True)
+    (told,) = prune(place_at(account), Retention(keep=1), now=datetime.now(UTC))
+    assert (told.name, "cannot be looked at: the store denies" in str(told.problem)) == (NEW, True)
+    server.misdeed = lambda request: 404 if request.name.startswith(f"prefix/team/{NEW}/manifest") else None
+    assert [json.loads(line)["change"] for line in _ran(capfd, "history", account, "kr/b/x")[1].splitlines()] == [
+        "first"
+    ]
 
 
 def test_an_export_of_a_url_is_that_of_the_folder(

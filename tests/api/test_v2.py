@@ -151,6 +151,7 @@ def test_records_that_are_not_flat_are_not_split_at_braces(records: bytes, count
         (b'{"name":"a","v":{}}', True),
         (b'{"name":"{"}', True),
         (b"{{}}", True),
+        (b'{"name":"a","v":{}},{"name":"b"}', True),
     ],
 )
 def test_pages_that_are_soon_told_not_to_be_flat(records: bytes, *, is_told: bool) -> None:

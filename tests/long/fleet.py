@@ -119,7 +119,10 @@ def check(fleet: Fleet, cluster: Cluster, run_id: str) -> None:
 def rounds(home: Path, *, accounts: int, how_many: int, seed: int, every_s: float) -> None:
     """Play all rounds, and print what was killed."""
     rng = random.Random(seed)
-    with a_fleet(home, accounts=accounts, registries=1, images=40, latency_ms=500) as fleet, Cluster(fleet) as cluster:
+    with (
+        a_fleet(home, accounts=accounts, registries=1, images=40, latency_ms=500) as fleet,
+        Cluster(fleet, threads=4) as cluster,
+    ):
         began_s = time.monotonic()
         assert fleet(*fleet.run("--compress", "zstd", run_id=UNDISTURBED), timeout_s=1800)[0] == 0
         say(f"undisturbed, without Dask: {accounts} accounts in {time.monotonic() - began_s:.0f} s")

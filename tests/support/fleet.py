@@ -113,15 +113,16 @@ def make_account(folder: Path, account: str, *images: str, suffix: str = "", run
 
 
 class Cluster:
-    """A scheduler of Dask and two workers, as processes of their own."""
+    """A scheduler of Dask and two workers, as processes of their own, each with so many tasks at a time."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, *, threads: int = 2) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
         self.url = f"{'tls' if fleet.variables else 'tcp'}://127.0.0.1:{port}"
         self.log = fleet.home / "dask.log"
         self._fleet = fleet
         self._port = port
+        self._threads = str(threads)
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
@@ -133,7 +134,9 @@ class Cluster:
 
     def start_worker(self) -> None:
         """Start another worker."""
-        self._run("worker", self.url, "--nthreads", "2", "--no-nanny", "--no-dashboard", "--death-timeout", "60")
+        self._run(
+            "worker", self.url, "--nthreads", self._threads, "--no-nanny", "--no-dashboard", "--death-timeout", "60"
+        )
 
     def _run(self, *words: str) -> None:
         with self.log.open("ab") as log:

@@ -118,7 +118,6 @@ class Listing:
             current.is_usual_clamp = may_be_clamped(page, current.size, most=self.size.most)
         self.size.most = max(self.size.most, len(page.names))
         if number == 1 and self._verify is not VerifyMode.ALWAYS and one_answer_proves(page, self._passes):
-            current.pending -= 1
             verdict = Verdict.COMPLETE if self._verify is VerifyMode.AUTO else Verdict.UNVERIFIED
             self._end(verdict, None, records=len(page.names))
             return page.names, page.records

@@ -316,6 +316,16 @@ def test_a_record_that_is_too_large_is_a_hole() -> None:
     assert sorted(found.written) == [name for name in images_of(0, 40) if name not in images_of(36, 38)]
 
 
+def test_a_full_page_shows_what_the_gateway_can_do() -> None:
+    """One that is as large as was asked for and names another: the next list may ask for as much without a risk."""
+    size_of_kind = PageSize(1000)
+    listing = Listing(size_of_kind, AUTO)
+    assert listing.next_page() == 1
+    assert size_of_kind.is_a_risk
+    listing.receive(1, page(images_of(0, 1000), 2))
+    assert not size_of_kind.is_a_risk
+
+
 def test_pages_of_one_record_cannot_be_halved() -> None:
     """Where a gateway gives no more anyway, another pass would meet the same."""
     found = run(Shelf(5, says=5, fixed=1, instead={3: Failure(FailureKind.TOO_LARGE, "too large")}))
@@ -374,7 +384,9 @@ def first_pages(found: Run) -> list[int | None]:
 @pytest.mark.parametrize("page_size", [1, 2, 3, 10, 100])
 def test_every_pass_has_boundaries_of_its_own(page_size: int) -> None:
     """What hides at a boundary of one pass is inside of a page of every other, however small the pages are."""
-    sizes = first_pages(run(never_still, ALWAYS, page_size=page_size))
+    found = run(never_still, ALWAYS, page_size=page_size)
+    assert found.reason.startswith(f"kept changing in {MAX_PASSES} passes: ")
+    sizes = first_pages(found)
     assert len(set(sizes)) == len(sizes) == MAX_PASSES
     assert all(size is not None and size >= 1 for size in sizes)
 

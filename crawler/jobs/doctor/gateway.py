@@ -18,6 +18,7 @@ from crawler.core.errors import GatewayError, RequestError, TimedOutError
 from crawler.core.model import PageRequest
 from crawler.engine.page_size import LARGEST, USUAL_LIMITS
 from crawler.engine.retry_policy import Action, called_for, pause_s, rule_for
+from crawler.jobs.doctor.keys import is_refusal
 from crawler.settings.origin import parse_origin
 from crawler.transport import Transport, open_clients
 from crawler.transport.gcra import RateLimits
@@ -178,9 +179,9 @@ class Gateway:
 
     async def _get_ready(self, transport: Transport, error: RequestError, region: str) -> None:
         """Do what a failed try calls for before the next; raise it where there would be none."""
-        action = self._action(error)
-        if action is Action.STOP_KEY and isinstance(error, GatewayError) and transport.clock_explains(error):
+        if isinstance(error, GatewayError) and is_refusal(error) and transport.clock_explains(error):
             return
+        action = self._action(error)
         if action is Action.SLOW_DOWN:
             transport.refuse(region, error.retry_after_s or 0.0)
         elif action is not Action.RETRY:

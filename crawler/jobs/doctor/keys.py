@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crawler.api.identity import MAIN_ACCOUNT, VIEWER_POLICY
-from crawler.api.meanings import Meaning
 from crawler.api.signing import ABSURD_DIFFERENCE_S
 from crawler.api.v2 import V2
 from crawler.core.errors import GatewayError, RequestError
@@ -76,7 +75,7 @@ def lasting_action(error: RequestError, dialect: Dialect = V2) -> Action:
 
 def is_refusal(error: RequestError | None) -> bool:
     """Whether an error says that the key, or its signature, is not taken."""
-    return isinstance(error, GatewayError) and V2.meaning(error.status, error.code) is Meaning.UNAUTHENTIC
+    return isinstance(error, GatewayError) and lasting_action(error) is Action.STOP_KEY
 
 
 def of_identity(identity: Identity | RequestError | None) -> Check:

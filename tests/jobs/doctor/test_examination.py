@@ -26,6 +26,7 @@ from crawler.core.errors import ClosedPipeError
 from crawler.core.secret import KeyPair, Secret
 from crawler.emulation import EmulatorOptions
 from crawler.emulation.faults import REFUSALS, REPLACEMENTS
+from crawler.emulation.wire import Answer
 from crawler.jobs.doctor.checks import FIELDS, Check, as_json
 from crawler.jobs.doctor.configuration import of_client
 from crawler.jobs.doctor.examination import Examination
@@ -353,10 +354,11 @@ async def test_a_main_accounts_key(patient: Patient) -> None:
     assert "sub account" in (found["identity"].mend or "")
 
 
-async def test_a_key_that_is_barred_from_the_gateway(patient: Patient) -> None:
+@pytest.mark.parametrize("refusal", [REFUSALS[200], Answer(401, b"")], ids=["with its code", "without a word"])
+async def test_a_key_that_is_barred_from_the_gateway(patient: Patient, refusal: Answer) -> None:
     """STS knows it, the gateway does not: it is neither the key nor the clock."""
     for code in CODES:
-        patient.account.replaced[path_of(code), 1] = REFUSALS[200]
+        patient.account.replaced[path_of(code), 1] = refusal
     found = await patient.examined()
     assert (found.code, found["identity"].status, found["key/accepted"].status) == (4, "ok", "failed")
     assert "barred" in (found["key/accepted"].mend or "")

@@ -15,8 +15,8 @@ from support.lists import registry_of
 
 from crawler.core.errors import GatewayError, TimedOutError, TooLargeError
 from crawler.core.events import RegionHeld
-from crawler.core.model import Verdict
-from crawler.engine.page_size import LARGEST, PageSize, other_size
+from crawler.core.model import Page, Verdict
+from crawler.engine.page_size import LARGEST, PageSize, is_full, may_be_clamped, other_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,50 @@ def test_the_usual_limits_are_tried_after_a_refusal() -> None:
 def test_another_size_puts_boundaries_elsewhere(taken: list[int], known: int, other: int) -> None:
     """For one page more, as evenly as can be; where nothing smaller is left, one that was not asked for yet."""
     assert other_size(taken, known=known) == other
+
+
+def held(names: int, following: int | None = None, count: int | None = None) -> Page:
+    """Return a page of so many names."""
+    return Page(count=count, next=following, names=[str(n) for n in range(names)], records=[b""] * names)
+
+
+@pytest.mark.parametrize(
+    ("page", "size", "full"),
+    [
+        (held(100, 2), 100, True),
+        (held(100, 2), 1000, False),  # it may be short for another reason
+        (held(100, 2, 100), 1000, False),
+        (held(100, 2, 101), 1000, True),  # there is more, and it says so
+        (held(100, 2), None, False),
+        (held(100, 2, 101), None, True),
+        (held(0, 2, 1), 1000, True),
+        (held(100), 100, False),
+        (held(100, None, 300), 100, False),
+    ],
+)
+def test_a_full_page(page: Page, size: int | None, full: bool) -> None:  # noqa: FBT001 - a parameter
+    """As many as were asked for, or fewer than are counted; an only page is never known to be."""
+    assert is_full(page, size) is full
+
+
+@pytest.mark.parametrize(
+    ("page", "size", "most", "clamped"),
+    [
+        (held(100), 1000, 0, True),
+        (held(100), 1000, 100, True),
+        (held(100), 1000, 101, False),
+        (held(99), 1000, 0, False),
+        (held(100), 101, 0, True),
+        (held(100), 100, 0, False),
+        (held(100), None, 0, False),
+        (held(100, 2), 1000, 0, False),
+        (held(100, None, 100), 1000, 0, False),
+        (held(100, None, 0), 1000, 0, False),
+    ],
+)
+def test_an_only_page_that_may_be_clamped(page: Page, size: int | None, most: int, clamped: bool) -> None:  # noqa: FBT001
+    """A usual limit, less than was asked for, no less than any page held, and no count beside it."""
+    assert may_be_clamped(page, size, most=most) is clamped
 
 
 def test_a_smaller_size_that_was_given_is_asked_for_from_then_on() -> None:
@@ -117,8 +161,8 @@ def test_a_size_is_a_risk_until_a_page_was_full() -> None:
     """Pages of small lists show nothing; pages of a hundred are not to blame for their size."""
     size = PageSize(LARGEST)
     risks = []
-    for asked, is_full in ((LARGEST, False), (LARGEST, True), (LARGEST, False)):
-        size.given(asked, is_full=is_full)
+    for asked, full in ((LARGEST, False), (LARGEST, True), (LARGEST, False)):
+        size.given(asked, is_full=full)
         risks.append(size.is_a_risk)
     size.given(500, refused=True)
     assert [*risks, size.is_a_risk] == [True, False, False, True]

@@ -30,7 +30,7 @@ URL = "s3://bucket/some/prefix"
 OLD, NEW = "20261122T020000Z", "20261123T020000Z"
 PLACE = ("team", "kr", "a")
 LATEST = "some/prefix/team/latest.json"
-_IMPATIENT = Patience(connect_s=1, silence_s=0.5, retries=0)
+_IMPATIENT = Patience(connect_s=5, silence_s=2.0, retries=0)
 
 
 def _made(folder: Path, name: str = NEW, verdict: Verdict = Verdict.COMPLETE) -> Path:

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from os.path import relpath
 from pathlib import Path
 
-LEAST_SHARE = 0.8
+LEAST_SHARE = 0.94
 MUTMUT = Path(sys.executable).with_name("mutmut")
 REMEMBERED = Path("mutants")
 COLUMNS = ("killed", "survived", "timeout", "no tests", "other")

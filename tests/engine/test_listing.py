@@ -267,6 +267,7 @@ def test_refused_page_sizes(refused_above: int, asked: list[int | None], accepte
         else:
             listing.receive(1, answer)
     assert (size_of_kind.ask, size_of_kind.is_known) == (accepted, True)
+    assert size_of_kind.limit == (accepted if asked != [1000] else None)
     assert listing.outcome is not None
     assert listing.outcome.verdict is Verdict.COMPLETE
 

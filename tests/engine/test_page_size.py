@@ -104,6 +104,23 @@ def test_a_smaller_size_that_was_given_is_asked_for_from_then_on() -> None:
     assert size.ask == 100
 
 
+def test_what_was_refused_is_told_from_what_failed() -> None:
+    """A limit holds; that a smaller page was given after a larger one failed is another thing."""
+    found = []
+    for given in (
+        [(1000, False)],
+        [(100, True)],
+        [(500, False)],
+        [(500, False), (500, True)],
+        [(100, True), (50, False)],
+    ):
+        size = PageSize(LARGEST)
+        for asked, refused in given:
+            size.given(asked, refused=refused, is_full=True)
+        found.append((size.ask, size.limit, size.reduced))
+    assert found == [(1000, None, None), (100, 100, None), (500, None, 500), (500, 500, 500), (50, 100, 50)]
+
+
 def test_another_kind_of_list_is_asked_for_as_much_as_can_be_and_told_of_the_limit() -> None:
     """Its limit may be another one; if it is not, one refusal is enough."""
     of_registries = PageSize(LARGEST)

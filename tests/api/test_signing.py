@@ -107,6 +107,6 @@ def test_hint_at_clocks_that_are_days_apart() -> None:
     """Only what is too far off ever to be corrected is worth a word, in whole days, whichever clock is ahead."""
     day_s = 86_400.0
     assert hint_at_clocks(None) == hint_at_clocks(400 * day_s) == hint_at_clocks(-400 * day_s) == ""
-    for skew_s in (20_000 * day_s, -20_000 * day_s):
-        told = "; its Date is 20,000 days from this machine's clock: if that is wrong, set it"
+    for skew_s in (200_000 * day_s, -200_000 * day_s):
+        told = "; its Date is 200,000 days from this machine's clock: if that is wrong, set it"
         assert hint_at_clocks(skew_s) == told

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from crawler.core.collection import Collection
     from crawler.core.events import Observer
     from crawler.core.model import Page, Region
-    from crawler.engine.families import Family
     from crawler.engine.interfaces import Fetcher, Output
     from crawler.engine.passes import Failure
     from crawler.engine.spec import CrawlSpec, Earlier
@@ -252,6 +251,8 @@ class Crawl:
             ended = self._verdicts.end(task)
             if task.named is None:
                 self._left(queue, task.within)
+            elif self._verdicts.is_undecided(queue.region.code, about := task.about or task.within) and task.within:
+                self._read_list_again(queue, task.collection, task.within[:-1], about=about)
             for one, result in ended:
                 await self._output.end(one, result)
                 if self._spec.earlier is not None:
@@ -278,15 +279,17 @@ class Crawl:
         """Take in that nothing is left to do for a list; see what a 404 meant where it was the last of its family."""
         for family in queue.waiting.end(within):
             if self._verdicts.is_undecided(queue.region.code, family.within):
-                self._read_list_again(queue, family)
+                self._read_list_again(queue, family.collection, family.within)
 
-    def _read_list_again(self, queue: RegionQueue, family: Family) -> None:
-        """Read the list that named a family after the last 404 in it: what it still names is not gone."""
-        parent = family.collection.parent
+    def _read_list_again(
+        self, queue: RegionQueue, below: Collection, within: tuple[str, ...], *, about: tuple[str, ...] | None = None
+    ) -> None:
+        """Read the list that named others after the last 404 among them: what it still names is not gone."""
+        parent = below.parent
         assert parent is not None
-        task = self._task(queue.region, parent, family.within)
+        task = self._task(queue.region, parent, within)
         task.listing = Listing(self._page_sizes[queue.region.code][parent], VerifyMode.ALWAYS)  # one may lag behind
-        task.named = set()
+        task.named, task.about = set(), about
         queue.add(task)
         queue.enlist(task)
 

@@ -34,6 +34,8 @@ class ListingTask(Struct, eq=False):
         is_asked_for: it was named by the user, and not by another list.
         named: of a list that is read once more, to see what is still there: the names it held so far; None for any
             other task.
+        about: of such a list: what the list is within whose own lists wait for it, where that one answered 404 when it
+            was read once more; None where they are those of this list.
     """
 
     region: Region
@@ -52,6 +54,7 @@ class ListingTask(Struct, eq=False):
     trouble: str = ""
     is_asked_for: bool = False
     named: set[str] | None = None
+    about: tuple[str, ...] | None = None
 
     @property
     def place(self) -> Place:

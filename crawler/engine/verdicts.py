@@ -2,7 +2,8 @@
 
 One page of the provider's documents explains 404/300 as "no permission", and one back-end may lag behind the others.
 So what another list named, and what answers 404, has no verdict yet. When nothing else that this list named is left to
-do, the list is read once more: what it still names is there, and denied; what it lacks is gone. Where the table says
+do, the list is read once more: what it still names is there, and denied; what it lacks is gone. Where that list is not
+there itself any more, the one above it is read: what that lacks is gone with all that it held. Where the table says
 that what is gone may fail in other ways too, so is what kept failing.
 """
 
@@ -111,13 +112,19 @@ class Verdicts:
             self._note(task.result(self._now_ms()))
 
     def _decide(self, again: ListingTask, named: Names[str]) -> Ended:
-        """Judge what answered 404 by the list that was read after it."""
+        """Judge what answered 404 by the list that was read after it; not yet, where that may be gone as well."""
         listed = again.result(self._now_ms())
         self.beside.append(listed)
-        doubt = None
+        if not listed.exists and again.within and not again.is_asked_for:
+            return []
+        doubt, about = None, again.about
         if not listed.verdict.is_whole:
             doubt = f"the list of {again.collection.name} read after it: {listed.reason}"
-        return self._judge(again.region.code, again.within, named, doubt=doubt)
+        if about is None:
+            return self._judge(again.region.code, again.within, named, doubt=doubt)
+        if about[len(again.within)] in named:
+            doubt = f"its own list answers so as well, although that of {again.collection.name} still names it"
+        return self._judge(again.region.code, about, (), doubt=doubt)
 
     def _judge(self, region: str, within: tuple[str, ...], named: Names[str], *, doubt: str | None) -> Ended:
         """Give what answered 404 its verdict.

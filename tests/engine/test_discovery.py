@@ -197,6 +197,65 @@ async def test_whether_an_image_is_gone_is_not_known_where_its_list_fails() -> N
     assert "could not be confirmed: the list of images read after it" in (gap.reason or "")
 
 
+def vanishing_registry(*, error: GatewayError = NOT_FOUND, is_named: bool = False) -> Tree:
+    """Return an account whose registry 0 goes when tags of its second image are asked for: nothing of it is there."""
+    there = Tree(tree(3, 2, 3, 1))
+
+    def vanish(within: tuple[str, ...]) -> None:
+        if within == ("0", "0-1"):
+            there.errors["0",] = NOT_FOUND
+            there.errors.update({("0", f"0-{number}"): error for number in range(3)})
+            if not is_named:
+                there.names.pop("0", None)
+
+    there.on_request = vanish
+    return there
+
+
+@pytest.mark.parametrize("error", [NOT_FOUND, BROKEN], ids=["404", "lasting 500"])
+async def test_what_a_registry_held_is_gone_with_it(error: GatewayError) -> None:
+    """Its own list answers 404 when it is read again; so the list of registries is, and that names it no more."""
+    there = vanishing_registry(error=error)
+    result = await crawl(there, concurrency=1)
+    verdicts = verdicts_of(result)
+    assert {verdicts.pop(f"kr/0/0-{number}") for number in (1, 2)} == {Verdict.GONE}
+    assert set(verdicts.values()) == {Verdict.COMPLETE}
+    assert (there.asked["0",], there.asked[()]) == (2, 1 + 2)
+    assert is_complete(result)
+    assert sum(one.requests for one in result.everything) == there.asked.total()
+
+
+async def test_what_a_registry_held_that_is_still_named_has_failed() -> None:
+    """A gateway that lists it and answers 404 for all of it says two things, and none is believed."""
+    result = await crawl(vanishing_registry(is_named=True), concurrency=1)
+    gaps = {one.label: one for one in result.missing}
+    assert {label: gap.verdict for label, gap in gaps.items()} == dict.fromkeys(
+        ("kr/0/0-1", "kr/0/0-2"), Verdict.FAILED
+    )
+    assert "although that of registries still names it" in str(gaps["kr/0/0-1"].reason)
+
+
+async def test_what_a_registry_held_has_failed_where_nobody_knows_whether_that_is_gone() -> None:
+    """The list of registries cannot be read again."""
+    there = vanishing_registry()
+    vanish = there.on_request
+    there.on_request = lambda within: (
+        vanish(within),
+        there.errors.update({(): DENIED} if there.asked[()] > 1 else {}),
+    )[0]
+    result = await crawl(there, concurrency=1)
+    assert {one.verdict for one in result.missing} == {Verdict.FAILED}
+    assert "the list of registries read after it: 401/210" in str(result.missing[0].reason)
+
+
+async def test_what_a_named_registry_held_has_failed_when_it_goes() -> None:
+    """Whoever names it means that it is there, and the list of registries is not asked for."""
+    there = vanishing_registry()
+    result = await crawl(there, concurrency=1, roots=[Root(KR, IMAGES, ("0",))])
+    assert {one.label: one.verdict for one in result.missing} == dict.fromkeys(("kr/0/0-1", "kr/0/0-2"), Verdict.FAILED)
+    assert there.asked[()] == 0
+
+
 async def test_a_registry_that_fails_has_no_tags_and_says_so() -> None:
     """Nothing below it has a verdict: nobody knows what there is."""
     there = Tree(tree(3, 2, 2, 1), errors={("0",): DENIED})

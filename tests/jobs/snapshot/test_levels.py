@@ -194,6 +194,19 @@ def test_retry_fetches_only_the_tags_that_were_not_whole(night: Night) -> None:
     assert checked(night.newest()).verdict == "complete"
 
 
+def test_retry_where_a_registry_was_deleted_since(night: Night) -> None:
+    """What was missing of it is gone, as the lists bear out that are read after its 404, and the night is whole."""
+    place = images_of(night)[5]
+    night.account.replaced[path_of_tags(*place), 1] = DENIED
+    assert night.snapshot(*TAG_LEVEL) == 3
+    night.account.replaced.clear()
+    night.account.world.delete_registry(*place[:2])
+    assert night.snapshot(*TAG_LEVEL, "--retry-failed", night.names()[0]) == 0
+    assert checked(night.newest()).verdict == "complete"
+    (gap,) = json.loads((night.newest() / "manifest.json").read_bytes())["tag_gaps"]
+    assert (gap["region"], gap["registry"], gap["image"], gap["verdict"]) == (*place, "gone")
+
+
 def test_retry_adds_the_tags_to_a_night_without_them(night: Night) -> None:
     """Lists of registries and images are copied; and the other way, tags are left out."""
     assert night.snapshot() == 0

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crawler.core.errors import NcrawlError
+from crawler.core.errors import NcrawlError, UnreadableSnapshotError
 from crawler.core.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+_LACKING = 3
 _LONGEST = 1_000
 """Characters that are shown of one."""
 
@@ -23,18 +24,18 @@ def tell(sentence: str) -> None:
 
 
 def each_apart(snapshots: Sequence[Path], take: Callable[[Path], object]) -> int:
-    """Take snapshots one after the other, and return the exit code: one that is damaged does not keep the others.
+    """Take snapshots one after the other, and return the exit code: what is damaged or unreadable keeps no others.
 
     Raises:
-        NcrawlError: the only one is damaged, or something else is wrong.
+        NcrawlError: the only one is, or something else is wrong.
     """
     code = 0
     for one in snapshots:
         try:
             take(one)
         except NcrawlError as error:
-            if len(snapshots) == 1 or error.exit_code != 3:
+            if len(snapshots) == 1 or not (error.exit_code == _LACKING or isinstance(error, UnreadableSnapshotError)):
                 raise
             tell(str(error))
-            code = error.exit_code
+            code = _LACKING
     return code

@@ -4,6 +4,7 @@
     ├── UsageError                    2   configuration, arguments, no credentials: nothing was requested
     │   ├── ConfigurationError            every problem of the settings at once
     │   ├── CredentialsError              no keys, half a pair, unknown profile
+    │   ├── UnreadableSnapshotError       one that is there, and of which nobody can tell what it holds
     │   └── InvalidNameError              a name that must not become part of a path
     │       └── InvalidRegistryNameError
     ├── RequestError                      one try of one page failed; `retry_policy` says what that calls for
@@ -52,6 +53,10 @@ class ConfigurationError(UsageError):
 
 class CredentialsError(UsageError):
     """No usable keys."""
+
+
+class UnreadableSnapshotError(UsageError):
+    """A snapshot's manifest that is there and cannot be read: others can be."""
 
 
 class InvalidNameError(UsageError):

@@ -86,6 +86,7 @@ class FailedTries:
             return None
         action = _called_for(queue, job, rule, error=error)
         job.was_improper = job.was_improper or is_improper(error)
+        job.was_refused = job.was_refused or rule.is_of_key
         job.task.throttled += action.value.slows_down
         self._count_against(queue, job, error, is_outage=rule.is_outage)
         if action.value.stop is not None:
@@ -158,8 +159,7 @@ class FailedTries:
 def _called_for(queue: RegionQueue, job: PageTask, rule: Rule, *, error: RequestError) -> Action:
     """Return what an error calls for, where a page that keeps failing may be to blame for its size."""
     is_expected = rule.action is Action.TOO_LARGE and has_asked_for_less(job)  # more was too large, so this may be
-    is_believed = is_expected or (rule.is_of_key and not queue.proved)
-    tries = max(job.tries, is_believed)
+    tries = int(job.was_refused or not queue.proved) if rule.is_of_key else max(job.tries, is_expected)
     action = called_for(rule, tries=tries, is_improper_again=job.was_improper and is_improper(error))
     if action is not Action.RETRY or queue.health.is_held or job.is_probe or not rule.is_of_weight:
         return action

@@ -97,6 +97,7 @@ class PageTask(Struct, eq=False):
     Attributes:
         tries: those that failed.
         was_improper: one of them ended in an answer that was not proper HTTP.
+        was_refused: one of them was refused for the key, by somebody who may not know it.
         is_probe: asks only whether a held region answers; what it answers is thrown away.
     """
 
@@ -105,4 +106,5 @@ class PageTask(Struct, eq=False):
     page_size: int | None
     tries: int = 0
     was_improper: bool = False
+    was_refused: bool = False
     is_probe: bool = False

@@ -50,11 +50,11 @@ def prune(folder: Path, retention: Retention, *, now: datetime, is_dry: bool = F
     needs_lock = not is_dry and not isinstance(folder, Place)
     with nullcontext() if not needs_lock else locked(folder, started=iso(now.timestamp() * 1000)):
         names = sorted(certain_snapshot_names(folder))
-        if names:
-            clock = clock_of_folder(folder, names, now)
-            if retention.keep_days is not None and not clock.is_trusted:
-                yield Removal(names[-1], _NO_CLOCK)
-            yield from remove_old(folder, retention, made=names[-1], clock=clock, is_dry=is_dry)
+        clock = clock_of_folder(folder, names, now)
+        if names and retention.keep_days is not None and not clock.is_trusted:
+            yield Removal(names[-1], _NO_CLOCK)
+        made = names[-1] if names else ""
+        yield from remove_old(folder, retention, made=made, clock=clock, is_dry=is_dry)
 
 
 def clock_of_folder(folder: Path, names: list[str], now: datetime) -> Clock:

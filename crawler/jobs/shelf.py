@@ -72,9 +72,9 @@ def look_at(folder: Path) -> Shelf:
     """
     try:
         folders = _folders(folder)
-        strangers = [path.name for path in folders if not _has_manifest(path)]
     except OSError as error:
         raise UsageError(f"{folder} cannot be read: {error.strerror}; name a folder of snapshots") from None
+    strangers = [path.name for path in folders if not _has_manifest(path)]
     damages: list[str] = []
     latest = _latest(folder, damages)
     entries = [_snapshot(path, latest, damages) for path in folders if path.name not in strangers]
@@ -95,9 +95,16 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _has_manifest(path: Path) -> bool:
-    if isinstance(path, Place):
-        return path.store.find((path / MANIFEST).key) is not None
-    return os.path.lexists(path / MANIFEST)
+    """Whether a folder has a manifest; also where nobody can tell, for whoever reads it then says why."""
+    try:
+        if isinstance(path, Place):
+            return path.store.find((path / MANIFEST).key) is not None
+        (path / MANIFEST).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _latest(folder: Path, damages: list[str]) -> str:

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from crawler.api.collections import COLLECTIONS, IMAGES, REGISTRIES, TAGS
 from crawler.core.decoding import decoder_of
-from crawler.core.errors import NcrawlError, UsageError
+from crawler.core.errors import NcrawlError, UnreadableSnapshotError, UsageError
 from crawler.output.files import mode_of
 from crawler.snapshot.entries import (
     AccountRecord,
@@ -258,7 +258,7 @@ def read_bytes(folder: Path) -> bytes:
     """Read the bytes of the manifest of the snapshot in ``folder``.
 
     Raises:
-        UsageError: the folder is no snapshot, or cannot be read.
+        UsageError: the folder is no snapshot, or (UnreadableSnapshotError) cannot be read.
     """
     try:
         with open_regular(folder / MANIFEST) as file:
@@ -266,7 +266,7 @@ def read_bytes(folder: Path) -> bytes:
     except FileNotFoundError as error:
         raise UsageError(f"{folder} is not a snapshot: {_lack(folder)}") from error
     except OSError as error:
-        raise UsageError(f"{folder} is not a snapshot that can be read: {error.strerror}") from error
+        raise UnreadableSnapshotError(f"{folder} is not a snapshot that can be read: {error.strerror}") from error
 
 
 def _lack(folder: Path) -> str:

@@ -568,14 +568,26 @@ async def test_stop_that_is_the_cause_itself(status: int) -> None:
     assert "Endpoint Error" not in outcome.told(RunStopped)[0].reason
 
 
-@pytest.mark.parametrize(("fails", "stop"), [(1, None), (2, StopReason.KEY_REFUSED)])
-async def test_401_that_nobody_explains_in_mid_run(fails: int, stop: StopReason | None) -> None:
+UNEXPLAINED, BUSY = GatewayError(401, ""), GatewayError(503, "500", "Endpoint Error")
+
+
+@pytest.mark.parametrize(
+    ("errors", "stop"),
+    [
+        ([UNEXPLAINED], None),
+        ([BUSY, UNEXPLAINED], None),
+        ([UNEXPLAINED, BUSY, NetworkError("reset")], None),
+        ([UNEXPLAINED, UNEXPLAINED], StopReason.KEY_REFUSED),
+        ([UNEXPLAINED, BUSY, UNEXPLAINED], StopReason.KEY_REFUSED),
+    ],
+)
+async def test_401_that_nobody_explains_in_mid_run(errors: list[Exception], stop: StopReason | None) -> None:
     """Where the key was good until then, one may be a proxy's; when it comes again, the key was revoked."""
-    left = iter(range(fails))
+    left = iter(errors)
 
     def trouble(where: str) -> None:
-        if where == "kr/team-1/1" and next(left, None) is not None:
-            raise GatewayError(401, "")
+        if where == "kr/team-1/1" and (error := next(left, None)) is not None:
+            raise error
 
     outcome = await crawl_with(Fake(many(3), trouble), spec(regions=(KR,), concurrency=1))
     assert outcome.result.stop is stop

@@ -27,7 +27,7 @@ Examples:
 
 \b
 Exit codes: 0 removed, or nothing to remove, 2 usage, 3 something could not be
-            removed, 74 cannot write, 75 a run holds DIR""",
+            removed, 74 cannot read or write, 75 a run holds DIR""",
 )
 @click.argument("folder", metavar="DIR|URL", type=PLACE, shell_complete=complete_folder)
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only say what would be removed.")

@@ -27,8 +27,8 @@ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION, or
 ~/.aws/credentials: never from a flag or a URL.
 
 \b
-Exit codes: 0 pushed, or there already, 2 usage, no snapshot, or obstore is
-            missing, 3 the snapshot is damaged, 74 cannot write"""
+Exit codes: 0 pushed, or there already, 2 usage, no snapshot, no keys, or
+            obstore is missing, 3 a snapshot is damaged, 74 cannot write"""
 
 
 @click.command("push", epilog=_EPILOG)

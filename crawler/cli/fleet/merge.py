@@ -35,9 +35,9 @@ Examples:
   ncrawl report /srv/fleet/fleet/2026-11-26 -o report.html
 
 \b
-Exit codes: 0 every account is complete, 3 something is missing, 2 usage, or
-            there is nothing of this run, 74 cannot write, 75 another merge
-            goes on""",
+Exit codes: 0 every account is complete, 3 something is missing, 2 usage, no
+            keys, or there is nothing of this run, 74 cannot write, 75 another
+            merge goes on""",
 )
 @click.argument("place", metavar="DIR|URL", shell_complete=complete_folder)
 @run_id_option

@@ -179,8 +179,10 @@ class Gateway:
 
     async def _get_ready(self, transport: Transport, error: RequestError, region: str) -> None:
         """Do what a failed try calls for before the next; raise it where there would be none."""
-        if isinstance(error, GatewayError) and is_refusal(error) and transport.clock_explains(error):
-            return
+        if isinstance(error, GatewayError) and is_refusal(error):
+            if transport.clock_explains(error):
+                return
+            raise error
         action = self._action(error)
         if action is Action.SLOW_DOWN:
             transport.refuse(region, error.retry_after_s or 0.0)

@@ -28,8 +28,9 @@ _NO_KEYS = re.compile(
 )
 _NO_KEYS_FOUND = (
     "there are no keys for the store, or only half a pair: set what its own tools read, "
-    "such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    "for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 )
+_KEYS_NOT_HAD = "the keys for the store cannot be had at present"
 _NO_BUCKET = "there is no such bucket"
 _UNKNOWN = (400, 405, 501)
 _FULL = ("StorageFull", "QuotaExceeded", "EntityTooLarge")
@@ -39,23 +40,37 @@ class UnknownRequestError(OSError):
     """A request that a store does not know, or not so."""
 
 
-def asked(question: Callable[[], _T]) -> _T:
-    """Return the answer of a store; the main thread waits in a way that a signal ends.
+class Calls:
+    """Asks a store; the main thread waits in a way that a signal ends. Mutable state: whether it ever answered."""
 
-    Raises:
-        OSError: there is none, or the store refuses.
-    """
-    try:
-        if threading.current_thread() is threading.main_thread():
-            return _beside(question)
-        return question()
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # a local file's
-            raise
-        told = translated(error)
-        if told is None:
-            raise
-        raise told from None
+    def __init__(self) -> None:
+        self._has_answered = False
+
+    def __call__(self, question: Callable[[], _T]) -> _T:
+        """Return the answer.
+
+        Raises:
+            OSError: there is none, or the store refuses; NoStoreKeysError only while it has never answered.
+        """
+        try:
+            is_main = threading.current_thread() is threading.main_thread()
+            answer = _beside(question) if is_main else question()
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:  # a local file's
+                raise
+            told = translated(error)
+            if told is None:
+                raise
+            raise self._as_of_now(told) from None
+        self._has_answered = True
+        return answer
+
+    def _as_of_now(self, told: OSError) -> OSError:
+        """Return an error as it is to be told: keys that were there cannot be missing, but may not be had just now."""
+        if isinstance(told, NoStoreKeysError):
+            return PermissionError(told.errno, _KEYS_NOT_HAD) if self._has_answered else told
+        self._has_answered = self._has_answered or not isinstance(told, ConnectionError | TimeoutError)
+        return told
 
 
 def _beside(question: Callable[[], _T]) -> _T:
@@ -96,6 +111,8 @@ def translated(error: Exception) -> OSError | None:
 def _of_text(text: str) -> OSError:
     status, code, kind = _STATUS.search(text), _CODE.search(text), _KIND.search(text)
     if _NO_KEYS.search(text):
+        if status is not None and (status[1] == "429" or status[1][0] == "5"):
+            return PermissionError(errno.EACCES, _KEYS_NOT_HAD)
         return NoStoreKeysError(errno.EACCES, _NO_KEYS_FOUND)
     if status is not None:
         return _of_answer(int(status[1]), code[1] if code else "")

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
-from crawler.output.stores.calling import UnknownRequestError, asked
+from crawler.output.stores.calling import Calls, UnknownRequestError
 from crawler.output.stores.interface import (
     OWN,
     ChangedError,
@@ -56,9 +56,12 @@ class ObjectStore(Store):
         bucket: the library's own.
         prefix: what all names have in front of them there, without a slash at its end.
         by_version: what tells a file from those before it is its version, as Google has it, and no ETag.
+        calls: ask the bucket; None for the first that does.
     """
 
-    def __init__(self, url: str, bucket: Any, prefix: str = "", *, by_version: bool = False) -> None:
+    def __init__(
+        self, url: str, bucket: Any, prefix: str = "", *, by_version: bool = False, calls: Calls | None = None
+    ) -> None:
         import obstore  # noqa: PLC0415 - an extra, which whoever made the bucket has
 
         self.url = url
@@ -66,13 +69,18 @@ class ObjectStore(Store):
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._tag_key = "version" if by_version else "e_tag"
+        self._asked = calls or Calls()
 
     def below(self, prefix: str) -> ObjectStore:
         """Return what is below a prefix."""
         if not prefix:
             return self
         return ObjectStore(
-            f"{self.url}/{prefix}", self._bucket, self._key(prefix), by_version=self._tag_key == "version"
+            f"{self.url}/{prefix}",
+            self._bucket,
+            self._key(prefix),
+            by_version=self._tag_key == "version",
+            calls=self._asked,
         )
 
     @property
@@ -99,7 +107,7 @@ class ObjectStore(Store):
             can_create = self._is_refused(name, b"third", "create")
             can_swap = self._is_refused(name, b"fourth", self._if_still(old))
             if can_swap:  # unless it is always refused
-                tag = self._tag(asked(lambda: self._head(name)))
+                tag = self._tag(self._asked(lambda: self._head(name)))
                 can_swap = not self._is_refused(name, b"fifth", self._if_still(tag))
             return _Abilities(can_create, can_swap)
         finally:
@@ -119,7 +127,7 @@ class ObjectStore(Store):
     def find(self, name: str) -> Found | None:
         """Ask for the head of a file."""
         try:
-            return self._found(asked(lambda: self._head(name)))
+            return self._found(self._asked(lambda: self._head(name)))
         except FileNotFoundError:
             return None
 
@@ -127,7 +135,7 @@ class ObjectStore(Store):
         """Ask for what was said of the file when it was put."""
         key = self._key(name)
         try:
-            head = asked(lambda: self._library.get(self._bucket, key, options={"head": True}))
+            head = self._asked(lambda: self._library.get(self._bucket, key, options={"head": True}))
         except FileNotFoundError:
             return False
         return (head.meta["size"], head.attributes.get(_SHA256)) == (size, sha256)
@@ -135,14 +143,16 @@ class ObjectStore(Store):
     def read(self, name: str) -> Stored | None:
         """Request a file."""
         try:
-            return asked(lambda: self._read(name))
+            return self._asked(lambda: self._read(name))
         except FileNotFoundError:
             return None
 
     def open(self, name: str, begin: int = 0, length: int | None = None) -> BinaryIO:
         """Request a file, or a part of it, and go on with it as it is read."""
         key = self._key(name)
-        return cast("BinaryIO", RemoteFile(lambda at, size: asked(lambda: self._part(key, at, size)), begin, length))
+        return cast(
+            "BinaryIO", RemoteFile(lambda at, size: self._asked(lambda: self._part(key, at, size)), begin, length)
+        )
 
     def files(self, prefix: str = "") -> Iterator[Found]:
         """Ask for a list."""
@@ -154,7 +164,7 @@ class ObjectStore(Store):
     def children(self, prefix: str = "") -> list[str]:
         """Ask for a list that is cut at slashes."""
         key = self._folder(prefix)
-        found = asked(lambda: self._library.list_with_delimiter(self._bucket, key))
+        found = self._asked(lambda: self._library.list_with_delimiter(self._bucket, key))
         paths = [f"{folder}/" for folder in found["common_prefixes"]] + [one["path"] for one in found["objects"]]
         if paths and not len(paths) % _PAGE:
             self._check_end(prefix, paths)
@@ -187,7 +197,7 @@ class ObjectStore(Store):
         key = self._key(name)
         pieces: Any = proved_pieces(path, sha256, size=SMALL_BYTES)
         is_large = path.stat().st_size > SMALL_BYTES
-        asked(
+        self._asked(
             lambda: self._library.put(
                 self._bucket,
                 key,
@@ -203,7 +213,7 @@ class ObjectStore(Store):
         """Delete a file."""
         key = self._key(name)
         with suppress(FileNotFoundError):
-            asked(lambda: self._library.delete(self._bucket, key))
+            self._asked(lambda: self._library.delete(self._bucket, key))
 
     def _key(self, name: str) -> str:
         return self._prefix + checked_name(name)
@@ -227,11 +237,11 @@ class ObjectStore(Store):
         elif begin:
             wanted = {"range": {"offset": begin}}
         got = self._library.get(self._bucket, key, options=wanted)
-        return Part(_in_turn(iter(got.stream(_STREAMED_BYTES))), got.meta["size"])
+        return Part(self._in_turn(iter(got.stream(_STREAMED_BYTES))), got.meta["size"])
 
     def _listed(self, prefix: str, offset: str | None = None) -> Iterator[ObjectMeta]:
         stream = self._library.list(self._bucket, self._folder(prefix), offset=offset, chunk_size=_PAGE)
-        for batch in _in_turn(iter(stream)):
+        for batch in self._in_turn(iter(stream)):
             yield from batch
 
     def _check_end(self, prefix: str, paths: Sequence[str]) -> None:
@@ -249,7 +259,7 @@ class ObjectStore(Store):
         """Write a small file; what is found written may be so by this very request, whose first answer got lost."""
         key = self._key(name)
         try:
-            return self._tag(asked(lambda: self._library.put(self._bucket, key, data, mode=mode)))
+            return self._tag(self._asked(lambda: self._library.put(self._bucket, key, data, mode=mode)))
         except (ExistsError, ChangedError) as error:
             found = self.read(name)
             if found is None or found.data != data:
@@ -265,8 +275,7 @@ class ObjectStore(Store):
     def _tag(self, meta: Any) -> str:
         return meta[self._tag_key] or ""
 
-
-def _in_turn(pieces: Iterator[Any]) -> Iterator[Any]:
-    """Yield what comes over the network."""
-    while (piece := asked(lambda: next(pieces, None))) is not None:
-        yield piece
+    def _in_turn(self, pieces: Iterator[Any]) -> Iterator[Any]:
+        """Yield what comes over the network."""
+        while (piece := self._asked(lambda: next(pieces, None))) is not None:
+            yield piece

@@ -111,25 +111,38 @@ def test_a_storage_that_does_not_answer(
     assert [path.name for path in tmp_path.iterdir()] == [NEW]
 
 
+@pytest.mark.parametrize("night", [OLD, NEW])
 def test_a_night_that_nobody_can_look_at_is_not_left_out(
-    folder: Path, server: ObjectServer, capfd: pytest.CaptureFixture[str]
+    night: str, folder: Path, server: ObjectServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Its manifest is denied, so whether it is a snapshot nobody knows: it is unknown, and never as if it were not."""
-    assert folder
+    """Its manifest is denied, so whether it is a snapshot nobody knows: it is unknown, and keeps no other."""
     account = f"{URL}/team"
-    server.misdeed = lambda request: 403 if request.name == f"prefix/team/{NEW}/manifest.json" else None
+    manifest = f"prefix/team/{night}/manifest.json"
+    server.misdeed = lambda request: 403 if request.name == manifest else None
     code, out, err = _ran(capfd, "history", account, "kr/b/x")
-    assert [change["change"] for change in map(json.loads, out.splitlines())] == ["first", "unknown"]
+    told = [(change["snapshot"], change["change"]) for change in map(json.loads, out.splitlines())]
+    assert (night, "unknown") in told
     assert (code, "the store denies it" in out + err) == (3, True)
-    for words in (("report", account), ("export", account, "--all", "--format", "csv", "-o", folder / "out")):
-        code, _, err = _ran(capfd, *words)
-        assert (code, f"{NEW} is not a snapshot that can be read: the store denies" in err) == (2, True)
-    (told,) = prune(place_at(account), Retention(keep=1), now=datetime.now(UTC))
-    assert (told.name, "cannot be looked at: the store denies" in str(told.problem)) == (NEW, True)
-    server.misdeed = lambda request: 404 if request.name.startswith(f"prefix/team/{NEW}/manifest") else None
-    assert [json.loads(line)["change"] for line in _ran(capfd, "history", account, "kr/b/x")[1].splitlines()] == [
-        "first"
-    ]
+    denied = f"{night} is not a snapshot that can be read: the store denies"
+    code, _, err = _ran(capfd, "export", account, "--all", "--format", "csv", "-o", folder / "out")
+    assert (code, denied in err, "is exported to" in err) == (3, True, True)
+    code, out, err = _ran(capfd, "snapshots", account, "--json")
+    assert (code, denied in err, len(out.splitlines())) == (3, True, 2)
+    (problem,) = prune(place_at(account), Retention(keep=1), now=datetime.now(UTC))
+    assert (problem.name, "cannot be looked at: the store denies" in str(problem.problem)) == (night, True)
+    code, _, err = _ran(capfd, "report", account)
+    assert (code, denied in err) == (2 if night == NEW else 3, True)
+    server.misdeed = lambda request: 404 if request.name == manifest else None
+    changes = [json.loads(line)["change"] for line in _ran(capfd, "history", account, "kr/b/x")[1].splitlines()]
+    assert "unknown" not in changes
+
+
+def test_where_nobody_can_look_at_any_night_prune_says_so(folder: Path, server: ObjectServer) -> None:
+    """There is something, and nothing is removed."""
+    assert folder
+    server.misdeed = lambda request: 403 if request.name.endswith("/manifest.json") else None
+    problems = list(prune(place_at(f"{URL}/team"), Retention(keep=1), now=datetime.now(UTC)))
+    assert [(one.name, "cannot be looked at" in str(one.problem)) for one in problems] == [(OLD, True), (NEW, True)]
 
 
 def test_an_export_of_a_url_is_that_of_the_folder(

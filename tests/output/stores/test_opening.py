@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import threading
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from support.night import ROOT
 from support.object_server import ObjectServer
 
-from crawler.core.errors import UsageError
+from crawler.core.errors import OutputError, UsageError
+from crawler.output.files import writing
 from crawler.output.stores.local import LocalStore
 from crawler.output.stores.opening import Patience, is_loopback, place_at, store_at
 from crawler.output.stores.place import Place
@@ -131,6 +136,63 @@ def test_no_keys_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(PermissionError, match="there are no keys"):
         store_at("s3://bucket", Patience(retries=0)).find("x")
+
+
+class KeyService(BaseHTTPRequestHandler):
+    """The metadata of a machine in a cloud, which has keys for one request, and a storage that has no file."""
+
+    protocol_version = "HTTP/1.1"
+    status = 200
+
+    def do_GET(self) -> None:
+        """Give keys, or nothing."""
+        if "security-credentials" not in self.path:
+            self._reply(404)
+        elif self.path.rstrip("/").endswith("security-credentials"):
+            self._reply(200, b"role")
+        else:
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            keys = {"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c", "Expiration": now}
+            self._reply(200, json.dumps(keys).encode())
+
+    do_HEAD = do_GET  # noqa: N815 - the server's name for it
+
+    def do_PUT(self) -> None:
+        """Give a token."""
+        self._reply(self.status, b"token")
+
+    def _reply(self, status: int, body: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    ("had_keys", "status", "code"), [(False, 503, 74), (False, 404, 2), (True, 503, 74), (True, 404, 74)]
+)
+def test_a_key_service_that_is_ill_is_no_lack_of_keys(
+    monkeypatch: pytest.MonkeyPatch, *, had_keys: bool, status: int, code: int
+) -> None:
+    """It may be well again soon, so whoever tries again does right: that is no usage error; nor where keys were had."""
+    monkeypatch.setattr(KeyService, "status", 200 if had_keys else status)
+    with ThreadingHTTPServer(("127.0.0.1", 0), KeyService) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name in ("AWS_METADATA_ENDPOINT", "AWS_ENDPOINT_URL"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+        store = store_at("s3://bucket/prefix", Patience(retries=0))
+        if had_keys:
+            assert store.find("x") is None
+            monkeypatch.setattr(KeyService, "status", status)
+        with pytest.raises(OutputError) as caught, writing("x"):
+            store.below("y").find("x")
+        server.shutdown()
+    assert caught.value.exit_code == code
+    assert ("the keys for the store cannot be had at present" in str(caught.value)) is (code == 74)
 
 
 def test_half_a_pair_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:

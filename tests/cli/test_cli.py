@@ -386,6 +386,7 @@ async def test_deadline(program: Program, tmp_path: Path) -> None:
     assert_summary_fits(tmp_path / "run.json", done)
 
 
+@pytest.mark.long
 async def test_deadline_tells_the_cause(tmp_path: Path) -> None:
     """What went wrong last in a region that never answered stands in the log, below the table, and in each reason."""
     async with RawServer(refusal(503, "500", "Endpoint Error")) as server:

@@ -365,6 +365,7 @@ async def test_heartbeat_in_json(program: Program) -> None:
     assert {one["run"] for one in told} == {end["run"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("emulator", [{"registries": 2, "images": 40, "latency_ms": 400}], indirect=True)
 async def test_no_heartbeat(program: Program) -> None:
     """Who wants none gets none; nor does who asked for quiet."""

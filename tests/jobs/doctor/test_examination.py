@@ -364,6 +364,7 @@ async def test_a_key_that_is_barred_from_the_gateway(patient: Patient, refusal: 
     assert "barred" in (found["key/accepted"].mend or "")
 
 
+@pytest.mark.long
 async def test_some_refused_and_others_silent(patient: Patient) -> None:
     """What says nothing is no witness for the key."""
     for code in CODES[:-1]:
@@ -453,6 +454,7 @@ async def test_the_gateway_hangs(patient: Patient) -> None:
     assert "no answer within" in found["region/kr"].detail
 
 
+@pytest.mark.long
 async def test_a_rate_that_is_too_low_to_look(patient: Patient) -> None:
     """The limits hold for this as well: what has no turn is not looked into, and nothing is called broken."""
     found = await patient.examined(rate="0.001")
@@ -462,6 +464,7 @@ async def test_a_rate_that_is_too_low_to_look(patient: Patient) -> None:
         assert (found[name].status, "--rate 0.001" in found[name].detail) == ("skipped", True)
 
 
+@pytest.mark.long
 async def test_one_list_hangs(patient: Patient) -> None:
     """Registries come, images do not: that is named as what it is."""
     first = min(patient.account.world.registry_names("kr"))
@@ -539,6 +542,7 @@ async def test_a_certificate_of_another_host(patient: Patient, authority: trustm
     assert (found.code, found.named("failed")) == (3, ["network/127.0.0.1"])
 
 
+@pytest.mark.long
 async def test_no_tls_behind_https(patient: Patient) -> None:
     """What listens there speaks something else."""
     patient.environ["NCRAWL_GATEWAY"] = patient.account.url.replace("http:", "https:")
@@ -547,6 +551,7 @@ async def test_no_tls_behind_https(patient: Patient) -> None:
     assert "TLS" in found["network/127.0.0.1"].detail
 
 
+@pytest.mark.long
 async def test_silence_behind_https(patient: Patient) -> None:
     """A connection is taken, and never secured."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -159,6 +159,7 @@ def test_a_lease_that_is_lost(fleet: Fleet, storage: ObjectServer) -> None:
     assert task(fleet, "account-1") == 3
 
 
+@pytest.mark.long
 def test_a_storage_that_hangs(fleet: Fleet, storage: ObjectServer) -> None:
     """Whoever cannot renew the lease asks the gateway nothing more once its time is up, however long the storage takes.
 

@@ -67,6 +67,7 @@ def test_commands_say_the_same_of_a_url_as_of_a_folder(folder: Path, capfd: pyte
         assert there[1] or words[0] == "verify"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("has_keys", "told"), [(True, "the store cannot be reached: check its endpoint"), (False, "there are no keys for")]
 )
@@ -111,6 +112,7 @@ def test_a_storage_that_does_not_answer(
     assert [path.name for path in tmp_path.iterdir()] == [NEW]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("night", [OLD, NEW])
 def test_a_night_that_nobody_can_look_at_is_not_left_out(
     night: str, folder: Path, server: ObjectServer, capfd: pytest.CaptureFixture[str]

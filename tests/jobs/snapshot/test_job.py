@@ -473,6 +473,7 @@ def test_a_deadline_publishes_what_was_had(night: Night, capsys: pytest.CaptureF
     assert data_of(night.newest()) == data_of(whole)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compress", SUFFIXES)
 def test_what_a_deadline_cut_off_is_there_with_what_was_had(night: Night, compress: str) -> None:
     """A listing under way and a list of registries under way: `incomplete`, with the records of their first pages."""
@@ -495,6 +496,7 @@ def test_what_a_deadline_cut_off_is_there_with_what_was_had(night: Night, compre
     assert night.remains() == set()
 
 
+@pytest.mark.long
 def test_sigterm_while_a_deadline_is_published(night: Night) -> None:
     """It is an interruption then: nothing is published, and what was cut off is fetched when it is taken up."""
     assert night.snapshot() == 0

@@ -50,6 +50,7 @@ async def reusing(folder: Path, then: Any, now: Tree, due: frozenset[int], suffi
     return run.results
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=40)
 @given(registries, registries, st.sets(st.integers(0, CLASSES - 1)), st.sampled_from(["none", "zstd"]))
 def test_what_is_copied_and_what_is_fetched(then: Any, now: Any, due: set[int], packing: str) -> None:

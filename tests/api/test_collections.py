@@ -96,6 +96,22 @@ async def test_a_level_more_is_told_apart_by_diff(tmp_path: Path, layers: Collec
     assert (gap["registry"], gap["image"], gap["tag"], gap["verdict"]) == ("0", "0-0", "0-0-1", "denied")
 
 
+async def test_what_goes_with_a_registry_is_gone_at_a_level_more(tmp_path: Path, layers: Collection) -> None:
+    """Lists of tags and images answer 404 when they are read again, one after the other; that of registries decides."""
+    there = Tree(tree(4, 2, 1, 1, 1))
+
+    def vanish(within: tuple[str, ...]) -> None:
+        if within == ("0", "0-0", "0-0-0"):
+            there.names.pop("0", None)
+
+    there.on_request = vanish
+    made = read(await snapshot_of(tmp_path, there, layers))
+    (gap,) = json.loads((tmp_path / "one" / MANIFEST).read_bytes())["layer_gaps"]
+    assert (made.verdict, gap["tag"], gap["verdict"]) == ("complete", "0-0-0", "gone")
+    asked = [within for within in there.order if within[:1] != ("1",)]
+    assert asked[-4:] == [("0", "0-0"), ("0",), (), ()]
+
+
 async def test_a_level_more_is_taken_over(tmp_path: Path, layers: Collection) -> None:
     """What was whole is copied, list by list; only what was not is fetched, and the bytes are as if all had been."""
     there = Tree(tree(4, 2, 2, 2, 2), errors={("1", "1-0", "1-0-1"): NOT_ALLOWED})

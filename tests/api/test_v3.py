@@ -166,10 +166,10 @@ def test_what_is_no_page(body: bytes, told: str) -> None:
 
 @pytest.mark.parametrize("opening", [b"[", b'[{"v":'])
 def test_what_nests_deeper_than_any_decoder_goes(opening: bytes) -> None:
-    """From which depth on it refuses, is the interpreter's: newer ones come to its end, and then it is refused as well."""
+    """From which depth on one gives up, is the interpreter's; where it comes to the end, that is refused as well."""
     closing = b"}]" if b"{" in opening else b"]"
     body = b'{"images":' + opening * 100_000 + b"1" + closing * 100_000 + b"}"
-    with pytest.raises(PageError, match="nested|no array of objects"):
+    with pytest.raises(PageError, match=r"nested|no array of objects"):
         decode(body)
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import pty
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -193,10 +191,10 @@ def test_other_shells(home: Path, environ: dict[str, str], shell: str, script: s
 @pytest.fixture
 def typing(environ: dict[str, str], home: Path) -> Iterator[Callable[[str, str], str]]:
     """A bash on a terminal; type into it, and read until some text comes."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(home)
-        os.execvpe("bash", ["bash", "--norc", "-i"], environ | {"PS1": "> "})
+    terminal, theirs = os.openpty()
+    ends: dict[str, Any] = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+    bash = subprocess.Popen(["bash", "--norc", "-i"], cwd=home, env=environ | {"PS1": "> "}, **ends)
+    os.close(theirs)
 
     def type_in(text: str, until: str) -> str:
         os.write(terminal, text.encode())
@@ -207,8 +205,8 @@ def typing(environ: dict[str, str], home: Path) -> Iterator[Callable[[str, str],
 
     yield type_in
     os.close(terminal)
-    with suppress(ChildProcessError):
-        os.waitpid(pid, 0)
+    bash.kill()
+    bash.wait()
 
 
 def test_on_a_terminal(typing: Callable[[str, str], str]) -> None:

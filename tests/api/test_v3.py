@@ -164,7 +164,7 @@ def test_what_is_no_page(body: bytes, told: str) -> None:
     assert str(caught.value) == told
 
 
-@pytest.mark.parametrize("opening", [b"[", b'[{"v":'])
+@pytest.mark.parametrize("opening", [b"[", b'[{"name":"a","v":'])
 def test_what_nests_deeper_than_any_decoder_goes(opening: bytes) -> None:
     """From which depth on one gives up, is the interpreter's; where it comes to the end, that is refused as well."""
     closing = b"}]" if b"{" in opening else b"]"

@@ -2,8 +2,8 @@
 
 A lock is current when resolving with its own pins as preferences changes no pin. Hashes are left out of the
 comparison: a release may gain a file for a new platform without any harm to the lock. What a user or `make test`
-installs, and what CI does, must be whole, with hashes, for every Python that pyproject.toml names. What a package says
-it is too old for, uv does not heed: that shows when pip installs it, in `make test-next`.
+installs, and what CI does, must be whole, with hashes, for every Python that pyproject.toml names. That a package
+says of a Python that it is too new, uv does not heed: that shows when pip installs it, in `make test-next`.
 """
 
 from __future__ import annotations

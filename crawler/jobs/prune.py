@@ -16,13 +16,7 @@ from crawler.core.text import iso
 from crawler.output.stores.place import Place
 from crawler.snapshot.folder.lock import locked
 from crawler.snapshot.folder.names import CLOCK_TOLERANCE
-from crawler.snapshot.folder.retention import (
-    Clock,
-    Removal,
-    Retention,
-    certain_snapshot_names,
-    remove_old,
-)
+from crawler.snapshot.folder.retention import Clock, Removal, Retention, certain_snapshot_names, remove_old
 from crawler.snapshot.manifest import read
 
 if TYPE_CHECKING:

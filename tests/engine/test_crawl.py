@@ -594,6 +594,18 @@ async def test_401_that_nobody_explains_in_mid_run(errors: list[Exception], stop
     assert is_complete(outcome.result) is (stop is None)
 
 
+async def test_401_that_nobody_explains_as_a_regions_first_answer() -> None:
+    """Believed at once: a wrong key costs one request a region, whatever the gateway says of it (H6)."""
+
+    def trouble(_where: str) -> None:
+        raise UNEXPLAINED
+
+    fetcher = Fake(many(3), trouble)
+    outcome = await crawl_with(fetcher, spec(regions=(KR,)))
+    assert outcome.result.stop is StopReason.KEY_REFUSED
+    assert fetcher.asked.total() == 1
+
+
 async def test_quota() -> None:
     """429/400 stops the crawl at once and keeps the lines (H2)."""
     async with Emulator(EmulatorOptions(registries=20, images=900, max_page_size=10, quota=40)) as emulator:

@@ -179,7 +179,7 @@ class Gateway:
 
     async def _get_ready(self, transport: Transport, error: RequestError, region: str) -> None:
         """Do what a failed try calls for before the next; raise it where there would be none."""
-        if isinstance(error, GatewayError) and is_refusal(error):
+        if is_refusal(error):
             if transport.clock_explains(error):
                 return
             raise error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from crawler.api.identity import MAIN_ACCOUNT, VIEWER_POLICY
 from crawler.api.signing import ABSURD_DIFFERENCE_S
@@ -73,7 +73,7 @@ def lasting_action(error: RequestError, dialect: Dialect = V2) -> Action:
     return called_for(rule_for(error, dialect), tries=1)
 
 
-def is_refusal(error: RequestError | None) -> bool:
+def is_refusal(error: RequestError | None) -> TypeGuard[GatewayError]:
     """Whether an error says that the key, or its signature, is not taken."""
     return isinstance(error, GatewayError) and lasting_action(error) is Action.STOP_KEY
 

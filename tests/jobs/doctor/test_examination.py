@@ -362,6 +362,8 @@ async def test_a_key_that_is_barred_from_the_gateway(patient: Patient, refusal: 
     found = await patient.examined()
     assert (found.code, found["identity"].status, found["key/accepted"].status) == (4, "ok", "failed")
     assert "barred" in (found["key/accepted"].mend or "")
+    asked = patient.account.statistics.requests_by_path
+    assert [asked[path_of(code)] for code in CODES] == [1] * len(CODES), "a refusal is not asked for again"
 
 
 @pytest.mark.long

@@ -6,13 +6,13 @@ import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from crawler.core.errors import OutputError, UsageError
+from crawler.core.errors import UsageError
 from crawler.core.text import iso
 from crawler.jobs.export.publishing import Place
 from crawler.output.files import is_folder, mode_of, writing
 from crawler.snapshot.folder.latest import LATEST
 from crawler.snapshot.folder.lock import locked
-from crawler.snapshot.folder.retention import snapshot_names
+from crawler.snapshot.folder.retention import readable_names
 from crawler.snapshot.manifest import MANIFEST
 
 if TYPE_CHECKING:
@@ -47,10 +47,7 @@ def snapshots_at(place: Path, *, every: bool = False) -> list[Path]:
         return [place]  # whoever reads it says what is wrong with it
     if not every and mode_of(place / LATEST):
         return [place / LATEST]
-    try:
-        names = sorted(snapshot_names(place))
-    except OutputError as error:
-        raise UsageError(f"{place} cannot be read: {error.reason}") from error
+    names = readable_names(place)
     if every and names:
         return [place / name for name in names]
     hint = f": name one of its {len(names):,} snapshots, such as {place / names[-1]}, or take --all" if names else ""

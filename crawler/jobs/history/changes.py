@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from crawler.core.errors import OutputError, UsageError
+from crawler.core.errors import UsageError
 from crawler.core.text import visible
 from crawler.jobs.history.sight import Observer
 from crawler.snapshot.comparing.diff import changed_fields
-from crawler.snapshot.folder.retention import snapshot_names
+from crawler.snapshot.folder.retention import readable_names
 from crawler.snapshot.reading.records import encode_text, parse_fields
 
 if TYPE_CHECKING:
@@ -86,10 +86,7 @@ def _shown(value: object) -> str:
 
 
 def _names(folder: Path) -> list[str]:
-    try:
-        names = sorted(snapshot_names(folder))
-    except OutputError as error:
-        raise UsageError(f"{folder} cannot be read: {error.reason}; name a folder of snapshots") from None
+    names = readable_names(folder)
     if not names:
         raise UsageError(f"{folder} holds no snapshot: name the folder that snapshots are in")
     return names

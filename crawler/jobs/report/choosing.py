@@ -13,7 +13,7 @@ from crawler.output.stores.place import Place
 from crawler.snapshot.comparing.opening import open_side
 from crawler.snapshot.comparing.sides import Snapshot
 from crawler.snapshot.folder.latest import LATEST, followed, target_of
-from crawler.snapshot.folder.retention import snapshot_names
+from crawler.snapshot.folder.retention import readable_names, snapshot_names
 from crawler.snapshot.manifest import MANIFEST
 
 
@@ -49,13 +49,10 @@ def choose(path: Path) -> Chosen:
 
 
 def _newest(folder: Path) -> Path:
-    try:
-        names = snapshot_names(folder)
-    except OutputError as error:
-        raise UsageError(f"{folder} cannot be read: {error.reason}") from error
+    names = readable_names(folder)
     if not names:
         raise UsageError(f"{folder} holds no snapshot: make one with `ncrawl snapshot {folder}`")
-    return folder / max(names)
+    return folder / names[-1]
 
 
 def _before(folder: Path, snapshot: Snapshot) -> list[Path]:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from crawler.api.collections import COLLECTIONS
-from crawler.core.errors import NcrawlError, OutputError
+from crawler.core.errors import NcrawlError, OutputError, UsageError
 from crawler.core.text import visible
 from crawler.output.files import reading, sync_folder, writing
 from crawler.output.stores.place import Place
@@ -110,6 +110,18 @@ def snapshot_names(folder: Path) -> list[str]:
         OutputError: the folder cannot be read.
     """
     return [name for name, _ in _look(folder)]
+
+
+def readable_names(folder: Path) -> list[str]:
+    """Return the names of the snapshots in a folder that is only read, oldest first.
+
+    Raises:
+        UsageError: the folder cannot be read.
+    """
+    try:
+        return sorted(snapshot_names(folder))
+    except OutputError as error:
+        raise UsageError(f"{folder} cannot be read: {error.reason}; name a folder of snapshots") from None
 
 
 def certain_snapshot_names(folder: Path) -> list[str]:
